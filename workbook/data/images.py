@@ -1,0 +1,105 @@
+"""Images: labels in memory, pixels decoded when asked for."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """One split of a data set, or a selection of it.
+
+    `decode(row)` gives the PIL image of a row of the source; `rows` (N,) int64 says which rows of the
+    source this selection holds, in order, and `labels` (N,) int64 are indices into `class_names`.
+    `digest` names the content: two selections with the same digest hold the same images and labels.
+    `factors`, where a source knows them, has one row an image: what varied besides the class.
+    """
+
+    name: str
+    split: str
+    decode: Callable[[int], Image.Image]
+    rows: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    digest: str
+    factors: pd.DataFrame | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """The image in RGB."""
+        return self.decode(int(self.rows[index])).convert("RGB")
+
+    def select(self, indices: np.ndarray) -> "Images":
+        """These images, in this order."""
+        indices = np.asarray(indices, dtype=np.int64)
+        return replace(
+            self,
+            rows=self.rows[indices],
+            labels=self.labels[indices],
+            digest=_digest(self.digest, "select", indices.tobytes()),
+            factors=None if self.factors is None else self.factors.iloc[indices].reset_index(drop=True),
+        )
+
+    def only_classes(self, names: Sequence[str]) -> "Images":
+        """The images of these classes, relabelled 0 ... len(names) - 1 in the order of `class_names`."""
+        unknown = sorted(set(names) - set(self.class_names))
+        if unknown:
+            raise ValueError(f"{self.name} has no class {unknown[0]!r}; it has {len(self.class_names)} classes")
+        wanted = set(names)
+        kept = [i for i, name in enumerate(self.class_names) if name in wanted]
+        chosen = self.select(np.flatnonzero(np.isin(self.labels, kept)))
+        new_label = np.full(len(self.class_names), -1, dtype=np.int64)
+        new_label[kept] = np.arange(len(kept))
+        return replace(
+            chosen,
+            labels=new_label[chosen.labels],
+            class_names=tuple(self.class_names[i] for i in kept),
+            digest=_digest(chosen.digest, "relabel"),
+        )
+
+    def per_class(self, count: int | None, seed: int = 0) -> "Images":
+        """At most `count` images of each class, drawn with `seed`; None keeps all."""
+        if count is None:
+            return self
+        if count < 1:
+            raise ValueError(f"count must be at least 1 image a class, got {count}")
+        shuffled = np.random.default_rng(seed).permutation(len(self))
+        order = shuffled[np.argsort(self.labels[shuffled], kind="stable")]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self.labels, minlength=len(self.class_names)))[:-1]])
+        rank = np.arange(len(order)) - starts[self.labels[order]]
+        return self.select(np.sort(order[rank < count]))
+
+    def tensor(self, size: int) -> Tensor:
+        """All images as uint8 (N, 3, size, size), in memory; the shorter side resized, the centre kept."""
+        pixels = torch.empty((len(self), 3, size, size), dtype=torch.uint8)
+        with ThreadPoolExecutor() as pool:
+            for i, image in enumerate(pool.map(lambda i: fit(self[i], size), range(len(self)))):
+                pixels[i] = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        return pixels
+
+
+def fit(image: Image.Image, size: int) -> Image.Image:
+    """Resize the shorter side to `size` (bicubic, antialiased) and keep the centre square."""
+    if image.size == (size, size):
+        return image
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def _digest(*parts: str | bytes) -> str:
+    blake = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        blake.update(len(data).to_bytes(8, "little") + data)
+    return blake.hexdigest()

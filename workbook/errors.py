@@ -1,0 +1,33 @@
+"""The workbook's own states that a user can mend; every message ends with what to do next."""
+
+
+class WorkbookError(Exception):
+    """Root of the errors below: catching it catches all that the workbook itself raises."""
+
+
+class ManifestError(WorkbookError):
+    """A manifest is unknown, malformed, or disagrees with the data that it describes."""
+
+
+class MissingDataError(WorkbookError):
+    """The data that a manifest names is not on this machine."""
+
+
+class CorruptDataError(WorkbookError):
+    """A file of a data set cannot be decoded or does not match its checksum."""
+
+
+class ProfileError(WorkbookError):
+    """A profile, or an override of one of its fields, is unknown or malformed."""
+
+
+class StoreError(WorkbookError):
+    """The store cannot be read or written: permissions, space."""
+
+
+class CorruptArtefactError(StoreError):
+    """A stored file is not what was written: its name, and how to make it anew, are in the message."""
+
+
+class ReportError(WorkbookError):
+    """A report was asked for something it cannot do: no such notebook, an unknown parameter."""
