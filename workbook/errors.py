@@ -29,5 +29,9 @@ class CorruptArtefactError(StoreError):
     """A stored file is not what was written: its name, and how to make it anew, are in the message."""
 
 
+class DivergedError(WorkbookError):
+    """A pretraining's loss is no longer finite."""
+
+
 class ReportError(WorkbookError):
     """A report was asked for something it cannot do: no such notebook, an unknown parameter."""

@@ -11,6 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from workbook.errors import CorruptDataError
+
+_IMAGES_A_TASK = 256  # a task an image would spend as long on handing out tasks as on decoding
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -20,6 +24,7 @@ class Images:
     source this selection holds, in order, and `labels` (N,) int64 are indices into `class_names`.
     `digest` names the content: two selections with the same digest hold the same images and labels.
     `factors`, where a source knows them, has one row an image: what varied besides the class.
+    `image_size` is the side that all images have by nature, in pixels; None where they vary or are large.
     """
 
     name: str
@@ -30,22 +35,29 @@ class Images:
     class_names: tuple[str, ...]
     digest: str
     factors: pd.DataFrame | None = None
+    image_size: int | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Image.Image:
-        """The image in RGB."""
-        return self.decode(int(self.rows[index])).convert("RGB")
+        """The image in RGB; CorruptDataError, with the file or row, if it cannot be decoded."""
+        try:
+            return self.decode(int(self.rows[index])).convert("RGB")
+        except CorruptDataError as error:
+            raise CorruptDataError(f"{self.name}, {self.split}: {error}") from error
 
     def select(self, indices: np.ndarray) -> "Images":
-        """These images, in this order."""
-        indices = np.asarray(indices, dtype=np.int64)
+        """These images, in this order. `indices` (n,) are integers below len(self)."""
+        indices = np.asarray(indices)
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+            raise ValueError(f"indices must be integers (n,), got {indices.dtype} {indices.shape}")
+        indices = indices.astype(np.int64)
         return replace(
             self,
             rows=self.rows[indices],
             labels=self.labels[indices],
-            digest=_digest(self.digest, "select", indices.tobytes()),
+            digest=content_digest(self.digest, "select", indices.tobytes()),
             factors=None if self.factors is None else self.factors.iloc[indices].reset_index(drop=True),
         )
 
@@ -63,7 +75,7 @@ class Images:
             chosen,
             labels=new_label[chosen.labels],
             class_names=tuple(self.class_names[i] for i in kept),
-            digest=_digest(chosen.digest, "relabel"),
+            digest=content_digest(chosen.digest, "relabel", *(self.class_names[i] for i in kept)),
         )
 
     def per_class(self, count: int | None, seed: int = 0) -> "Images":
@@ -81,9 +93,14 @@ class Images:
     def tensor(self, size: int) -> Tensor:
         """All images as uint8 (N, 3, size, size), in memory; the shorter side resized, the centre kept."""
         pixels = torch.empty((len(self), 3, size, size), dtype=torch.uint8)
+        channels_last = pixels.numpy().transpose(0, 2, 3, 1)
+
+        def fill(start: int) -> None:
+            for i in range(start, min(start + _IMAGES_A_TASK, len(self))):
+                channels_last[i] = np.asarray(fit(self[i], size))
+
         with ThreadPoolExecutor() as pool:
-            for i, image in enumerate(pool.map(lambda i: fit(self[i], size), range(len(self)))):
-                pixels[i] = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+            list(pool.map(fill, range(0, len(self), _IMAGES_A_TASK)))  # list: an error in a thread shows here
         return pixels
 
 
@@ -97,7 +114,8 @@ def fit(image: Image.Image, size: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
 
 
-def _digest(*parts: str | bytes) -> str:
+def content_digest(*parts: str | bytes) -> str:
+    """32 hex digits that name these parts, in this order and with these borders."""
     blake = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

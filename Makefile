@@ -1,0 +1,15 @@
+PROFILE ?= smoke
+ARGS ?=
+PYTHON ?= python3
+BIN := .venv/bin
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+.PHONY: reports test lab bench lint types clean
+
+reports: .venv/ready ; $(BIN)/workbook report --profile $(PROFILE) $(ARGS)
+test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/benchmarks $(ARGS)
+lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) --notebook-dir=notebooks $(ARGS)
+bench: .venv/ready ; $(BIN)/pytest -q tests/benchmarks $(ARGS)
+lint: .venv/ready ; $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb)
+types: .venv/ready ; $(BIN)/mypy workbook
+clean: ; rm -rf .venv reports/smoke build .mypy_cache .pytest_cache .ruff_cache
+.venv/ready: pyproject.toml .ci/environment ; .ci/environment $(PYTHON)

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from lightning_fabric import Fabric
+from PIL import Image
+
+from workbook.data.images import Images
+from workbook.devices import make_fabric
+from workbook.store import Store
+
+
+class Squares:
+    """Decodes row r as a noisy square whose brightness is its class: learnable, and different for every row."""
+
+    def __init__(self, classes: int, size: int) -> None:
+        self.classes, self.size = classes, size
+
+    def __call__(self, row: int) -> Image.Image:
+        noise = np.random.default_rng(row).integers(0, 40, (self.size, self.size, 3))
+        noise[2:-2, 2:-2] += 200 * (row % self.classes) // self.classes
+        return Image.fromarray(noise.astype(np.uint8))
+
+
+def make_images(count: int = 64, classes: int = 4, size: int = 16, **changes) -> Images:
+    """`count` images in memory, labels 0, 1, 2 ... repeating; a keyword replaces a field of Images."""
+    fields = {
+        "name": "squares",
+        "split": "train",
+        "decode": Squares(classes, size),
+        "rows": np.arange(count),
+        "labels": np.arange(count) % classes,
+        "class_names": tuple(f"class{i}" for i in range(classes)),
+        "digest": f"squares-{count}-{classes}-{size}",
+        "image_size": size,
+    }
+    return Images(**(fields | changes))
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def fabric() -> Fabric:
+    return make_fabric("cpu")

@@ -1,0 +1,129 @@
+"""Images: selections, their digests, and pixels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from workbook.data.images import Images, content_digest, fit
+from workbook.errors import CorruptDataError
+
+
+def _decode(row: int) -> Image.Image:
+    return Image.fromarray(np.full((4, 6), row, dtype=np.uint8))
+
+
+@pytest.fixture
+def images() -> Images:
+    """Twelve grey images of three classes, 4 high and 6 wide; image i has the value i and the class i % 3."""
+    return Images(
+        name="tiny",
+        split="train",
+        decode=_decode,
+        rows=np.arange(12),
+        labels=np.arange(12) % 3,
+        class_names=("a", "b", "c"),
+        digest="0",
+        factors=pd.DataFrame({"value": range(12)}),
+    )
+
+
+def _values(images: Images) -> list[int]:
+    return [image.getpixel((0, 0))[0] for image in images]
+
+
+def test_images_come_in_rgb(images):
+    assert len(images) == 12 and images[5].mode == "RGB" and images[5].getpixel((3, 3)) == (5, 5, 5)
+
+
+def test_select_keeps_pixels_labels_and_factors_together(images):
+    chosen = images.select(np.array([7, 2])).select(np.array([1, 0, 0]))
+    assert _values(chosen) == [2, 7, 7] and chosen.labels.tolist() == [2, 1, 1]
+    assert chosen.factors["value"].tolist() == [2, 7, 7] and chosen.factors.index.tolist() == [0, 1, 2]
+
+
+def test_select_takes_no_mask(images):
+    with pytest.raises(ValueError, match=r"integers \(n,\), got bool \(12,\)"):
+        images.select(images.labels == 1)
+    assert len(images.select(np.array([]))) == 0
+
+
+def test_only_classes_relabels_in_the_order_of_the_classes(images):
+    chosen = images.only_classes(["c", "a"])
+    assert chosen.class_names == ("a", "c")
+    assert _values(chosen) == [0, 2, 3, 5, 6, 8, 9, 11] and chosen.labels.tolist() == [0, 1] * 4
+    with pytest.raises(ValueError, match="tiny has no class 'd'"):
+        images.only_classes(["a", "d"])
+
+
+def test_per_class_draws_as_many_of_each_and_more_contain_fewer(images):
+    two, three = images.per_class(2, seed=1), images.per_class(3, seed=1)
+    assert np.bincount(two.labels).tolist() == [2, 2, 2] and set(two.rows) < set(three.rows)
+    assert images.per_class(None) is images and len(images.per_class(99)) == 12
+    assert {images.per_class(2, seed=s).digest for s in range(3)} != {two.digest}
+    with pytest.raises(ValueError, match="at least 1 image a class, got 0"):
+        images.per_class(0)
+
+
+def test_equal_selections_have_equal_digests_and_others_do_not(images):
+    assert images.select(np.array([1, 2])).digest == images.select([1, 2]).digest
+    different = [
+        images.digest,
+        images.select([1, 2]).digest,
+        images.select([2, 1]).digest,
+        images.only_classes(["a"]).digest,
+        images.only_classes(["a", "b", "c"]).digest,
+        images.select([0, 3]).only_classes(["a"]).digest,
+        images.select([0, 3]).only_classes(["a", "b"]).digest,  # b has no image, but is a class
+    ]
+    assert len(set(different)) == len(different)
+
+
+def test_a_digest_knows_where_its_parts_end():
+    assert content_digest("ab", "c") != content_digest("a", "bc")
+    assert content_digest("ab") == content_digest(b"ab")
+
+
+def test_tensor_holds_each_image_in_its_place(images, monkeypatch):
+    monkeypatch.setattr("workbook.data.images._IMAGES_A_TASK", 5)  # the last task is a short one
+    pixels = images.tensor(4)
+    assert pixels.dtype == torch.uint8 and pixels.shape == (12, 3, 4, 4) and pixels.is_contiguous()
+    assert torch.equal(pixels, torch.arange(12).to(torch.uint8)[:, None, None, None].expand(12, 3, 4, 4))
+
+
+def test_tensor_keeps_rows_columns_and_channels():
+    array = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    one = Images(
+        name="one",
+        split="train",
+        decode=lambda row: Image.fromarray(array),
+        rows=np.arange(1),
+        labels=np.zeros(1, dtype=np.int64),
+        class_names=("a",),
+        digest="0",
+    )
+    assert np.array_equal(one.tensor(4)[0].permute(1, 2, 0).numpy(), array)
+
+
+def test_a_corrupt_image_is_reported_with_set_and_split(images):
+    def broken(row: int) -> Image.Image:
+        raise CorruptDataError("file.png cannot be decoded")
+
+    spoilt = Images(**{**vars(images), "decode": broken})
+    with pytest.raises(CorruptDataError, match="tiny, train: file.png cannot be decoded"):
+        spoilt.tensor(4)
+
+
+@pytest.mark.parametrize(("width", "height"), [(6, 4), (4, 6), (9, 9), (3, 5), (101, 7)])
+def test_fit_gives_a_square_of_the_centre(width, height):
+    ramp = np.broadcast_to(np.linspace(0, 255, width).round().astype(np.uint8), (height, width))
+    fitted = fit(Image.fromarray(np.ascontiguousarray(ramp)), 4)
+    assert fitted.size == (4, 4)
+    columns = np.array(fitted)[0].astype(int)
+    assert abs(columns.mean() - 127.5) <= 3  # the middle of the ramp: nothing is cut from one end only
+
+
+def test_fit_leaves_an_image_of_the_right_size_alone():
+    image = Image.new("L", (4, 4))
+    assert fit(image, 4) is image

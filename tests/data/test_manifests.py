@@ -1,0 +1,161 @@
+"""Manifests: the shipped ones hold together, and a wrong one says what is wrong with it."""
+
+import pytest
+import yaml
+
+from workbook.data.generated import FAMILIES
+from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_manifests, load_manifest
+from workbook.data.sources import class_sides, load_images
+from workbook.errors import ManifestError
+
+SHIPPED = ["cifar100", "digits", "generated", "imagenet1k", "omniglot", "tiny-imagenet-200"]
+
+
+def _valid() -> dict:
+    return {
+        "name": "mine",
+        "title": "Mine",
+        "task": "classification",
+        "classes": ["cat", "dog", "car"],
+        "splits": {"train": 6, "test": 3},
+        "sources": [
+            {
+                "kind": "folder",
+                "root": "mine",
+                "splits": {"train": "train/{*}/*.png", "test": "test/{*}/*.png"},
+            }
+        ],
+        "licence": "none",
+        "citation": "none",
+        "url": "none",
+        "obtain": "copy it to {data_root}/mine",
+        "concept_split": {"eval_classes": ["car"], "rule": "machines", "official": False},
+    }
+
+
+def _written(tmp_path, changes: dict) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(_valid() | changes))
+    return str(path)
+
+
+def test_every_shipped_manifest_is_listed_and_parses_under_its_own_name():
+    assert list_manifests() == SHIPPED
+    assert [load_manifest(name).name for name in SHIPPED] == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("name", "pre", "evaluation"),
+    [("cifar100", 70, 30), ("tiny-imagenet-200", 126, 74), ("imagenet1k", 652, 348)],
+)
+def test_concept_splits_have_their_sizes_and_share_no_class(name, pre, evaluation):
+    manifest = load_manifest(name)
+    sides = manifest.concept_split.sides(manifest.class_names)
+    assert (len(sides["pre"]), len(sides["eval"])) == (pre, evaluation)
+    assert set(sides["pre"]) | set(sides["eval"]) == set(manifest.class_names)
+    assert not set(sides["pre"]) & set(sides["eval"])
+
+
+def test_the_generated_set_splits_by_family():
+    images = load_images("generated", "test")
+    sides = class_sides(load_manifest("generated"), images.class_names)
+    assert set(sides["pre"]) == set(FAMILIES["organic"])
+    assert set(sides["eval"]) == set(FAMILIES["rectilinear"])
+
+
+def test_tiny_imagenet_is_part_of_imagenet_and_on_the_same_sides():
+    tiny, whole = load_manifest("tiny-imagenet-200"), load_manifest("imagenet1k")
+    assert tiny.readable_names.items() <= whole.readable_names.items()
+    assert set(tiny.concept_split.eval_classes) == set(tiny.class_names) & set(whole.concept_split.eval_classes)
+
+
+def test_wordnet_ids_are_sorted_because_the_hubs_labels_count_them():
+    names = load_manifest("imagenet1k").class_names
+    assert list(names) == sorted(names)
+    assert names[0] == "n01440764" and names[999] == "n15075141"
+
+
+def test_only_splits_that_their_authors_published_are_official():
+    official = {n for n in SHIPPED if (split := load_manifest(n).concept_split) and split.official}
+    assert official == {"generated", "omniglot"}
+
+
+def test_sides_take_names_and_patterns_and_keep_the_order_of_the_classes():
+    split = ConceptSplit(eval_classes=("b/*", "c[1]"), rule="", official=False)
+    assert split.sides(["b/2", "a", "c[1]", "b/1"]) == {"pre": ["a"], "eval": ["b/2", "c[1]", "b/1"]}
+
+
+def test_an_entry_that_matches_no_class_is_an_error_with_a_near_name():
+    split = ConceptSplit(eval_classes=("lawnmower",), rule="", official=False)
+    with pytest.raises(ManifestError, match="'lawnmower' matches none of the 2 classes.*'lawn_mower'"):
+        split.sides(["lawn_mower", "dog"])
+
+
+def test_a_side_must_not_be_empty():
+    with pytest.raises(ManifestError, match="all 2 classes"):
+        ConceptSplit(eval_classes=("*",), rule="", official=False).sides(["a", "b"])
+
+
+def test_a_path_loads_a_manifest_of_ones_own(tmp_path):
+    manifest = load_manifest(_written(tmp_path, {}))
+    assert isinstance(manifest, Manifest) and manifest.class_names == ("cat", "dog", "car")
+
+
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
+    with pytest.raises(ManifestError, match="no manifest 'cifar10'. Did you mean 'cifar100'.*imagenet1k"):
+        load_manifest("cifar10")
+
+
+def test_malformed_yaml_names_the_file(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: [unclosed\n")
+    with pytest.raises(ManifestError, match="broken.yaml is not valid YAML"):
+        load_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clases": 3}, "clases: Extra inputs"),
+        ({"task": "detection"}, r"task: .*\(got 'detection'\)"),
+        ({"splits": {"train": 6}}, "test is missing"),
+        ({"classes": ["cat", "cat"]}, "each named once"),
+        ({"classes": 1}, "at least two"),
+        ({"sources": []}, "sources: "),
+        ({"sources": [{"kind": "folders", "root": "x", "splits": {}}]}, "sources.0: .*folders"),
+        (
+            {"sources": [{"kind": "folder", "root": "x", "splits": {"train": "{*}/*.png"}}]},
+            "folder source does not say where 'test' is",
+        ),
+        (
+            {"sources": [{"kind": "folder", "root": "x", "splits": {"train": "a/*.png", "test": "b/*.png"}}]},
+            "does not say where the class is",
+        ),
+        ({"concept_split": {"eval_classes": ["cars"], "rule": "", "official": False}}, "Did you mean 'car'"),
+        (
+            {"holdout": {"of": "all", "test_per_class": 2, "seed": 0}},
+            "2 images of each of 3 .* splits.test is 3",
+        ),
+        (
+            {"holdout": {"of": "all", "test_per_class": 1, "seed": 0}},
+            "folder source does not say where 'all' is",
+        ),
+    ],
+)
+def test_a_wrong_manifest_says_what_is_wrong_and_in_which_file(tmp_path, changes, message):
+    with pytest.raises(ManifestError, match=message) as raised:
+        load_manifest(_written(tmp_path, changes))
+    assert "mine.yaml" in str(raised.value)
+
+
+def test_checksums_must_name_their_algorithm(tmp_path):
+    source = _valid()["sources"][0] | {"checksums": {"a.zip": "0" * 32}}
+    with pytest.raises(ManifestError, match="checksums.a.zip"):
+        load_manifest(_written(tmp_path, {"sources": [source]}))
+
+
+def test_the_data_root_is_workbook_data_else_in_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path))
+    assert data_root() == tmp_path.resolve()
+    monkeypatch.delenv("WORKBOOK_DATA")
+    assert data_root().name == "data" and (data_root().parent / "data_manifests").is_dir()

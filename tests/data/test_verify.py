@@ -1,0 +1,108 @@
+"""`verify_data` and the command around it: all problems at one look, and an exit status."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from workbook.cli import app
+from workbook.data import verify_data
+
+
+@pytest.fixture
+def manifest(tmp_path, monkeypatch) -> dict:
+    """Facts of a manifest for two classes of ten images a split, which lie under the data root."""
+    monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path))
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for i in range(10):
+                pixels = np.full((8, 8), i, dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "set" / split / name / f"{i}.png")
+    archive = tmp_path / "set" / "set.zip"
+    archive.write_bytes(b"archive")
+    return {
+        "name": "tiny",
+        "title": "Tiny",
+        "task": "classification",
+        "image_size": 8,
+        "classes": ["cat", "dog"],
+        "splits": {"train": 20, "test": 20},
+        "sources": [
+            {
+                "kind": "folder",
+                "root": "set",
+                "splits": {"train": "train/{*}/*.png", "test": "test/{*}/*.png"},
+                "checksums": {
+                    "set.zip": f"sha256:{hashlib.sha256(b'archive').hexdigest()}",
+                    "gone.zip": f"md5:{'0' * 32}",
+                },
+            }
+        ],
+        "licence": "none",
+        "citation": "none",
+        "url": "none",
+        "obtain": "make it",
+        "concept_split": {"eval_classes": ["dog"], "rule": "barks", "official": False},
+    }
+
+
+@pytest.fixture
+def written(manifest, tmp_path):
+    """Write the facts, with changes; returns the path."""
+
+    def write(**changes) -> str:
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(manifest | changes, sort_keys=False))
+        return str(path)
+
+    return write
+
+
+def test_a_whole_set_has_no_problem(written):
+    found = verify_data(written())
+    assert found.problems == ()
+    text = "\n".join(found.checked)
+    assert "20 images in 2 classes from the folder source" in text and "1 pre, 1 eval" in text
+    assert "set.zip: sha256 as listed" in text and "gone.zip: not there" in text
+
+
+def test_all_problems_are_found_at_one_look(written, tmp_path):
+    (tmp_path / "set" / "set.zip").write_bytes(b"another")
+    broken = tmp_path / "set" / "train" / "cat" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    problems = verify_data(written(image_size=9, splits={"train": 20, "test": 21}), every_image=True).problems
+    assert len(problems) == 4
+    assert "train/cat/3.png cannot be decoded" in problems[0]
+    assert "19 of 20 decoded images are not 9x9, one is 8x8" in problems[1]
+    assert "20 images came, the manifest says 21" in problems[2]
+    assert "set.zip has sha256" in problems[3] and "Fetch the file again" in problems[3]
+
+
+def test_only_all_decodes_every_image(written, tmp_path, monkeypatch):
+    monkeypatch.setattr("workbook.data.verify._SAMPLE", 2)  # the first and the last
+    (tmp_path / "set" / "train" / "cat" / "3.png").write_bytes(b"")
+    assert verify_data(written()).problems == ()
+    assert len(verify_data(written(), every_image=True).problems) == 1
+
+
+def test_the_command_verifies_and_tells_by_its_exit_status(written, tmp_path):
+    assert CliRunner().invoke(app, ["data", "verify", written()]).exit_code == 0
+    result = CliRunner().invoke(app, ["data", "verify", written(splits={"train": 21, "test": 20}), "--all"])
+    assert result.exit_code == 1 and "WRONG  tiny, train" in result.output
+
+
+def test_the_command_shows_an_error_without_a_traceback():
+    result = CliRunner().invoke(app, ["data", "show", "cifar10"])
+    assert result.exit_code == 1 and "Did you mean 'cifar100'" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_command_lists_and_shows():
+    listed = CliRunner().invoke(app, ["data", "list"]).output
+    assert "imagenet1k" in listed and "652 pre / 348 eval, not official" in listed
+    shown = CliRunner().invoke(app, ["data", "show", "omniglot"]).output
+    assert "1,623" in shown and "official; By alphabet" in shown and "to get it" in shown

@@ -1,0 +1,236 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import make_images
+from workbook.errors import CorruptArtefactError, DivergedError
+from workbook.pretraining.loop import learning_rate, pretrain
+from workbook.pretraining.recipe import Recipe, with_method
+
+RECIPE = with_method(
+    Recipe(
+        dataset="squares",
+        side=None,
+        image_size=16,
+        backbone="narrow_resnet",
+        small_stem=True,
+        epochs=3,
+        checkpoint_epochs=(0, 1),
+        batch_size=16,
+        warmup_epochs=1,
+    ),
+    "SL-MLP",
+)
+ROOT = Path(__file__).parents[2]
+
+
+def weights(folder: Path, epoch: int = 3) -> dict[str, torch.Tensor]:
+    return load_file(folder / f"epoch_{epoch:04d}.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, fabric) -> Path:
+    """The folder of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    pretrain(RECIPE, make_images(), folder, fabric)
+    return folder
+
+
+def test_it_leaves_checkpoints_and_history(whole):
+    assert {path.name for path in whole.iterdir()} == {
+        "epoch_0000.safetensors",
+        "epoch_0001.safetensors",
+        "epoch_0003.safetensors",
+        "history.json",
+    }
+    history = pd.read_json(whole / "history.json", orient="records")
+    assert list(history.columns) == ["epoch", "loss", "accuracy", "lr", "images_per_second", "seconds"]
+    assert list(history["epoch"]) == [1, 2, 3]
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+
+
+def test_the_same_recipe_gives_the_same_bits(whole, tmp_path, fabric):
+    pretrain(RECIPE, make_images(), tmp_path, fabric)
+    assert all(same(weights(whole, epoch), weights(tmp_path, epoch)) for epoch in (0, 1, 3))
+
+
+def test_another_seed_gives_other_weights_from_the_start(whole, tmp_path, fabric):
+    pretrain(replace(RECIPE, seed=1), make_images(), tmp_path, fabric)
+    assert not same(weights(whole, 0), weights(tmp_path, 0))
+
+
+def test_the_global_generator_is_left_as_it_was(tmp_path, fabric):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    pretrain(replace(RECIPE, epochs=1), make_images(), tmp_path, fabric)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class StopAfter:
+    """Decorates the source of batches: raises KeyboardInterrupt after some of them."""
+
+    def __init__(self, monkeypatch, batches: int) -> None:
+        from workbook.pretraining import loop
+
+        original = loop.MemoryBatches.batches
+        left = [batches]
+
+        def stopping(source, order, seed):
+            for batch in original(source, order, seed):
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+                left[0] -= 1
+                yield batch
+
+        monkeypatch.setattr(loop.MemoryBatches, "batches", stopping)
+
+
+@pytest.mark.parametrize("batches", [0, 2, 4, 7, 11])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, fabric, monkeypatch, batches):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        StopAfter(patch, batches)
+        pretrain(RECIPE, make_images(), tmp_path, fabric)
+    pretrain(RECIPE, make_images(), tmp_path, fabric)
+    assert all(same(weights(whole, epoch), weights(tmp_path, epoch)) for epoch in (0, 1, 3))
+    columns = ["epoch", "loss", "accuracy", "lr"]
+    histories = [pd.read_json(f / "history.json", orient="records")[columns] for f in (whole, tmp_path)]
+    pd.testing.assert_frame_equal(*histories)
+
+
+def test_killed_for_real_it_resumes(whole, tmp_path, fabric):
+    script = textwrap.dedent(
+        f"""
+        import time
+        from pathlib import Path
+        from tests.conftest import make_images
+        from tests.pretraining.test_loop import RECIPE
+        from workbook.devices import make_fabric
+        from workbook.pretraining import loop
+
+        save = loop._save_resume
+
+        def save_slowly(*args):
+            save(*args)
+            time.sleep(1)  # time to be killed in
+
+        loop._save_resume = save_slowly
+        loop.pretrain(RECIPE, make_images(), Path({str(tmp_path)!r}), make_fabric("cpu"))
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    waited = time.monotonic()
+    while not (tmp_path / "resume.pt").exists() and time.monotonic() - waited < 120:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "history.json").exists()
+    pretrain(RECIPE, make_images(), tmp_path, fabric)
+    assert same(weights(whole), weights(tmp_path))
+
+
+def test_a_finished_folder_is_left_alone(whole, fabric):
+    before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
+    pretrain(RECIPE, make_images(), whole, fabric)
+    assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir()} == before
+
+
+def test_a_corrupt_resume_file_is_named(tmp_path, fabric):
+    (tmp_path / "resume.pt").write_bytes(b"torn")
+    with pytest.raises(CorruptArtefactError, match="resume.pt is not what was written.*remove it"):
+        pretrain(RECIPE, make_images(), tmp_path, fabric)
+
+
+def test_a_diverging_loss_is_an_error(tmp_path, fabric):
+    with pytest.raises(DivergedError, match="lower lr"):
+        pretrain(replace(RECIPE, lr=1e9, warmup_epochs=0), make_images(), tmp_path, fabric)
+
+
+def test_clipping_bounds_the_step(tmp_path, fabric):
+    """One plain SGD step of norm lr * clip_norm: nothing moves by more."""
+    recipe = replace(
+        RECIPE,
+        epochs=1,
+        warmup_epochs=0,
+        momentum=0.0,
+        weight_decay=0.0,
+        clip_norm=1e-3,
+        batch_size=64,
+        lr=1.0,
+    )
+    pretrain(recipe, make_images(), tmp_path, fabric)
+    before, after = weights(tmp_path, 0), weights(tmp_path, 1)
+    moved = sum(((after[n] - before[n]) ** 2).sum() for n in before if "running" not in n and "num_batches" not in n)
+    assert float(moved) ** 0.5 == pytest.approx(1e-3 * 64 / 1024, rel=0.01)
+
+
+def test_more_images_a_batch_than_there_are_is_refused(tmp_path, fabric):
+    with pytest.raises(ValueError, match="batch of 128 images cannot be filled from 64"):
+        pretrain(replace(RECIPE, batch_size=128), make_images(), tmp_path, fabric)
+
+
+def test_large_images_come_from_workers_and_learn_too(tmp_path, fabric):
+    images = make_images(image_size=None, size=24)
+    pretrain(replace(RECIPE, epochs=2, checkpoint_epochs=()), images, tmp_path, fabric)
+    assert (tmp_path / "epoch_0002.safetensors").exists()
+
+
+def test_learning_rate_by_hand():
+    recipe = replace(RECIPE, epochs=10, warmup_epochs=2, batch_size=256, lr=0.4)
+    peak = 0.1  # 0.4 * 256 / 1024
+    assert learning_rate(recipe, 0, 100) == pytest.approx(peak / 20)
+    assert learning_rate(recipe, 19, 100) == pytest.approx(peak)
+    assert learning_rate(recipe, 20, 100) == pytest.approx(peak)
+    assert learning_rate(recipe, 60, 100) == pytest.approx(peak / 2)
+    assert learning_rate(recipe, 99, 100) == pytest.approx(peak * 0.5 * (1 + math.cos(math.pi * 79 / 80)))
+
+
+def test_two_processes_train_one_run(tmp_path):
+    """torchrun with two processes on the CPU: both get the same run, and the store holds it once."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import os
+            from dataclasses import replace
+            from tests.pretraining.test_loop import RECIPE
+            from workbook.devices import make_fabric
+            from workbook.pretraining.runs import train
+            from workbook.store import Store
+
+            fabric = make_fabric("cpu")
+            recipe = replace(RECIPE, dataset="digits", image_size=8, epochs=1, checkpoint_epochs=(), images_per_class=8)
+            run = train(recipe, Store({str(tmp_path / "store")!r}), fabric)
+            weight = run.method().head.weight.double().sum()
+            both = fabric.all_gather(weight)
+            assert fabric.world_size == 2 and both[0] == both[1]
+            assert len(Store({str(tmp_path / "store")!r}).artefacts()) == 1
+            """
+        )
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-port=29611",
+        str(script),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -1,0 +1,178 @@
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from workbook.errors import CorruptArtefactError, StoreError
+from workbook.store import Store, key_of, write_atomically
+
+SPEC = {"recipe": {"epochs": 3, "milestones": (1, 2)}, "data": "abc"}
+
+
+def write(text: str):
+    return lambda folder: write_atomically(folder / "value.txt", text.encode())
+
+
+def test_what_was_made_is_found_and_not_made_again(store):
+    assert store.find("runs", SPEC) is None
+    made = store.get_or_make("runs", SPEC, write("one"))
+    again = store.get_or_make("runs", SPEC, write("two"))
+    assert again == made
+    assert again.file("value.txt").read_text() == "one"
+
+
+def test_the_record_says_what_made_it(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    record = json.loads((artefact.path / "artefact.json").read_text())
+    assert record["spec"] == {"recipe": {"epochs": 3, "milestones": [1, 2]}, "data": "abc"}
+    assert {"date", "code", "libraries", "hardware"} <= set(record["provenance"])
+
+
+def test_the_key_depends_on_every_value_and_not_on_their_order():
+    assert key_of({"a": 1, "b": {"c": 2}}) == key_of({"b": {"c": 2}, "a": 1})
+    assert key_of({"a": 1, "b": {"c": 2}}) != key_of({"a": 1, "b": {"c": 3}})
+    assert key_of({"a": 1}) != key_of({"a": 1.5})
+
+
+def test_a_dataclass_is_its_fields():
+    @dataclass
+    class Recipe:
+        epochs: int = 3
+
+    assert key_of({"recipe": Recipe()}) == key_of({"recipe": {"epochs": 3}})
+
+
+def test_a_specification_of_anything_else_is_refused():
+    with pytest.raises(TypeError, match="plain values, got function"):
+        key_of({"recipe": write})
+
+
+def test_a_changed_file_is_named_with_its_mend(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    (artefact.path / "value.txt").write_text("two")
+    with pytest.raises(CorruptArtefactError, match=rf"value.txt .*store remove {artefact.key}"):
+        store.find("runs", SPEC).file("value.txt")
+
+
+def test_a_missing_file_is_named(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    (artefact.path / "value.txt").unlink()
+    with pytest.raises(CorruptArtefactError, match="value.txt is missing"):
+        artefact.file("value.txt")
+
+
+def test_a_torn_record_is_named(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    (artefact.path / "artefact.json").write_text('{"spec": ')
+    with pytest.raises(CorruptArtefactError, match="artefact.json cannot be read"):
+        store.find("runs", SPEC)
+
+
+def test_a_record_of_something_else_is_refused(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    record = json.loads((artefact.path / "artefact.json").read_text())
+    record["spec"]["data"] = "xyz"
+    (artefact.path / "artefact.json").write_text(json.dumps(record))
+    with pytest.raises(CorruptArtefactError, match="something else"):
+        store.find("runs", SPEC)
+
+
+def test_what_failed_is_not_found_and_its_work_is_kept(store):
+    def fail(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        store.get_or_make("runs", SPEC, fail)
+    assert store.find("runs", SPEC) is None
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    assert artefact.file("half.txt").read_text() == "half"
+
+
+def test_torn_temporary_files_do_not_become_part_of_it(store):
+    def make(folder: Path) -> None:
+        (folder / ".value.txt.x1").write_text("torn")
+        write("one")(folder)
+
+    assert set(store.get_or_make("runs", SPEC, make).checksums) == {"value.txt"}
+
+
+def _append_and_wait(root: Path, log: Path) -> None:
+    def make(folder: Path) -> None:
+        with log.open("a") as file:
+            file.write("made\n")
+        write("one")(folder)
+
+    Store(root).get_or_make("runs", SPEC, make)
+
+
+def test_two_processes_make_it_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    log = tmp_path / "log"
+    processes = [context.Process(target=_append_and_wait, args=(tmp_path / "store", log)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert log.read_text() == "made\n"
+
+
+def test_list_and_remove(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    other = store.get_or_make("features", SPEC | {"data": "d"}, write("two"))
+    assert {found.key for found in store.artefacts()} == {artefact.key, other.key}
+    assert store.remove(artefact.key) == [artefact.path]
+    assert store.find("runs", SPEC) is None
+    assert store.find("features", SPEC | {"data": "d"}) == other
+
+
+@pytest.mark.parametrize("key", ["", "0123", "..", "*", "runs", "0" * 20])
+def test_removing_what_is_not_there_is_refused(store, key):
+    store.get_or_make("runs", SPEC, write("one"))
+    with pytest.raises(StoreError, match="holds nothing"):
+        store.remove(key)
+    assert len(store.artefacts()) == 1
+
+
+def test_a_store_that_cannot_be_a_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written .*WORKBOOK_STORE"):
+        Store(tmp_path / "file" / "store").get_or_make("runs", SPEC, write("one"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_without_permission(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(StoreError, match="Permission denied.*WORKBOOK_STORE"):
+        Store(tmp_path / "locked" / "store").get_or_make("runs", SPEC, write("one"))
+
+
+def test_errors_of_other_places_are_not_the_store_s(store):
+    def make(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/image.png")
+
+    with pytest.raises(PermissionError):
+        store.get_or_make("runs", SPEC, make)
+
+
+def test_a_full_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small disk takes the right to mount")
+    try:
+        small = Store(disk / "store")
+        kept = small.get_or_make("runs", SPEC, write("one"))
+        with pytest.raises(StoreError, match="no space left.*untouched"):
+            small.get_or_make("runs", SPEC | {"data": "big"}, write("x" * 400_000))
+        assert kept.file("value.txt").read_text() == "one"
+        assert [found.key for found in small.artefacts()] == [kept.key]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

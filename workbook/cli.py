@@ -1,0 +1,89 @@
+"""The `workbook` command."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
+from workbook.data.sources import place
+from workbook.errors import WorkbookError
+
+
+class _PlainErrors(TyperGroup):
+    """A WorkbookError is for the user: its message is shown without a traceback; exit status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WorkbookError as error:
+            typer.secho(str(error), fg="red", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(cls=_PlainErrors, no_args_is_help=True, add_completion=False, help="The transferability workbook.")
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: which there are, and whether yours are whole.")
+app.add_typer(data_app, name="data")
+
+Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of your own .yaml file.")]
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """The data sets that have a manifest."""
+    rows: list[tuple[str, ...]] = [("NAME", "CLASSES", "TRAIN", "TEST", "CONCEPT SPLIT", "TITLE")]
+    for name in list_manifests():
+        manifest = load_manifest(name)
+        counts = (manifest.class_count, manifest.splits["train"], manifest.splits["test"])
+        rows.append((name, *(f"{count:,}" for count in counts), _concept_split(manifest), manifest.title))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@data_app.command("show")
+def data_show(name: Name) -> None:
+    """What a manifest says, and how to get the data."""
+    manifest = load_manifest(name)
+    holdout, split = manifest.holdout, manifest.concept_split
+    facts = {
+        "title": manifest.title,
+        "classes": f"{manifest.class_count:,}",
+        "images": ", ".join(f"{count:,} {split}" for split, count in manifest.splits.items()),
+        "image size": f"{manifest.image_size} pixels" if manifest.image_size else "varied",
+        "holdout": holdout and f"{holdout.test_per_class} a class for test, seed {holdout.seed}",
+        "concept split": split and f"{_concept_split(manifest)}; {split.rule}",
+        "licence": manifest.licence,
+        "citation": manifest.citation,
+        "page": manifest.url,
+        "copies": "; ".join(place(source) for source in manifest.sources),
+        "to get it": manifest.obtain.replace("{data_root}", str(data_root())),
+    }
+    for label, fact in facts.items():
+        if fact:
+            typer.echo(f"{label:14} {fact}")
+
+
+@data_app.command("verify")
+def data_verify(
+    name: Name,
+    every_image: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False,
+) -> None:
+    """Check counts, classes, checksums and images; exit status 1 if something is wrong."""
+    found = verify_data(name, every_image=every_image)
+    for line in found.checked:
+        typer.echo(f"ok     {line}")
+    for problem in found.problems:
+        typer.secho(f"WRONG  {problem}", fg="red", err=True)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _concept_split(manifest: Manifest) -> str:
+    if manifest.concept_split is None:
+        return "none"
+    status = "official" if manifest.concept_split.official else "not official"
+    if manifest.class_names is None:
+        return status
+    sides = manifest.concept_split.sides(manifest.class_names)
+    return f"{len(sides['pre'])} pre / {len(sides['eval'])} eval, {status}"

@@ -1,0 +1,188 @@
+"""Parquet files in the Hugging Face image schema: the hub's copies and others of the same layout.
+
+Up to 2 GiB the encoded images are read into memory. A larger set is converted once to Arrow files beside it,
+which are then memory-mapped: Parquet has no cheap access to single rows, and shuffled training needs it.
+"""
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+from PIL import Image
+
+from workbook.data.manifests import ParquetSource
+from workbook.data.readers import Content, files_digest, integer_labels, open_image
+from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
+
+_IN_MEMORY_BYTES = 2 * 2**30
+_ARROW_FOLDER = ".workbook-arrow"
+
+
+@dataclass(frozen=True)
+class _EncodedRows:
+    """`columns` has one entry a Parquet file: its images in memory, or the Arrow file that holds them."""
+
+    files: tuple[str, ...]
+    starts: np.ndarray  # (files + 1,): the first row of each file, and the end
+    columns: tuple[pa.ChunkedArray | str, ...]
+
+    def __call__(self, row: int) -> Image.Image:
+        index = int(np.searchsorted(self.starts, row, side="right")) - 1
+        column, row_in_file = self.columns[index], row - int(self.starts[index])
+        if isinstance(column, str):
+            column = _memory_mapped(column)
+        encoded = column[row_in_file].as_py()
+        where = f"{self.files[index]}, row {row_in_file}"
+        if encoded is None:
+            raise CorruptDataError(f"{where} holds no bytes. Fetch a copy that embeds its images.")
+        return open_image(BytesIO(encoded), where)
+
+
+def read_parquet(source: ParquetSource, split: str, base: Path) -> Content:
+    files = _files(base, source.splits[split])
+    _check_columns(files[0], source)
+    labels = [_read(file, source.label)[source.label] for file in files]
+    chunks = [chunk for column in labels for chunk in column.chunks]
+    indices, names = _named(pa.chunked_array(chunks), source, files[0])
+    if sum(file.stat().st_size for file in files) <= _IN_MEMORY_BYTES:
+        columns = tuple(_encoded(_read(file, f"{source.image}.bytes")[source.image]) for file in files)
+    else:
+        columns = _arrow_files(files, source.image, base / _ARROW_FOLDER)
+    return Content(
+        decode=_EncodedRows(
+            tuple(str(file) for file in files),
+            np.cumsum([0, *(len(column) for column in labels)]),
+            columns,
+        ),
+        labels=indices,
+        class_names=names,
+        digest=files_digest(base, [file.relative_to(base).as_posix() for file in files], _footer),
+    )
+
+
+def _files(base: Path, patterns: Sequence[str]) -> list[Path]:
+    files: list[Path] = []
+    for pattern in patterns:
+        found = sorted(glob.glob(pattern, root_dir=base, recursive=True))
+        if not found:
+            raise MissingDataError(f"{base}/{pattern}")
+        files += [base / name for name in found]
+    return files
+
+
+def _read(file: Path, column: str) -> pa.Table:
+    try:
+        with pq.ParquetFile(file) as opened:
+            return opened.read(columns=[column])
+    except (pa.ArrowException, OSError) as error:
+        raise _corrupt(file, error) from error
+
+
+def _corrupt(file: Path, error: Exception) -> CorruptDataError:
+    return CorruptDataError(f"{file} cannot be read as Parquet ({error}). Fetch it again from its source.")
+
+
+def _check_columns(file: Path, source: ParquetSource) -> None:
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise _corrupt(file, error) from error
+    for column in (source.image, source.label):
+        if column not in schema.names:
+            raise ManifestError(
+                f"{file} has no column {column!r}; it has {', '.join(schema.names)}. "
+                "Correct the source's image and label."
+            )
+    kind = schema.field(source.image).type
+    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        raise ManifestError(f"the column {source.image!r} of {file} must be a struct with bytes, got {kind}.")
+
+
+def _named(column: pa.ChunkedArray, source: ParquetSource, file: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Labels as (N,) int64, and what they mean: strings are numbered in their sorted order."""
+    where = f"the column {source.label!r} of {file}"
+    if column.null_count:
+        raise ManifestError(f"{where} has {column.null_count} rows without a label. Take those rows out.")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        names, labels = np.unique(column.to_numpy().astype(str), return_inverse=True)
+        return labels.astype(np.int64), tuple(str(name) for name in names)
+    labels = integer_labels(column.to_numpy(), where)
+    return labels, None if source.label_names == "manifest" else _metadata_names(file, source.label)
+
+
+def _metadata_names(file: Path, label: str) -> tuple[str, ...] | None:
+    metadata = pq.read_schema(file).metadata or {}
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    names = features.get(label, {}).get("names")
+    return None if names is None else tuple(names)
+
+
+def _encoded(images: pa.ChunkedArray) -> pa.ChunkedArray:
+    chunks = [pc.struct_field(chunk, "bytes") for chunk in images.chunks]
+    return pa.chunked_array(chunks, type=images.type.field("bytes").type)
+
+
+def _footer(file: Path) -> bytes:
+    """A Parquet file's own description of itself: schema, and place and statistics of every column chunk."""
+    with file.open("rb") as opened:
+        opened.seek(-8, os.SEEK_END)
+        length = int.from_bytes(opened.read(4), "little")
+        opened.seek(-8 - length, os.SEEK_END)
+        return opened.read(length)
+
+
+@cache  # once a process: workers map the same pages
+def _memory_mapped(file: str) -> pa.ChunkedArray:
+    return pa.ipc.open_file(pa.memory_map(file)).read_all()["bytes"]
+
+
+def _arrow_files(files: Sequence[Path], image: str, folder: Path) -> tuple[str, ...]:
+    """The Arrow files of these Parquet files, written where they are not yet there.
+
+    Raises StoreError if they cannot be written.
+    """
+    targets = [folder / f"{files_digest(file.parent, [file.name], _footer)}-{image}.arrow" for file in files]
+    missing = [(file, target) for file, target in zip(files, targets, strict=True) if not target.exists()]
+    if not missing:
+        return tuple(str(target) for target in targets)
+    needed = sum(file.stat().st_size for file, _ in missing)
+    try:
+        folder.mkdir(exist_ok=True)
+        if (free := shutil.disk_usage(folder).free) < needed:
+            raise OSError(f"{free / 2**30:.1f} GiB are free, {needed / 2**30:.1f} GiB are needed")
+        with FileLock(folder / "lock"):
+            for file, target in missing:
+                if not target.exists():  # another process may have written it while this one waited
+                    _convert(file, image, target)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written ({error}). Sets of over 2 GiB are converted there once: "
+            "make room and give write permission, or unpack the images into one folder a class."
+        ) from error
+    return tuple(str(target) for target in targets)
+
+
+def _convert(file: Path, image: str, target: Path) -> None:
+    unfinished = target.with_suffix(".tmp")
+    schema = pa.schema([("bytes", pa.large_binary())])
+    try:
+        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=[f"{image}.bytes"]):
+                encoded = pc.struct_field(batch.column(0), "bytes").cast(pa.large_binary())
+                writer.write_batch(pa.record_batch([encoded], schema=schema))
+    except pa.ArrowInvalid as error:
+        raise _corrupt(file, error) from error
+    os.replace(unfinished, target)

@@ -1,0 +1,217 @@
+"""One reader a kind of source: what a copy on disk holds of one split, not yet held against the manifest.
+
+A reader raises MissingDataError, with the place where it looked, if its copy is not on this machine.
+`workbook.data.parquet` and `workbook.data.folder` hold the two readers of encoded image files.
+"""
+
+import hashlib
+import inspect
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from workbook.data import generated
+from workbook.data.images import content_digest
+from workbook.data.manifests import ArraySource, GeneratedSource, SklearnSource, TorchvisionSource
+from workbook.errors import CorruptDataError, ManifestError, MissingDataError
+
+# Up to here the digest is of every byte; beyond, reading all of it at each load would not be cheap.
+_WHOLE_BYTES = 2 * 2**30
+_WHOLE_FILES = 20_000
+# PIL reports a broken file by any of these, depending on the format and on where it breaks.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """One split as its copy holds it, in the copy's own order.
+
+    `labels` (N,) int64 are indices into `class_names`; None where the copy knows only numbers.
+    `decode(row)` can be pickled, so that it reaches the workers of a DataLoader.
+    """
+
+    decode: Callable[[int], Image.Image]
+    labels: np.ndarray
+    class_names: tuple[str, ...] | None
+    digest: str
+    factors: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class PixelRows:
+    """Images from uint8 pixels in memory: (N, H, W) grey or (N, H, W, 3) RGB."""
+
+    pixels: np.ndarray
+
+    def __call__(self, row: int) -> Image.Image:
+        return Image.fromarray(self.pixels[row])
+
+
+def read_generated(source: GeneratedSource, split: str, base: Path) -> Content:
+    pixels, labels, factors = _generate(split, source.splits[split], source.image_size)
+    return Content(
+        decode=PixelRows(pixels),
+        labels=labels,
+        class_names=tuple(generated.CLASS_NAMES),
+        digest=content_digest(pixels.tobytes()),
+        factors=factors.copy(),
+    )
+
+
+@lru_cache(maxsize=4)  # one notebook asks for both sides of both splits
+def _generate(split: str, images_per_class: int, image_size: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    return generated.generate(split, images_per_class, image_size=image_size)
+
+
+def read_sklearn(source: SklearnSource, split: str, base: Path) -> Content:
+    digits = load_digits()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)  # they come as 0 ... 16
+    return Content(
+        decode=PixelRows(pixels),
+        labels=digits.target.astype(np.int64),
+        class_names=tuple(str(name) for name in digits.target_names),
+        digest=content_digest(pixels.tobytes()),
+    )
+
+
+@dataclass(frozen=True)
+class _TorchvisionRows:
+    dataset: Any
+    where: str
+
+    def __call__(self, row: int) -> Image.Image:
+        with decoding(f"{self.where}, row {row}"):
+            return self.dataset[row][0]
+
+
+def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Content:
+    import torchvision.datasets  # takes a second, which the other kinds need not pay
+
+    constructor = getattr(torchvision.datasets, source.dataset, None)
+    if constructor is None:
+        raise ManifestError(f"torchvision.datasets has no {source.dataset!r}. Correct the source's dataset.")
+    arguments = dict(source.splits[split])
+    if "download" in inspect.signature(constructor).parameters:
+        arguments["download"] = False
+    where = f"torchvision's {source.dataset} in {base}"
+    try:
+        dataset = constructor(base, **arguments)
+    except (RuntimeError, OSError) as error:
+        raise MissingDataError(f"{where} (it says: {error})") from error
+    except (TypeError, ValueError) as error:
+        raise ManifestError(f"{where} does not take {arguments}: {error}. Correct its splits.") from error
+    if not hasattr(dataset, source.labels):
+        raise ManifestError(f"{where} has no attribute {source.labels!r}. Correct the source's labels.")
+    names = getattr(dataset, "classes", None)
+    return Content(
+        decode=_TorchvisionRows(dataset, where),
+        labels=integer_labels(getattr(dataset, source.labels), where),
+        class_names=None if names is None else tuple(str(name) for name in names),
+        digest=_torchvision_digest(dataset, base),
+    )
+
+
+def _torchvision_digest(dataset: Any, base: Path) -> str:
+    """Of the pixels where the class holds them, else of the files that it lists, else of its description."""
+    if hasattr(dataset, "data"):
+        return content_digest(np.ascontiguousarray(dataset.data).tobytes())
+    if hasattr(dataset, "samples"):
+        files = [Path(file).relative_to(base).as_posix() for file, *_ in dataset.samples]
+        return files_digest(base, files)
+    return content_digest(repr(dataset).replace(str(base), ""))
+
+
+def read_array(source: ArraySource, split: str, base: Path) -> Content:
+    """Held in memory."""
+    files = source.splits[split]
+    where = f"{base / files.images}"
+    pixels, labels = _array(base, files.images), _array(base, files.labels)
+    if pixels.ndim == 4 and pixels.shape[3] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[3] == 3)):
+        raise ManifestError(
+            f"{where} must be uint8 (N, H, W) or (N, H, W, 1 or 3), got {pixels.dtype} {pixels.shape}. "
+            "Store the images as bytes from 0 to 255, channels last."
+        )
+    labels = integer_labels(labels, f"{base / files.labels}")
+    if len(labels) != len(pixels):
+        raise ManifestError(f"{where} holds {len(pixels)} images but {len(labels)} labels. Correct the source.")
+    return Content(decode=PixelRows(pixels), labels=labels, class_names=None, digest=content_digest(pixels.tobytes()))
+
+
+def _array(base: Path, place: str) -> np.ndarray:
+    name, _, key = place.partition(":")
+    path = base / name
+    if not path.is_file():
+        raise MissingDataError(str(path))
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if key not in loaded.files:
+                raise ManifestError(f"{path} holds {loaded.files}, not {key!r}. Write it as 'file.npz:key'.")
+            return loaded[key]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise CorruptDataError(f"{path} is no readable NumPy array ({error}). Fetch it again.") from error
+
+
+def integer_labels(values: Any, where: str) -> np.ndarray:
+    """(N,) int64, or ManifestError that says what came."""
+    labels = np.asarray(values)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ManifestError(f"{where}: labels must be integers (N,), got {labels.dtype} {labels.shape}.")
+    return labels.astype(np.int64)
+
+
+@contextmanager
+def decoding(where: str) -> Iterator[None]:
+    """Turns whatever a decoder raises into CorruptDataError that names `where`."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise CorruptDataError(
+            f"{where} cannot be decoded as an image ({error}). Fetch the file again from its source."
+        ) from error
+
+
+def open_image(file: str | Path | BytesIO, where: str) -> Image.Image:
+    """The image with its pixels loaded, so that a truncated file shows itself here."""
+    with decoding(where), Image.open(file) as image:
+        image.load()
+        return image
+
+
+def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes] | None = None) -> str:
+    """Digest of files in this order, by names relative to `base`.
+
+    Of every byte for up to 2 GiB in 20,000 files; beyond, of names, sizes and what `tails` reads of each (the
+    footers of Parquet files).
+    """
+    paths = [base / name for name in names]
+    sizes = [path.stat().st_size for path in paths]
+    if len(paths) <= _WHOLE_FILES and sum(sizes) <= _WHOLE_BYTES:
+        return content_digest(*(_file_hash(path) for path in paths))
+    ends = (tails(path) for path in paths) if tails else (b"" for _ in paths)
+    return content_digest(
+        *(part for name, size, end in zip(names, sizes, ends, strict=True) for part in (name, str(size), end))
+    )
+
+
+def _file_hash(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()

@@ -1,0 +1,195 @@
+"""From a manifest to images: the first copy that is on this machine, held against what the manifest says."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbook.data.folder import read_folder
+from workbook.data.images import Images, content_digest
+from workbook.data.manifests import Holdout, Manifest, Source, data_root, load_manifest
+from workbook.data.parquet import read_parquet
+from workbook.data.readers import Content, read_array, read_generated, read_sklearn, read_torchvision
+from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
+
+_READERS: dict[str, Callable[[Any, str, Path], Content]] = {
+    "generated": read_generated,
+    "sklearn": read_sklearn,
+    "torchvision": read_torchvision,
+    "parquet": read_parquet,
+    "folder": read_folder,
+    "array": read_array,
+}
+
+
+def load_images(manifest: Manifest | str, split: str, *, side: str | None = None) -> Images:
+    """One split of a data set; with `side` "pre" or "eval" only that side's classes, relabelled from 0.
+
+    Labels are indices into the manifest's class names, whichever copy they come from; where it states only a
+    count, into the copy's own. `Images.digest` is of the encoded files' bytes, labels and class names; for
+    sets above 2 GiB or 20,000 files, names and sizes (and Parquet footers) stand for the bytes.
+
+    Raises MissingDataError if no copy is on this machine, ManifestError if the manifest is unknown or
+    disagrees with the copy, CorruptDataError if a file cannot be read. Images are decoded, and found corrupt,
+    when asked for.
+    """
+    manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
+    _check_asked(manifest, split, side)
+    images, _ = open_split(manifest, split)
+    if side is None:
+        return images
+    return images.only_classes(class_sides(manifest, images.class_names)[side])
+
+
+def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
+    """All images of a split, and the copy that they come from. Raises as `load_images` does."""
+    source, content = _first_present(manifest, split)
+    try:
+        content = _in_the_manifests_words(content, manifest, source)
+        rows = np.arange(len(content.labels), dtype=np.int64)
+        if manifest.holdout:
+            rows = _held_out(content.labels, manifest, manifest.holdout)[split]
+        _check_counts(content.labels[rows], content.class_names or (), manifest, split)
+    except ManifestError as error:
+        raise ManifestError(f"{manifest.name}, {split}, from {place(source)}: {error}") from error
+    return (
+        Images(
+            name=manifest.name,
+            split=split,
+            decode=content.decode,
+            rows=rows,
+            labels=content.labels[rows],
+            class_names=content.class_names or (),
+            digest=_digest(content, rows),
+            factors=None if content.factors is None else content.factors.iloc[rows].reset_index(drop=True),
+            image_size=manifest.image_size,
+        ),
+        source,
+    )
+
+
+def class_sides(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str, list[str]]:
+    """The concept split's two sides; ManifestError if the manifest has none or it does not fit."""
+    if manifest.concept_split is None:
+        raise ManifestError(
+            f"{manifest.name} has no concept split, so it has no sides. "
+            "Load it without a side, or add concept_split to its manifest."
+        )
+    try:
+        return manifest.concept_split.sides(class_names)
+    except ManifestError as error:
+        raise ManifestError(f"{manifest.name}: {error}") from error
+
+
+def place(source: Source) -> str:
+    """A copy in words, with its folder on this machine."""
+    root = getattr(source, "root", None)
+    return f"the {source.kind} source" + ("" if root is None else f" in {_base(source)}")
+
+
+def _base(source: Source) -> Path:
+    return (data_root() / getattr(source, "root", ".")).resolve()
+
+
+def _check_asked(manifest: Manifest, split: str, side: str | None) -> None:
+    if split not in manifest.splits:
+        near = difflib.get_close_matches(split, manifest.splits, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ManifestError(f"{manifest.name} has no split {split!r}.{hint} It has: {', '.join(manifest.splits)}.")
+    if side not in (None, "pre", "eval"):
+        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are 'pre' and 'eval'.")
+    if side and not manifest.concept_split:
+        class_sides(manifest, ())
+
+
+def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:
+    of = manifest.holdout.of if manifest.holdout else split
+    looked = []
+    for source in manifest.sources:
+        try:
+            return source, _READERS[source.kind](source, of, _base(source))
+        except MissingDataError as error:
+            looked.append(f"  {source.kind}: {error}")
+        except (ManifestError, CorruptDataError, StoreError) as error:
+            raise type(error)(f"{manifest.name}, {split}: {error}") from error
+    raise MissingDataError(
+        f"{manifest.name}, {split}: the data is not on this machine. Looked for\n"
+        + "\n".join(looked)
+        + f"\nTo get it: {manifest.obtain.replace('{data_root}', str(data_root()))}\n"
+        "If you have it elsewhere, set WORKBOOK_DATA to the folder that holds it."
+    )
+
+
+def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source) -> Content:
+    """The same content with the manifest's class names, in its order."""
+    expected = manifest.class_names
+    names = content.class_names or expected or tuple(str(i) for i in range(manifest.class_count))
+    rename = getattr(source, "rename", {})
+    names = tuple(rename.get(name, name) for name in names)
+    if len(names) != manifest.class_count:
+        raise ManifestError(
+            f"{len(names)} classes came, the manifest says {manifest.class_count}. "
+            f"{_difference(names, expected)}Check that the copy is whole, or correct classes."
+        )
+    if expected and set(names) != set(expected):
+        raise ManifestError(
+            f"the class names differ. {_difference(names, expected)}"
+            "Correct classes in the manifest, or map this copy's names with rename."
+        )
+    if len(content.labels) and not 0 <= content.labels.min() <= content.labels.max() < len(names):
+        raise ManifestError(
+            f"labels go from {content.labels.min()} to {content.labels.max()}, but there are {len(names)} "
+            "classes, from 0. Correct classes, or the label that the source names."
+        )
+    if expected is None or names == expected:
+        return replace(content, class_names=names)
+    position = {name: i for i, name in enumerate(expected)}
+    new_label = np.array([position[name] for name in names], dtype=np.int64)
+    return replace(content, class_names=expected, labels=new_label[content.labels])
+
+
+def _difference(names: tuple[str, ...], expected: tuple[str, ...] | None) -> str:
+    if expected is None:
+        return ""
+    unknown, absent = sorted(set(names) - set(expected)), sorted(set(expected) - set(names))
+    parts = [f"only in the copy: {', '.join(unknown[:5])}"] if unknown else []
+    parts += [f"only in the manifest: {', '.join(absent[:5])}"] if absent else []
+    return f"{'; '.join(parts).capitalize()}. " if parts else ""
+
+
+def _held_out(labels: np.ndarray, manifest: Manifest, holdout: Holdout) -> dict[str, np.ndarray]:
+    """Rows of train and test. The same for every copy that holds a class's images in the same order."""
+    draw = np.random.default_rng(holdout.seed)
+    test = []
+    for label in range(manifest.class_count):
+        of_class = np.flatnonzero(labels == label)
+        if len(of_class) <= holdout.test_per_class:
+            raise ManifestError(
+                f"class {label} has {len(of_class)} images, too few to hold out {holdout.test_per_class} and "
+                "train on the rest. Lower holdout.test_per_class, or check that the copy is whole."
+            )
+        test.append(draw.permutation(of_class)[: holdout.test_per_class])
+    held_out = np.sort(np.concatenate(test))
+    return {"train": np.setdiff1d(np.arange(len(labels)), held_out), "test": held_out}
+
+
+def _check_counts(labels: np.ndarray, names: tuple[str, ...], manifest: Manifest, split: str) -> None:
+    counts = np.bincount(labels, minlength=len(names))
+    if len(empty := np.flatnonzero(counts == 0)):
+        raise ManifestError(
+            f"{len(empty)} of {len(names)} classes have no image, {names[empty[0]]!r} among them. "
+            "Check that the copy is whole, or correct classes."
+        )
+    if len(labels) != manifest.splits[split]:
+        raise ManifestError(
+            f"{len(labels)} images came, the manifest says {manifest.splits[split]}. "
+            f"Check that the copy is whole, or correct splits.{split}."
+        )
+
+
+def _digest(content: Content, rows: np.ndarray) -> str:
+    labels = content.labels[rows].tobytes()
+    return content_digest(content.digest, rows.tobytes(), labels, *(content.class_names or ()))

@@ -1,0 +1,136 @@
+"""Features of frozen backbones: the five stages, the pooled features and the projector's output, in one pass."""
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from workbook.data.batches import plain_batches
+from workbook.data.images import Images
+from workbook.models.projectors import MLPProjector
+from workbook.pretraining.runs import Run
+from workbook.pretraining.supervised import Supervised
+from workbook.store import Artefact, Store
+
+# Part of the key of all features. Raise it when a change of the code alters what is extracted.
+EXTRACTION_VERSION = 1
+_BATCH = 256
+STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
+LAYERS = (*STAGES, "pooled", "projector")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """How feature maps become feature vectors."""
+
+    # A Fig. 1 says "flatten", which for stage 1 of a ResNet-50 is 200,704 numbers an image; not in the paper:
+    # every stage is average-pooled to the largest square grid that keeps it within this many dimensions
+    stage_budget: int = 4096
+    dtype: str = "float32"  # of the stored features; "float16" halves their size
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "float16"):
+            raise ValueError(f'dtype must be "float32" or "float16", got {self.dtype!r}')
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of one set of images: `layer(name)` is (N, D), memory-mapped; `labels` (N,) int64."""
+
+    artefact: Artefact
+    class_names: tuple[str, ...]
+
+    def layer(self, name: str) -> np.ndarray:
+        """ "stage1" ... "stage5", "pooled" or, where the run has a projector, "projector"."""
+        return np.load(self.artefact.file(f"{name}.npy"), mmap_mode="r")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(name for name in LAYERS if f"{name}.npy" in self.artefact.checksums)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.load(self.artefact.file("labels.npy"))
+
+
+def extract(
+    run: Run,
+    images: Images,
+    extraction: Extraction,
+    store: Store,
+    fabric: Fabric,
+    *,
+    epoch: int | None = None,
+) -> Features:
+    """The features of `images` under the run's checkpoint of `epoch` (None = its last), from the store or made now."""
+    spec = {
+        "run": run.artefact.key,
+        "epoch": run.recipe.epochs if epoch is None else epoch,
+        "data": images.digest,
+        "extraction": asdict(extraction),
+        "precision": fabric._precision.precision,
+        "version": EXTRACTION_VERSION,
+    }
+
+    def make(folder: Path) -> None:
+        method = run.method(epoch).to(fabric.device)
+        _write_layers(method, run, images, extraction, folder, fabric)
+
+    return Features(store.get_or_make("features", spec, make), images.class_names)
+
+
+def pool_to_budget(maps: Tensor, budget: int) -> Tensor:
+    """(N, C, H, W) to (N, C * side * side): average-pooled to the largest square grid within `budget` dimensions."""
+    channels, height, width = maps.shape[1:]
+    if channels > budget:
+        raise ValueError(f"{channels} channels do not fit a stage_budget of {budget} dimensions: raise it")
+    side = min(int((budget / channels) ** 0.5), height, width)
+    return F.adaptive_avg_pool2d(maps, side).flatten(1)
+
+
+def head_accuracy(run: Run, images: Images, fabric: Fabric) -> float:
+    """Top-1 accuracy (percent) of the run's own head on images of its own classes."""
+    if images.class_names != run.class_names:
+        raise ValueError(f"the head knows the run's {len(run.class_names)} classes, got images of other classes")
+    method = run.method().to(fabric.device)
+    correct = 0
+    with torch.inference_mode(), fabric.autocast():
+        for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
+            correct += int(method(batch, labels).correct)
+    return 100 * correct / len(images)
+
+
+def _write_layers(
+    method: Supervised, run: Run, images: Images, extraction: Extraction, folder: Path, fabric: Fabric
+) -> None:
+    """One .npy a layer, written in blocks as they come: memory does not grow with the number of images."""
+    files: dict[str, BinaryIO] = {}
+    with ExitStack() as stack, torch.inference_mode(), fabric.autocast():
+        for batch, _ in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
+            for name, block in _layers(method, batch, extraction.stage_budget).items():
+                array = block.float().cpu().numpy().astype(extraction.dtype)
+                if name not in files:
+                    files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
+                    header = {
+                        "descr": array.dtype.str,
+                        "fortran_order": False,
+                        "shape": (len(images), array.shape[1]),
+                    }
+                    np.lib.format.write_array_header_1_0(files[name], header)
+                files[name].write(array.tobytes())
+    np.save(folder / "labels.npy", images.labels)
+
+
+def _layers(method: Supervised, batch: Tensor, budget: int) -> dict[str, Tensor]:
+    maps, pooled = method.backbone.stages(batch)
+    layers = {name: pool_to_budget(stage, budget) for name, stage in zip(STAGES, maps, strict=True)}
+    layers["pooled"] = pooled
+    if isinstance(method.projector, MLPProjector):
+        layers["projector"] = method.projector(pooled)
+    return layers

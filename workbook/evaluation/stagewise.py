@@ -1,0 +1,72 @@
+"""Stage-wise evaluation (A 3.2, Fig. 1): a linear probe on every stage of a frozen backbone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from lightning_fabric import Fabric
+
+from workbook.data.images import Images
+from workbook.evaluation.extraction import Extraction, Features, extract
+from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
+from workbook.pretraining.runs import Run
+from workbook.progress import progress_bar
+from workbook.store import Store, write_atomically
+
+# Part of the key of all probe results. Raise it when a change of the code alters a result.
+PROBE_VERSION = 1
+
+
+def stagewise_evaluation(
+    runs: Sequence[Run],
+    train: Images,
+    test: Images,
+    *,
+    extraction: Extraction,
+    probe: ProbeRecipe,
+    store: Store,
+    fabric: Fabric,
+) -> pd.DataFrame:
+    """Accuracy on `test` of linear probes fitted on `train`, one row for every run and layer.
+
+    Columns: method, seed, epoch, layer ("stage1" ... "stage5", "pooled", "projector"), dims, accuracy (percent,
+    top-1), c (the regularisation chosen on a validation part of `train`). Features and probes are stored.
+    """
+    rows = []
+    with progress_bar("stage-wise evaluation", len(runs), unit="runs") as bar:
+        for run in runs:
+            fitted, tested = (extract(run, images, extraction, store, fabric) for images in (train, test))
+            for layer in fitted.layers:
+                result = _probe(fitted, tested, layer, probe, store, fabric)
+                rows.append(
+                    {
+                        "method": run.recipe.method,
+                        "seed": run.recipe.seed,
+                        "epoch": run.recipe.epochs,
+                        **result,
+                    }
+                )
+            bar.update()
+    return pd.DataFrame(rows)
+
+
+def _probe(
+    fitted: Features, tested: Features, layer: str, recipe: ProbeRecipe, store: Store, fabric: Fabric
+) -> dict[str, object]:
+    spec = {
+        "train": fitted.artefact.key,
+        "test": tested.artefact.key,
+        "layer": layer,
+        "probe": asdict(recipe),
+        "version": PROBE_VERSION,
+    }
+
+    def make(folder: Path) -> None:
+        train_x, test_x = fitted.layer(layer), tested.layer(layer)
+        result = linear_probe(train_x, fitted.labels, test_x, tested.labels, recipe, device=fabric.device)
+        row = {"layer": layer, "dims": train_x.shape[1], "accuracy": result.accuracy, "c": result.c}
+        write_atomically(folder / "result.json", json.dumps(row).encode())
+
+    return json.loads(store.get_or_make("probes", spec, make).file("result.json").read_text())

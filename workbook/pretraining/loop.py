@@ -1,0 +1,181 @@
+"""The one pretraining loop: images and a recipe to checkpoints and a history.
+
+All randomness of an epoch comes from seeds derived from (recipe's seed, epoch), so that the state at the end of an
+epoch is all that a resumed run needs to end where an uninterrupted one does.
+"""
+
+import hashlib
+import io
+import math
+import time
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
+from workbook.data.images import Images
+from workbook.errors import CorruptArtefactError, DivergedError
+from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.supervised import Supervised
+from workbook.progress import progress_bar
+from workbook.seeding import derive_seed, seeded
+from workbook.store import write_atomically
+
+HISTORY = "history.json"
+_RESUME = "resume.pt"  # a checksum, then what torch.save wrote
+_CHECKSUM_SIZE = 16
+
+
+def checkpoint_name(epoch: int) -> str:
+    return f"epoch_{epoch:04d}.safetensors"
+
+
+def pretrain(recipe: Recipe, images: Images, folder: Path, fabric: Fabric) -> None:
+    """Train `recipe` on `images` and leave in `folder` its checkpoints and history; resumes what is there.
+
+    The history has one row an epoch: epoch, loss and accuracy (percent) over the epoch's augmented batches,
+    lr at its end, images_per_second, seconds.
+    Raises DivergedError when the loss is no longer finite.
+    """
+    if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
+        return
+    with seeded(recipe.seed, "initialisation"):
+        method = Supervised(recipe, len(images.class_names))
+    method = method.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        method.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    model, optimizer = fabric.setup(method, optimizer)
+    held = WorkerBatches if images.image_size is None else MemoryBatches
+    source = held(images, recipe.image_size, recipe.augmentation, fabric.device)
+
+    history = _resume(folder, method, optimizer, fabric)
+    if not history and 0 in recipe.saved_epochs:
+        _save_checkpoint(folder, method, 0, fabric)
+    epoch_images = len(images) // recipe.batch_size * recipe.batch_size
+    title = f"{recipe.method} on {recipe.dataset}, seed {recipe.seed}"
+    with progress_bar(
+        title, recipe.epochs * epoch_images, done=len(history) * epoch_images, shown=fabric.is_global_zero
+    ) as bar:
+        for epoch in range(len(history) + 1, recipe.epochs + 1):
+            history.append(_train_epoch(recipe, model, optimizer, source, len(images), epoch, fabric, bar))
+            if epoch in recipe.saved_epochs:
+                _save_checkpoint(folder, method, epoch, fabric)
+            _save_resume(folder, method, optimizer, history, fabric)
+    if fabric.is_global_zero:
+        write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1).encode())
+        (folder / _RESUME).unlink(missing_ok=True)
+    fabric.barrier()
+
+
+def learning_rate(recipe: Recipe, step: int, total: int) -> float:
+    """Linear warm-up, then one cosine down to 0, at step `step` of `total`; the peak is lr * batch_size / 1024."""
+    peak = recipe.lr * recipe.batch_size / 1024
+    warmup = total * recipe.warmup_epochs // recipe.epochs
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def _train_epoch(
+    recipe: Recipe,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    source: MemoryBatches | WorkerBatches,
+    count: int,
+    epoch: int,
+    fabric: Fabric,
+    bar: tqdm,
+) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "order", epoch))
+    order = shuffled(count, recipe.batch_size, generator, rank=fabric.global_rank, world=fabric.world_size)
+    step, total = (epoch - 1) * len(order), recipe.epochs * len(order)
+    loss_sum = torch.zeros((), device=fabric.device)
+    correct = torch.zeros((), device=fabric.device)
+    started = time.perf_counter()
+    model.train()
+    with seeded(recipe.seed, "epoch", epoch, fabric.global_rank):
+        for images, labels in source.batches(order, derive_seed(recipe.seed, "views", epoch)):
+            lr = learning_rate(recipe, step, total)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            result = model(images, labels)
+            fabric.backward(result.loss)
+            if recipe.clip_norm is not None:
+                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            loss_sum += result.loss.detach()
+            correct += result.correct
+            step += 1
+            bar.update(recipe.batch_size)
+    seconds = time.perf_counter() - started
+    loss = _over_devices(fabric, loss_sum / len(order), "mean")
+    seen = len(order) * recipe.batch_size
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss of {recipe.method} is {loss} in epoch {epoch} (lr {lr:.3g}): lower lr, or set clip_norm"
+        )
+    accuracy = 100 * _over_devices(fabric, correct, "sum") / seen
+    bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.1f} %", epoch=epoch)
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "accuracy": accuracy,
+        "lr": lr,
+        "images_per_second": seen / seconds,
+        "seconds": seconds,
+    }
+
+
+def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:
+    return float(cast(Tensor, fabric.all_reduce(value, reduce_op=how)))
+
+
+def _save_checkpoint(folder: Path, method: nn.Module, epoch: int, fabric: Fabric) -> None:
+    if fabric.is_global_zero:
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in method.state_dict().items()}
+        write_atomically(folder / checkpoint_name(epoch), to_safetensors(tensors))
+
+
+def _save_resume(
+    folder: Path,
+    method: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict[str, float]],
+    fabric: Fabric,
+) -> None:
+    if fabric.is_global_zero:
+        state = {"method": method.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(folder / _RESUME, _checksum(buffer.getvalue()) + buffer.getvalue())
+
+
+def _resume(
+    folder: Path, method: nn.Module, optimizer: torch.optim.Optimizer, fabric: Fabric
+) -> list[dict[str, float]]:
+    """Load the state after the last complete epoch, where there is one; the history so far."""
+    path = folder / _RESUME
+    if not path.exists():
+        return []
+    stored = path.read_bytes()
+    if _checksum(stored[_CHECKSUM_SIZE:]) != stored[:_CHECKSUM_SIZE]:
+        raise CorruptArtefactError(
+            f"{path} is not what was written (its checksum differs): "
+            "remove it, and the run starts again from its beginning"
+        )
+    state = torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=fabric.device, weights_only=True)
+    method.load_state_dict(state["method"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["history"]
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_CHECKSUM_SIZE).digest()

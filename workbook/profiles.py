@@ -1,0 +1,177 @@
+"""Profiles: how large everything is. One code path, four sizes; a profile is a value."""
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from workbook.data.augmentation import Augmentation
+from workbook.errors import ProfileError
+from workbook.evaluation.extraction import Extraction
+from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.pretraining.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The size of a study: what is pretrained, how often, and how it is evaluated."""
+
+    name: str
+    recipe: Recipe
+    methods: tuple[str, ...] = ("SL", "SL-MLP")
+    seeds: int = 3  # runs of every recipe, with the seeds 0 ... seeds - 1
+    probe_images_per_class: int | None = None  # of eval-D's training images; None = all
+    extraction: Extraction = field(default_factory=Extraction)
+    probe: ProbeRecipe = field(default_factory=ProbeRecipe)
+    device: str = "auto"
+
+
+SMOKE = Profile(
+    name="smoke",
+    recipe=Recipe(
+        dataset="generated",
+        images_per_class=24,
+        image_size=32,
+        backbone="narrow_resnet",
+        small_stem=True,
+        augmentation=Augmentation(crop_scale=(0.5, 1.0)),
+        epochs=3,
+        checkpoint_epochs=(0, 1, 2),
+        batch_size=64,
+        warmup_epochs=1,
+    ),
+    seeds=2,
+    probe_images_per_class=24,
+    extraction=Extraction(stage_budget=1024),
+    probe=ProbeRecipe(c_values=(1e-4, 1e-2, 1.0)),
+)
+"""Generated images, nothing to download; its verdicts read "not evaluated"."""
+
+POCKET = replace(
+    SMOKE,
+    name="pocket",
+    recipe=replace(
+        SMOKE.recipe,
+        dataset="cifar100",
+        images_per_class=200,
+        augmentation=Augmentation(crop_scale=(0.3, 1.0)),
+        epochs=30,
+        checkpoint_epochs=(0, 1, 2, 5, 10, 15, 20, 25),
+        batch_size=128,
+        weight_decay=5e-4,
+        warmup_epochs=2,
+    ),
+    seeds=3,
+    probe_images_per_class=200,
+    probe=ProbeRecipe(),
+)
+"""Real evidence on a laptop's CPU: CIFAR-100's concept split and a narrow ResNet."""
+
+STUDY = replace(
+    POCKET,
+    name="study",
+    recipe=replace(
+        POCKET.recipe,
+        images_per_class=None,
+        backbone="resnet18",
+        epochs=200,
+        checkpoint_epochs=(0, 1, 10, 25, 50, 75, 100, 125, 150, 175),
+        batch_size=256,
+        warmup_epochs=5,
+    ),
+    probe_images_per_class=None,
+    extraction=Extraction(stage_budget=4096),
+)
+"""The evidence that the README quotes: all of CIFAR-100, ResNet-18, one GPU."""
+
+PAPER = replace(
+    STUDY,
+    name="paper",
+    recipe=Recipe(
+        dataset="imagenet1k",
+        image_size=224,
+        backbone="resnet50",
+        epochs=300,
+        checkpoint_epochs=(0, 30, 60, 90, 100, 120, 150, 180, 210, 240, 270),
+    ),
+    extraction=Extraction(stage_budget=8192, dtype="float16"),
+    seeds=1,
+)
+"""The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""
+
+# what a sweep sets for each of its recipes is not a profile's
+_FIXED = {"name", "seed", "projector"}
+
+PROFILES = {profile.name: profile for profile in (SMOKE, POCKET, STUDY, PAPER)}
+
+
+def load_profile(name: str, **overrides: Any) -> Profile:
+    """The profile of this name with some fields replaced; None leaves a field as it is.
+
+    A field is named by itself wherever it lies: `epochs` is the recipe's, `stage_budget` the extraction's.
+    Raises ProfileError for an unknown profile or field and for a value that the field refuses.
+    """
+    if name not in PROFILES:
+        raise ProfileError(f"unknown profile {name!r}{_near(name, PROFILES)}; known: {', '.join(PROFILES)}")
+    known = override_fields()
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key in given:
+        if key not in known:
+            raise ProfileError(f"no profile has a field {key!r}{_near(key, known)}; known: {', '.join(sorted(known))}")
+    try:
+        return _replaced(_shortened(PROFILES[name], given.get("epochs")), given)
+    except (TypeError, ValueError) as error:
+        raise ProfileError(f"profile {name} with {given}: {error}") from error
+
+
+def override_fields() -> set[str]:
+    """Every name that `load_profile` takes."""
+    return set(_leaves(SMOKE)) - _FIXED
+
+
+def _shortened(profile: Profile, epochs: int | None) -> Profile:
+    """A profile whose warm-up and checkpoints fit into fewer epochs."""
+    recipe = profile.recipe
+    if not isinstance(epochs, int) or epochs >= recipe.epochs:
+        return profile
+    kept = tuple(epoch for epoch in recipe.checkpoint_epochs if epoch <= epochs)
+    warmup = max(0, min(recipe.warmup_epochs, epochs - 1))
+    return replace(profile, recipe=replace(recipe, checkpoint_epochs=kept, warmup_epochs=warmup))
+
+
+def _leaves(value: Any) -> list[str]:
+    names = []
+    for item in fields(value):
+        inner = getattr(value, item.name)
+        names += _leaves(inner) if is_dataclass(inner) else [item.name]
+    return names
+
+
+def _replaced(value: Any, given: dict[str, Any]) -> Any:
+    changes = {}
+    for item in fields(value):
+        inner = getattr(value, item.name)
+        if is_dataclass(inner):
+            changes[item.name] = _replaced(inner, given)
+        elif item.name in given:
+            changes[item.name] = _as_type_of(inner, given[item.name], item.name)
+    return replace(value, **changes)
+
+
+def _as_type_of(old: Any, new: Any, name: str) -> Any:
+    """`new` in the type of the value that it replaces: lists become tuples, 1 becomes 1.0, "2" is refused for 3."""
+    if isinstance(old, tuple):
+        if not isinstance(new, list | tuple):
+            raise TypeError(f"{name} takes a list, got {new!r}")
+        return tuple(new)
+    if isinstance(old, bool) or old is None:
+        return new
+    if isinstance(old, float) and isinstance(new, int | float) and not isinstance(new, bool):
+        return float(new)
+    if not isinstance(new, type(old)) or isinstance(new, bool):
+        raise TypeError(f"{name} takes {type(old).__name__}, got {new!r}")
+    return new
+
+
+def _near(name: str, known: Any) -> str:
+    near = get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,53 @@
+"""Where a number comes from: code, libraries, machine, date."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+_LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "scikit-learn")
+
+
+def provenance() -> dict[str, object]:
+    """What is recorded with every artefact and every verdict; plain values."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": _code_version(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "hardware": hardware(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@cache
+def hardware() -> str:
+    """One line a reader understands: processor and cores, or the GPU."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    cores = torch.get_num_threads()
+    return f"{_processor()}, {cores} cores" if cores > 1 else f"{_processor()}, 1 core"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def _code_version() -> str:
+    """The checkout's commit, `+` where it was changed since; the package's version outside a checkout."""
+    folder = Path(__file__).resolve().parents[1]
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return version("transferability-workbook")

@@ -1,0 +1,1 @@
+"""Notebooks -> executed pages with verdicts, and an index of them."""

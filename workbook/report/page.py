@@ -1,0 +1,150 @@
+"""An executed notebook -> one HTML file that needs no network and no kernel."""
+
+import copy
+import html
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from latex2mathml.converter import convert as mathml
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+from plotly.offline import get_plotlyjs
+from pygments.formatters import HtmlFormatter
+
+from workbook.papers.verdicts import interval_text, printed, quantity
+from workbook.report.record import ReportResult
+
+_PLOTLY = "application/vnd.plotly.v1+json"
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_WIDGET_NOTE = '<p class="note">Interactive here in JupyterLab: an executed report has no kernel behind it.</p>'
+_ERROR_MARKER = "papermill-error-cell-tag"
+
+
+def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path) -> str:
+    """The page of an executed notebook; `source` is the notebook's own file, beside which images lie.
+
+    Formulas become MathML, plotly figures are drawn by one embedded plotly.js, widgets become a note.
+    """
+    shown = copy.deepcopy(notebook)
+    shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
+    failed = _mark_failed(shown, result)
+    figures = 0
+    for cell in shown.cells:
+        for output in cell.get("outputs", []):
+            figures += _make_static(output)
+    exporter = _BodyExporter(template_name="lab", template_file="base.html.j2", embed_images=True)
+    body, _ = exporter.from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            result=result,
+            body=body,
+            failed=failed,
+            code_css=_code_css(),
+            plotly_js=get_plotlyjs() if figures else "",
+        )
+    )
+
+
+def _mark_failed(notebook: NotebookNode, result: ReportResult) -> str:
+    """Tag the cell that failed, for its looks; its id in the page, or an empty string."""
+    own = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    if result.cell is None:
+        return ""
+    cell = own[result.cell - 1]
+    cell.metadata["tags"] = [*cell.metadata.get("tags", []), "failed"]
+    return f"cell-id={cell.id}"  # as nbconvert's template names it
+
+
+def _make_static(output: NotebookNode) -> int:
+    """Replace what needs a kernel or another site by HTML of our own; 1 for a figure, else 0."""
+    data = output.get("data", {})
+    if _PLOTLY in data:
+        # "</" would end the script element early; in JSON "<" may be written as an escape.
+        figure = json.dumps(data[_PLOTLY]).replace("<", "\\u003c")
+        output["data"] = {
+            "text/html": f'<div class="plotly-figure"><script type="application/json">{figure}</script></div>'
+        }
+        return 1
+    if _WIDGET in data:
+        output["data"] = {"text/html": _WIDGET_NOTE}
+    elif "text/latex" in data and "text/html" not in data:
+        output["data"] = {"text/html": formula(data["text/latex"].strip().strip("$"), display=True)}
+    return 0
+
+
+class _MathRenderer(IPythonRenderer):
+    """Markdown whose formulas are MathML instead of source for MathJax."""
+
+    def block_math(self, body: str) -> str:
+        return formula(body, display=True)
+
+    def inline_math(self, body: str) -> str:
+        return formula(body, display=False)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return formula(f"\\begin{{{name}}}{body}\\end{{{name}}}", display=True)
+
+
+class _BodyExporter(HTMLExporter):
+    """The lab template's cells without its head, with `_MathRenderer` for Markdown."""
+
+    @jinja2.pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        cell = context.get("cell", {})
+        renderer = _MathRenderer(
+            escape=False,
+            attachments=cell.get("attachments", {}),
+            embed_images=self.embed_images,
+            path=context.get("resources", {}).get("metadata", {}).get("path", ""),
+            exclude_anchor_links=True,
+        )
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def formula(latex: str, *, display: bool) -> str:
+    """MathML; the LaTeX source as code where it cannot be converted, so that a page never fails for it."""
+    # latex2mathml knows `align` but not `aligned`, and writes the relation \sim as a plain tilde.
+    source = re.sub(r"\\(begin|end)\{(aligned|gathered|split)\}", r"\\\1{align*}", latex.strip())
+    try:
+        converted = mathml(source, display="block" if display else "inline")
+    except Exception:  # the library raises whatever its parser stumbles over (IndexError, KeyError, its own)
+        return f'<code class="latex">{html.escape(latex)}</code>'
+    return converted.replace("&#x0007E;", "&#x0223C;")
+
+
+def _code_css() -> str:
+    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates of this package, with the filters that they use."""
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+    made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    made.filters |= {"quantity": quantity, "printed": printed, "duration": duration, "day": _day}
+    made.globals["interval_text"] = interval_text
+    return made
+
+
+def duration(seconds: float) -> str:
+    """42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _day(date: str) -> str:
+    """2024-05-01T12:30:00+00:00 -> 2024-05-01 12:30 UTC"""
+    return f"{date[:10]} {date[11:16]} UTC"

@@ -1,0 +1,73 @@
+"""What is known of a notebook's last run: one JSON file beside its page."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from workbook.errors import ReportError
+
+# What a notebook may write into its own part (workbook.papers.verdicts.write_verdicts).
+_FINDINGS = ("hardware", "versions", "seeds", "verdicts", "measurements")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportResult:
+    """One executed notebook.
+
+    notebook: file name without suffix. parameters: what it got besides the profile. error: the last line of
+    a failure, and the cell (from 1, as in the notebook file) where it happened. findings: what it wrote.
+    """
+
+    notebook: str
+    title: str
+    profile: str
+    status: Literal["passed", "failed"]
+    date: str
+    seconds: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    cell: int | None = None
+    findings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        return list(self.findings.get("verdicts", []))
+
+
+def write_record(folder: Path, result: ReportResult) -> None:
+    """`<folder>/<notebook>.json`: the run and its findings in one flat object."""
+    document = asdict(result)
+    document |= document.pop("findings")
+    write_text(folder / f"{result.notebook}.json", json.dumps(document, indent=1, default=str) + "\n")
+
+
+def read_records(folder: Path) -> list[ReportResult]:
+    """All records in a folder, by notebook name; ReportError names a file that is not one."""
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _read(path: Path) -> ReportResult:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        findings = {name: document.pop(name) for name in _FINDINGS if name in document}
+        return ReportResult(**document, findings=findings)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ReportError(f"{path} is not a report's record ({error}); delete it and run the report again") from error
+
+
+def read_findings(path: Path) -> dict[str, Any]:
+    """What a notebook wrote of its own part; empty if it wrote nothing."""
+    if not path.exists():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return {name: document[name] for name in _FINDINGS if name in document}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Under a temporary name first, so that nobody meets a half-written file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

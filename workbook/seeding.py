@@ -1,0 +1,27 @@
+"""Randomness without global seeds: a seed for every purpose, and torch's global state left as it was."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed in [0, 2^63) for what `parts` name, such as (seed, "epoch", 7): unrelated for different parts."""
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+@contextmanager
+def seeded(*parts: int | str) -> Iterator[torch.Generator]:
+    """Inside, torch's global generators start from `derive_seed(*parts)`; outside they go on as before.
+
+    Layers and libraries that draw from the global state (initialisation, dropout, kornia) are reproducible
+    this way. The generator that comes back is a separate one on the CPU with the same seed.
+    """
+    seed = derive_seed(*parts)
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=list(devices)):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)

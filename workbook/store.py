@@ -1,0 +1,221 @@
+"""The store: runs, features and probe results under keys that say what they are.
+
+An artefact is a folder `<root>/<kind>/<key>/`. Its key is the digest of its *specification*: everything that
+made it. `artefact.json` holds the specification, the provenance and the checksum of every file; the
+specification is compared and the files are verified on load. An artefact is made in `<root>/partial/<kind>/<key>/`,
+which outlives an interrupted process so that long work resumes, and is renamed to its place when it is complete.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from workbook.errors import CorruptArtefactError, StoreError
+from workbook.provenance import provenance
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A complete stored thing: read its files through `file`, which verifies them."""
+
+    path: Path
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+    checksums: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    def file(self, name: str) -> Path:
+        """The path of a file of this artefact, after its checksum was found right."""
+        path = self.path / name
+        if name not in self.checksums:
+            raise StoreError(f"artefact {self.key} has no file {name}; it has {', '.join(self.checksums)}")
+        try:
+            whole = _checksum(path) == self.checksums[name]
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            raise CorruptArtefactError(
+                f"{path} is missing or is not what was written (its checksum differs). "
+                f"Remove the artefact with `workbook store remove {self.key}` and run again to make it anew"
+            )
+        return path
+
+
+class Store:
+    """Artefacts below one folder: `root`, else WORKBOOK_STORE, else `store/` in the checkout."""
+
+    def __init__(self, root: Path | str | None = None) -> None:
+        self.root = Path(root or os.environ.get("WORKBOOK_STORE") or CHECKOUT / "store").absolute()
+
+    def find(self, kind: str, spec: Mapping[str, Any]) -> Artefact | None:
+        """The complete artefact of this specification, or None."""
+        path = self.root / kind / key_of(spec)
+        if not path.exists():
+            return None
+        artefact = _read(path)
+        if artefact.spec != _plain(spec):
+            raise CorruptArtefactError(
+                f"{path / 'artefact.json'} describes something else than its key says. "
+                f"Remove it with `workbook store remove {path.name}` and run again"
+            )
+        return artefact
+
+    def get(self, kind: str, spec: Mapping[str, Any]) -> Artefact:
+        """The complete artefact of this specification; StoreError where there is none."""
+        found = self.find(kind, spec)
+        if found is None:
+            raise StoreError(f"{self.root} has no {kind} under {key_of(spec)}: run what makes it first")
+        return found
+
+    def get_or_make(self, kind: str, spec: Mapping[str, Any], make: Callable[[Path], None]) -> Artefact:
+        """The artefact of this specification; where it is missing, `make(folder)` fills its folder first.
+
+        Two processes that ask at the same time make it once: the second waits and gets it.
+        """
+        found = self.find(kind, spec)
+        if found is not None:
+            return found
+        with self.lock(kind, spec):
+            found = self.find(kind, spec)
+            if found is not None:
+                return found
+            with self.workdir(kind, spec) as folder:
+                make(folder)
+            return self.seal(kind, spec)
+
+    @contextmanager
+    def lock(self, kind: str, spec: Mapping[str, Any]) -> Iterator[None]:
+        """Held by one process at a time; the operating system releases it when that process dies."""
+        with self._mended():
+            folder = self.root / "locks"
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / f"{kind}-{key_of(spec)}.lock")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def workdir(self, kind: str, spec: Mapping[str, Any]) -> Iterator[Path]:
+        """The folder in which the artefact is made; what an interrupted process left there is still there."""
+        with self._mended():
+            folder = self._partial(kind, spec)
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+
+    def seal(self, kind: str, spec: Mapping[str, Any]) -> Artefact:
+        """Call the work folder complete: write its checksums and move it to its place."""
+        with self._mended():
+            folder = self._partial(kind, spec)
+            for torn in folder.glob(".*"):  # temporary files of a process that was killed while writing
+                torn.unlink()
+            checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
+            record = {"spec": _plain(spec), "provenance": provenance(), "checksums": checksums}
+            write_atomically(folder / "artefact.json", json.dumps(record, indent=1).encode())
+            place = self.root / kind / key_of(spec)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(place)
+        return _read(place)
+
+    def artefacts(self) -> list[Artefact]:
+        """Every complete artefact, oldest first."""
+        paths = (path.parent for path in self.root.glob("*/*/artefact.json") if path.parts[-3] != "partial")
+        return sorted((_read(path) for path in paths), key=lambda artefact: artefact.provenance["date"])
+
+    def remove(self, key: str) -> list[Path]:
+        """Remove the artefact or the partial work of this key; the folders removed."""
+        is_key = re.fullmatch("[0-9a-f]{20}", key)
+        found = [*self.root.glob(f"*/{key}"), *self.root.glob(f"partial/*/{key}")] if is_key else []
+        if not found:
+            raise StoreError(f"{self.root} holds nothing under {key!r}; `workbook store list` shows what it holds")
+        with self._mended():
+            for path in found:
+                shutil.rmtree(path)
+        return found
+
+    def _partial(self, kind: str, spec: Mapping[str, Any]) -> Path:
+        return self.root / "partial" / kind / key_of(spec)
+
+    @contextmanager
+    def _mended(self) -> Iterator[None]:
+        """Turn what the operating system says about this folder into what the user can do about it."""
+        try:
+            yield
+        except OSError as error:
+            ours = str(error.filename or "").startswith(str(self.root))
+            if ours and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+                raise StoreError(
+                    f"the store {self.root} cannot be written ({error.strerror}): "
+                    "give it write permission, or set WORKBOOK_STORE to a folder that has it"
+                ) from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(
+                    f"no space left for the store {self.root}: free some (`workbook store list` shows what is there), "
+                    "or set WORKBOOK_STORE to another disk. What was stored is untouched, and a run resumes "
+                    "from its last complete epoch"
+                ) from error
+            raise
+
+
+def key_of(spec: Mapping[str, Any]) -> str:
+    """20 hexadecimal digits that name this specification."""
+    canonical = json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name, then rename: whoever reads `path` sees all of it or nothing."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _read(path: Path) -> Artefact:
+    try:
+        record = json.loads((path / "artefact.json").read_text())
+        return Artefact(path, record["spec"], record["provenance"], record["checksums"])
+    except (OSError, ValueError, KeyError) as error:
+        raise CorruptArtefactError(
+            f"{path / 'artefact.json'} cannot be read ({error}). "
+            f"Remove the artefact with `workbook store remove {path.name}` and run again"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON gives it back, so that what is compared is what is stored."""
+    return json.loads(json.dumps(value, default=_as_plain))
+
+
+def _as_plain(value: object) -> dict[str, Any]:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"a specification holds plain values, got {type(value).__name__}")
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
