@@ -8,6 +8,8 @@ from typer.core import TyperGroup
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.errors import WorkbookError
+from workbook.report.commands import readme, report, results_adopt
+from workbook.store import Store
 
 
 class _PlainErrors(TyperGroup):
@@ -24,6 +26,13 @@ class _PlainErrors(TyperGroup):
 app = typer.Typer(cls=_PlainErrors, no_args_is_help=True, add_completion=False, help="The transferability workbook.")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which there are, and whether yours are whole.")
 app.add_typer(data_app, name="data")
+store_app = typer.Typer(no_args_is_help=True, help="The store: runs, features and probe results.")
+app.add_typer(store_app, name="store")
+results_app = typer.Typer(no_args_is_help=True, help="Measured verdicts that the README quotes.")
+app.add_typer(results_app, name="results")
+app.command("report")(report)
+app.command("readme")(readme)
+results_app.command("adopt")(results_adopt)
 
 Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of your own .yaml file.")]
 
@@ -77,6 +86,35 @@ def data_verify(
         typer.secho(f"WRONG  {problem}", fg="red", err=True)
     if found.problems:
         raise typer.Exit(1)
+
+
+@store_app.command("list")
+def store_list() -> None:
+    """What the store holds, oldest first."""
+    store = Store()
+    for artefact in store.artefacts():
+        megabytes = sum(path.stat().st_size for path in artefact.path.iterdir()) / 1e6
+        kind, date = artefact.path.parent.name, artefact.provenance["date"]
+        typer.echo(f"{artefact.key}  {kind:9} {date}  {megabytes:9.1f} MB  {_summary(artefact.spec)}")
+    typer.echo(f"in {store.root}")
+
+
+@store_app.command("remove")
+def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store list` shows it.")]) -> None:
+    """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
+    for path in Store().remove(key):
+        typer.echo(f"removed {path}")
+
+
+def _summary(spec: dict[str, Any]) -> str:
+    """What tells one artefact of a kind from another."""
+    if "recipe" in spec:
+        recipe = spec["recipe"]
+        method = "SL" if recipe["projector"] is None else "SL-MLP"
+        return f"{method} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
+    if "layer" in spec:
+        return f"{spec['layer']} of features {spec['train']}"
+    return f"of run {spec['run']}, epoch {spec['epoch']}"
 
 
 def _concept_split(manifest: Manifest) -> str:

@@ -7,15 +7,15 @@ COLOURS = {"SL": "#D55E00", "SL-MLP": "#0072B2"}
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 
-def plain(figure: go.Figure, *, title: str, height: int = 460) -> go.Figure:
+def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
     """The figure with the workbook's title, fonts, grid and margins."""
     return figure.update_layout(
         template="plotly_white",
-        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
+        title={"text": title, "x": 0.01, "xanchor": "left", "y": 0.97, "yanchor": "top", "font": {"size": 16}},
         font={"family": FONT, "size": 13},
         height=height,
-        margin={"l": 70, "r": 30, "t": 70, "b": 60},
-        legend={"title": None, "bgcolor": "rgba(255,255,255,0.6)"},
+        margin={"l": 70, "r": 30, "t": 110, "b": 60},
+        legend={"title": None, "orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
         hoverlabel={"font": {"family": FONT}},
     )
 

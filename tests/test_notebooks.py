@@ -1,0 +1,70 @@
+"""The product runs: every notebook, in the smoke profile, from an empty store and again from a full one."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from workbook.report.runner import run_reports
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """The folder of the smoke reports, made twice with one store, and the results of both times."""
+    base = tmp_path_factory.mktemp("smoke")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBOOK_STORE", str(base / "store"))
+        patch.delenv("WORKBOOK_DATA", raising=False)
+        results = [run_reports(NOTEBOOKS, profile="smoke", parameters={}, out=base / "out") for _ in range(2)]
+    return base / "out", *results
+
+
+def test_all_pass_twice(reports):
+    _, *results = reports
+    assert [{r.notebook: r.status for r in result} for result in results] == [
+        {path.stem: "passed" for path in NOTEBOOKS}
+    ] * 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_second_time_everything_comes_from_the_store(reports, path):
+    out, first, second = reports
+    outputs = (out / f"{path.stem}.ipynb").read_text()
+    assert "from_store" not in outputs or "False" not in outputs
+    seconds = [next(r.seconds for r in result if r.notebook == path.stem) for result in (first, second)]
+    assert seconds[1] < seconds[0]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_smoke_numbers_are_no_evidence(reports, path):
+    out, *_ = reports
+    record = json.loads((out / f"{path.stem}.json").read_text())
+    assert {verdict["status"] for verdict in record["findings"]["verdicts"]} <= {"not evaluated"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_page_has_figures_and_no_error(reports, path):
+    out, *_ = reports
+    page = (out / f"{path.stem}.html").read_text()
+    assert "Plotly.newPlot" in page
+    assert "Traceback" not in page
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_keeps_its_form(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    first, *_ = notebook.cells
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    assert first.source.splitlines()[0].endswith("?"), "the title is the question"
+    assert [cell.metadata.get("tags", []) for cell in code].count(["parameters"]) == 1
+    assert all(not cell.outputs and cell.execution_count is None for cell in code), "committed without outputs"
+    assert max(len(cell.source.splitlines()) for cell in code) <= 20
+    forbidden = ("!pip", "sys.path", "/home/", "/root/", "%matplotlib")
+    assert not [word for cell in code for word in forbidden if word in cell.source]
