@@ -112,6 +112,8 @@ def _summary(spec: dict[str, Any]) -> str:
         recipe = spec["recipe"]
         method = "SL" if recipe["projector"] is None else "SL-MLP"
         return f"{method} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
+    if "embedding" in spec:
+        return f"{spec['embedding']['kind']} of features {spec['features']}"
     if "layer" in spec:
         return f"{spec['layer']} of features {spec['train']}"
     return f"of run {spec['run']}, epoch {spec['epoch']}"

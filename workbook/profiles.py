@@ -20,6 +20,7 @@ class Profile:
     methods: tuple[str, ...] = ("SL", "SL-MLP")
     seeds: int = 3  # runs of every recipe, with the seeds 0 ... seeds - 1
     probe_images_per_class: int | None = None  # of eval-D's training images; None = all
+    measured_per_class: int | None = 100  # images a class that the feature metrics read; None = all
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     device: str = "auto"
@@ -41,6 +42,7 @@ SMOKE = Profile(
     ),
     seeds=2,
     probe_images_per_class=50,
+    measured_per_class=50,
     extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-4, 1e-2, 1.0)),
 )
@@ -62,6 +64,7 @@ POCKET = replace(
     ),
     seeds=3,
     probe_images_per_class=200,
+    measured_per_class=100,
     probe=ProbeRecipe(),
 )
 """Real evidence on a laptop's CPU: CIFAR-100's concept split and a narrow ResNet."""
@@ -79,6 +82,7 @@ STUDY = replace(
         warmup_epochs=5,
     ),
     probe_images_per_class=None,
+    measured_per_class=None,
     extraction=Extraction(stage_budget=4096),
 )
 """The evidence that the README quotes: all of CIFAR-100, ResNet-18, one GPU."""

@@ -45,17 +45,14 @@ def main() -> None:
     rows = {}
     for name, path in paths.items():
         rows[name] = follow(path, train, y_train, held_out, y[args.samples :], c_values)
+        print(f"{name}: {sum(row[2] for row in rows[name]):.1f} s", flush=True)
     report(c_values, rows)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--features", help=".npz with x and y")
-    parser.add_argument(
-        "--samples", type=int, default=1000, help="N of the training part; a quarter is added"
-    )
+    parser.add_argument("--samples", type=int, default=1000, help="N of the training part; a quarter is added")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--classes", type=int, default=20)
     parser.add_argument("--c-count", type=int, default=len(ProbeRecipe().c_values))
@@ -94,17 +91,13 @@ def random_convolution(pixels: Tensor, dim: int) -> np.ndarray:
     return torch.cat(features).double().numpy()
 
 
-def path_of_workbook(
-    x: np.ndarray, y: np.ndarray, c_values: np.ndarray, classes: int
-) -> Iterator[np.ndarray]:
+def path_of_workbook(x: np.ndarray, y: np.ndarray, c_values: np.ndarray, classes: int) -> Iterator[np.ndarray]:
     features, labels = torch.from_numpy(x), torch.from_numpy(y)
     for weights in regularisation_path(features, labels, c_values, num_classes=classes):
         yield weights.numpy()
 
 
-def path_of_sklearn(
-    x: np.ndarray, y: np.ndarray, c_values: np.ndarray, tolerance: float
-) -> Iterator[np.ndarray]:
+def path_of_sklearn(x: np.ndarray, y: np.ndarray, c_values: np.ndarray, tolerance: float) -> Iterator[np.ndarray]:
     model = LogisticRegression(tol=tolerance, max_iter=100_000, warm_start=True)
     for c in c_values:
         with warnings.catch_warnings():

@@ -82,7 +82,7 @@ def test_factors_are_independent_of_the_class_and_of_each_other(train):
 
 
 def test_position_and_contrast_are_what_the_picture_shows(train):
-    pixels, labels, factors = train
+    pixels, _, factors = train
     grey = pixels.astype(float).mean(axis=-1)
     border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1).mean(axis=1)
     weight = np.abs(grey - border[:, None, None]) ** 2

@@ -126,9 +126,7 @@ def test_a_start_far_away_ends_at_the_same_optimum() -> None:
     x, y = case("plain")
     start = 10 * torch.randn(11, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     far = fit_logistic(x, y, 1.0, num_classes=4, start=start, tolerance=1e-12)
-    torch.testing.assert_close(
-        far, fit_logistic(x, y, 1.0, num_classes=4, tolerance=1e-12), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(far, fit_logistic(x, y, 1.0, num_classes=4, tolerance=1e-12), atol=1e-4, rtol=0)
 
 
 def test_too_few_iterations_warn() -> None:
@@ -186,8 +184,9 @@ def test_the_probe_is_the_protocol_done_by_hand() -> None:
     c = SHORT.c_values[int(np.argmax(scores))]
     result = linear_probe(x[train], y[train], x[test], y[test], SHORT, validation=(x[chooser], y[chooser]))
     assert result.c == c
-    assert result.validation_accuracy == pytest.approx(scores)
-    assert result.accuracy == pytest.approx(percent(test, slice(0, 200), c))
+    # one image of 80, of 100: the closest margin here is 4e-4, within the solver's tolerance
+    assert result.validation_accuracy == pytest.approx(scores, abs=1.26)
+    assert result.accuracy == pytest.approx(percent(test, slice(0, 200), c), abs=1.01)
 
 
 def test_channel_scale_and_offset_do_not_matter() -> None:
@@ -245,9 +244,7 @@ def test_memory_maps_and_arrays_equal_tensors(tmp_path) -> None:
 def test_a_class_missing_in_validation_is_fine() -> None:
     x, y = blobs(300, 10, 4)
     some = y[100:150] != 2
-    result = linear_probe(
-        x[:100], y[:100], x[150:], y[150:], SHORT, validation=(x[100:150][some], y[100:150][some])
-    )
+    result = linear_probe(x[:100], y[:100], x[150:], y[150:], SHORT, validation=(x[100:150][some], y[100:150][some]))
     assert result.accuracy > 50
 
 

@@ -1,5 +1,6 @@
 """Features of frozen backbones: the five stages, the pooled features and the projector's output, in one pass."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from workbook.data.images import Images
 from workbook.models.projectors import MLPProjector
 from workbook.pretraining.runs import Run
 from workbook.pretraining.supervised import Supervised
+from workbook.progress import progress_bar
 from workbook.store import Artefact, Store
 
 # Part of the key of all features. Raise it when a change of the code alters what is extracted.
@@ -32,9 +34,13 @@ class Extraction:
     # A Fig. 1 says "flatten", which for stage 1 of a ResNet-50 is 200,704 numbers an image; not in the paper:
     # every stage is average-pooled to the largest square grid that keeps it within this many dimensions
     stage_budget: int = 4096
+    layers: tuple[str, ...] = LAYERS  # what is kept
     dtype: str = "float32"  # of the stored features; "float16" halves their size
 
     def __post_init__(self) -> None:
+        unknown = set(self.layers) - set(LAYERS)
+        if unknown or not self.layers:
+            raise ValueError(f"layers must be some of {LAYERS}, got {self.layers}")
         if self.dtype not in ("float32", "float16"):
             raise ValueError(f'dtype must be "float32" or "float16", got {self.dtype!r}')
 
@@ -85,6 +91,17 @@ def extract(
     return Features(store.get_or_make("features", spec, make), images.class_names)
 
 
+def over_epochs(
+    runs: Sequence[Run], images: Images, extraction: Extraction, store: Store, fabric: Fabric
+) -> Iterator[tuple[Run, int, Features]]:
+    """The features of `images` under every checkpoint of every run: (run, epoch, features), epochs ascending."""
+    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs]
+    with progress_bar(f"features of {images.name}, {images.split}", len(jobs), unit="checkpoints") as bar:
+        for run, epoch in jobs:
+            yield run, epoch, extract(run, images, extraction, store, fabric, epoch=epoch)
+            bar.update()
+
+
 def pool_to_budget(maps: Tensor, budget: int) -> Tensor:
     """(N, C, H, W) to (N, C * side * side): average-pooled to the largest square grid within `budget` dimensions."""
     channels, height, width = maps.shape[1:]
@@ -113,7 +130,7 @@ def _write_layers(
     files: dict[str, BinaryIO] = {}
     with ExitStack() as stack, torch.inference_mode(), fabric.autocast():
         for batch, _ in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
-            for name, block in _layers(method, batch, extraction.stage_budget).items():
+            for name, block in _layers(method, batch, extraction).items():
                 array = block.float().cpu().numpy().astype(extraction.dtype)
                 if name not in files:
                     files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
@@ -127,10 +144,12 @@ def _write_layers(
     np.save(folder / "labels.npy", images.labels)
 
 
-def _layers(method: Supervised, batch: Tensor, budget: int) -> dict[str, Tensor]:
+def _layers(method: Supervised, batch: Tensor, extraction: Extraction) -> dict[str, Tensor]:
     maps, pooled = method.backbone.stages(batch)
-    layers = {name: pool_to_budget(stage, budget) for name, stage in zip(STAGES, maps, strict=True)}
-    layers["pooled"] = pooled
-    if isinstance(method.projector, MLPProjector):
+    layers = {name: stage for name, stage in zip(STAGES, maps, strict=True) if name in extraction.layers}
+    layers = {name: pool_to_budget(stage, extraction.stage_budget) for name, stage in layers.items()}
+    if "pooled" in extraction.layers:
+        layers["pooled"] = pooled
+    if "projector" in extraction.layers and isinstance(method.projector, MLPProjector):
         layers["projector"] = method.projector(pooled)
     return layers

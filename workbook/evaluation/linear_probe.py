@@ -170,9 +170,7 @@ class _Problem:
         return float(c) / 2 if self.num_classes == 2 else float(c)
 
     def zeros(self) -> Tensor:
-        return torch.zeros(
-            self.basis.shape[1] + 1, self.num_classes, dtype=torch.float64, device=self.y.device
-        )
+        return torch.zeros(self.basis.shape[1] + 1, self.num_classes, dtype=torch.float64, device=self.y.device)
 
     def from_weights(self, weights: Tensor) -> Tensor:
         weights = weights.to(self.basis)
@@ -323,11 +321,7 @@ def _descend(
         stalled = 0 if gap < smallest else stalled + 1
         smallest = min(gap, smallest)
         # At float32's noise the gradient shrinks no more; float64 has the patience of max_iterations.
-        if (
-            gap <= tolerance
-            or iteration == max_iterations
-            or (stalled > 100 and theta.dtype == torch.float32)
-        ):
+        if gap <= tolerance or iteration == max_iterations or (stalled > 100 and theta.dtype == torch.float32):
             break
         direction = memory.direction(gradient)
         found = _line_search(problem, weight, theta, logits, gradient, direction)
@@ -427,9 +421,7 @@ def _stratified_part(y: Tensor, fraction: float, seed: int) -> Tensor:
         rows = generator.permutation(np.flatnonzero(labels == label))
         held_out[rows[: min(len(rows) - 1, max(1, round(fraction * len(rows))))]] = True
     if not held_out.any():
-        raise ValueError(
-            "every class has one training image, which leaves none to choose C on: pass `validation`"
-        )
+        raise ValueError("every class has one training image, which leaves none to choose C on: pass `validation`")
     return torch.from_numpy(held_out).to(y.device)
 
 

@@ -28,26 +28,22 @@ def stagewise_evaluation(
     probe: ProbeRecipe,
     store: Store,
     fabric: Fabric,
+    every_epoch: bool = False,
 ) -> pd.DataFrame:
     """Accuracy on `test` of linear probes fitted on `train`, one row for every run and layer.
 
-    Columns: method, seed, epoch, layer ("stage1" ... "stage5", "pooled", "projector"), dims, accuracy (percent,
-    top-1), c (the regularisation chosen on a validation part of `train`). Features and probes are stored.
+    With `every_epoch` all checkpoints of a run are probed, else its last.
+    Columns: method, seed, epoch, layer (as in `extraction.layers`), dims, accuracy (percent, top-1), c (the
+    regularisation chosen on a validation part of `train`). Features and probes are stored.
     """
     rows = []
-    with progress_bar("stage-wise evaluation", len(runs), unit="runs") as bar:
-        for run in runs:
-            fitted, tested = (extract(run, images, extraction, store, fabric) for images in (train, test))
+    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
+    with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
+        for run, epoch in jobs:
+            fitted, tested = (extract(run, images, extraction, store, fabric, epoch=epoch) for images in (train, test))
             for layer in fitted.layers:
                 result = _probe(fitted, tested, layer, probe, store, fabric)
-                rows.append(
-                    {
-                        "method": run.recipe.method,
-                        "seed": run.recipe.seed,
-                        "epoch": run.recipe.epochs,
-                        **result,
-                    }
-                )
+                rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})
             bar.update()
     return pd.DataFrame(rows)
 

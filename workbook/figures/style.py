@@ -1,5 +1,6 @@
-"""What all figures share: a colour-blind-safe colour for every method, and one plain look."""
+"""What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look."""
 
+import pandas as pd
 import plotly.graph_objects as go
 
 # Okabe and Ito's palette; a pair of methods differs in lightness as well as in hue
@@ -24,3 +25,39 @@ def faded(colour: str, alpha: float) -> str:
     """A #rrggbb colour as rgba with this opacity in [0, 1]."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
+
+
+def over_seeds(table: pd.DataFrame, column: str, by: str = "epoch") -> pd.DataFrame:
+    """One row for every method and value of `by`: mean, low and high of `column` over the seeds, and their number."""
+    grouped = table.groupby(["method", by], observed=True, sort=False)[column]
+    summary = grouped.agg(mean="mean", low="min", high="max", n="count").reset_index()
+    return summary.sort_values(["method", by], ignore_index=True)
+
+
+def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = True) -> tuple[go.Scatter, go.Scatter]:
+    """The mean of `over_seeds` as a line and the range of the seeds as a band, in the colour of the method."""
+    colour = COLOURS[method]
+    positions = list(rows[by])
+    line = go.Scatter(
+        x=positions,
+        y=rows["mean"],
+        name=method,
+        legendgroup=method,
+        showlegend=shown,
+        mode="lines+markers",
+        line={"color": colour, "width": 3},
+        marker={"size": 7},
+        customdata=rows[["low", "high", "n"]],
+        hovertemplate="%{x}: %{y:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]})",
+    )
+    band = go.Scatter(
+        x=positions + positions[::-1],
+        y=[*rows["high"], *rows["low"][::-1]],
+        fill="toself",
+        fillcolor=faded(colour, 0.18),
+        line={"width": 0},
+        legendgroup=method,
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    return line, band

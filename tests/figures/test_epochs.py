@@ -1,0 +1,48 @@
+import pandas as pd
+import pytest
+
+from workbook.figures.epochs import measures_over, trajectories
+from workbook.figures.style import over_seeds
+
+ROWS = [("SL", 0, 0, 1.0), ("SL", 1, 0, 3.0), ("SL", 0, 5, 6.0), ("SL", 1, 5, 8.0), ("SL-MLP", 0, 5, 4.0)]
+TABLE = pd.DataFrame(ROWS, columns=["method", "seed", "epoch", "phi"]).assign(accuracy=50.0)
+
+
+def test_over_seeds_by_hand():
+    row = over_seeds(TABLE, "phi").set_index(["method", "epoch"]).loc[("SL", 5)]
+    assert (row["mean"], row["low"], row["high"], row["n"]) == (7.0, 6.0, 8.0, 2)
+
+
+def test_a_panel_a_measure_and_a_line_a_method():
+    figure = measures_over(TABLE, {"phi": "φ", "accuracy": "accuracy"}, title="t")
+    lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    assert [(trace.name, trace.xaxis) for trace in lines] == [
+        ("SL", "x"),
+        ("SL-MLP", "x"),
+        ("SL", "x2"),
+        ("SL-MLP", "x2"),
+    ]
+    assert list(lines[0].x) == [0, 5]
+    assert list(lines[0].y) == [2.0, 7.0]
+    assert [trace.showlegend for trace in lines] == [True, True, False, False]
+    assert figure.layout.yaxis2.title.text == "accuracy"
+
+
+def test_levels_are_dashed_in_every_panel():
+    figure = measures_over(TABLE, {"phi": "φ", "accuracy": "a"}, title="t", levels={"chance": 0.5})
+    assert [shape.y0 for shape in figure.layout.shapes] == [0.5, 0.5]
+    assert {shape.line.dash for shape in figure.layout.shapes} == {"dash"}
+
+
+def test_trajectories_go_from_epoch_to_epoch():
+    means = TABLE.groupby(["method", "epoch"], as_index=False)[["phi", "accuracy"]].mean()
+    shuffled = means.sample(frac=1, random_state=1)
+    figure = trajectories(shuffled, x="phi", y="accuracy", x_title="x", y_title="y", title="t")
+    line = next(trace for trace in figure.data if trace.name == "SL")
+    assert list(line.text) == [0, 5]
+    assert list(line.x) == [2.0, 7.0]
+
+
+def test_an_unknown_column_is_refused():
+    with pytest.raises(KeyError):
+        measures_over(TABLE, {"psi": "ψ"}, title="t")

@@ -1,0 +1,51 @@
+import numpy as np
+import pandas as pd
+
+from workbook.figures.correlation import clustered_order, correlation_maps
+from workbook.figures.maps import class_maps
+
+ROWS = [
+    {"method": method, "epoch": epoch, "image": image, "x": epoch + image, "y": 0.0, "class_name": "ab"[image % 2]}
+    for method in ("SL", "SL-MLP")
+    for epoch in (0, 3)
+    for image in range(4)
+]
+
+
+def test_a_panel_a_method_and_the_last_epoch_first():
+    figure = class_maps(pd.DataFrame(ROWS), colours=("#000", "#fff"), title="t")
+    assert [(trace.name, trace.xaxis, list(trace.x)) for trace in figure.data] == [
+        ("a", "x", [3, 5]),
+        ("b", "x", [4, 6]),
+        ("a", "x2", [3, 5]),
+        ("b", "x2", [4, 6]),
+    ]
+    assert [trace.marker.color for trace in figure.data] == ["#000", "#fff"] * 2
+
+
+def test_the_slider_has_a_frame_an_epoch_with_every_trace():
+    figure = class_maps(pd.DataFrame(ROWS), colours=("#000", "#fff"), title="t")
+    assert [frame.name for frame in figure.frames] == ["0", "3"]
+    assert list(figure.frames[0].data[0].x) == [0, 2]
+    assert len(figure.frames[0].data) == len(figure.data)
+
+
+def test_one_epoch_needs_no_slider():
+    table = pd.DataFrame(ROWS).query("epoch == 3")
+    assert not class_maps(table, colours=("#000", "#fff"), title="t").frames
+
+
+def test_the_order_brings_redundant_channels_together():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(500, 2))
+    mixed = np.column_stack([base[:, 0], base[:, 1], -base[:, 0], base[:, 1]]) + 0.1 * rng.normal(size=(500, 4))
+    order = list(clustered_order(np.corrcoef(mixed.T)))
+    assert abs(order.index(0) - order.index(2)) == 1
+    assert abs(order.index(1) - order.index(3)) == 1
+
+
+def test_correlation_maps_are_absolute_and_thinned():
+    matrix = np.array([[1.0, -0.5], [-0.5, 1.0]])
+    figure = correlation_maps({"SL": matrix, "SL-MLP": np.eye(300)}, title="t", most=100)
+    assert sorted(np.unique(figure.data[0].z)) == [0.5, 1.0]
+    assert np.shape(figure.data[1].z) == (100, 100)

@@ -1,0 +1,86 @@
+"""Maps of features in the plane: t-SNE, UMAP or PCA, the checkpoints of one run from a shared start."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import openTSNE
+import pandas as pd
+import umap
+from sklearn.decomposition import PCA
+
+from workbook.evaluation.extraction import Features
+from workbook.progress import progress_bar
+from workbook.store import Store
+
+# Part of the key of all maps. Raise it when a change of the code alters one.
+EMBEDDING_VERSION = 1
+METHODS = ("t-SNE", "UMAP", "PCA")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """How features are laid out in the plane. The paper says "t-SNE" and no more: the values are ours."""
+
+    kind: str = "t-SNE"
+    perplexity: float = 30.0  # of t-SNE; UMAP's number of neighbours
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in METHODS:
+            raise ValueError(f"kind must be one of {', '.join(METHODS)}, got {self.kind!r}")
+        if not self.perplexity >= 2:
+            raise ValueError(f"perplexity must be at least 2, got {self.perplexity}")
+
+
+def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, store: Store) -> pd.DataFrame:
+    """The pooled features of one set of images at several epochs, in the plane.
+
+    Columns: epoch, image (index into the set), label, x, y. The last epoch starts from its principal components,
+    every earlier one from the map of the epoch after it: points keep their places as far as their neighbours
+    let them, so that the eye can follow a class. Stored.
+    """
+    later: np.ndarray | None = None
+    tables, started_from = [], None
+    with progress_bar(f"{embedding.kind}", len(epochs), unit="maps") as bar:
+        for epoch, features in sorted(epochs, key=lambda pair: pair[0], reverse=True):
+            spec = {
+                "features": features.artefact.key,
+                "embedding": asdict(embedding),
+                "start": started_from,
+                "version": EMBEDDING_VERSION,
+            }
+
+            def make(folder: Path, features: Features = features, start: np.ndarray | None = later) -> None:
+                np.save(folder / "map.npy", embed(features.layer("pooled"), embedding, start))
+
+            artefact = store.get_or_make("maps", spec, make)
+            later, started_from = np.load(artefact.file("map.npy")), artefact.key
+            table = pd.DataFrame(later, columns=["x", "y"])
+            tables.append(table.assign(epoch=epoch, image=np.arange(len(later)), label=features.labels))
+            bar.update()
+    return pd.concat(tables[::-1], ignore_index=True)[["epoch", "image", "label", "x", "y"]]
+
+
+def embed(features: np.ndarray, embedding: Embedding, start: np.ndarray | None = None) -> np.ndarray:
+    """(N, D) to (N, 2) float32, the same every time; `start` (N, 2) is where the points begin."""
+    x = np.asarray(features, dtype=np.float32)
+    if len(x) < 3 * embedding.perplexity + 1 and embedding.kind == "t-SNE":
+        raise ValueError(f"t-SNE of perplexity {embedding.perplexity} takes more than {len(x)} points")
+    principal = PCA(2, svd_solver="full").fit_transform(x) if start is None else start
+    if embedding.kind == "PCA":
+        return PCA(2, svd_solver="full").fit_transform(x).astype(np.float32)
+    small = principal / principal.std(axis=0)[0]
+    if embedding.kind == "UMAP":
+        reducer = umap.UMAP(
+            n_neighbors=int(embedding.perplexity), init=10 * small, random_state=embedding.seed, n_jobs=1
+        )
+        return reducer.fit_transform(x).astype(np.float32)
+    tsne = openTSNE.TSNE(
+        perplexity=embedding.perplexity,
+        initialization=1e-4 * small,
+        random_state=embedding.seed,
+        negative_gradient_method="bh" if len(x) < 10_000 else "fft",
+    )
+    return np.asarray(tsne.fit(x), dtype=np.float32)

@@ -1,0 +1,72 @@
+"""Maps of features in the plane: A Figs. 4 and 5, and their evolution over epochs."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from workbook.figures.style import plain
+
+# ten hues that stay apart for colour-blind readers (Tol's muted palette, with black for the tenth)
+CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000")
+COLD = ("#08306B", "#2171B5", "#6BAED6", "#41B6C4", "#225EA8")
+WARM = ("#7F0000", "#D7301F", "#FC8D59", "#FEB24C", "#CC4C02")
+
+
+def class_maps(table: pd.DataFrame, *, colours: Sequence[str], title: str) -> go.Figure:
+    """A panel a method, a colour a class; with several epochs, a slider that moves the points.
+
+    table: tidy, columns method, epoch, image, x, y and class_name; the classes take `colours` in the order in which
+    they come. Every epoch of a method lists the same images, so that a point keeps its identity while it moves.
+    """
+    methods, names = list(table["method"].unique()), list(table["class_name"].unique())
+    epochs = sorted(table["epoch"].unique())
+    figure = make_subplots(cols=len(methods), subplot_titles=methods, horizontal_spacing=0.04)
+    for panel, method in enumerate(methods, start=1):
+        for colour, name in zip(colours, names, strict=True):
+            figure.add_trace(_points(table, method, epochs[-1], name, colour, shown=panel == 1), row=1, col=panel)
+        figure.update_xaxes(visible=False, row=1, col=panel)
+        figure.update_yaxes(visible=False, scaleanchor=f"x{panel if panel > 1 else ''}", row=1, col=panel)
+    if len(epochs) > 1:
+        _animate(figure, table, methods, names, colours, epochs)
+    return plain(figure, title=title, height=560)
+
+
+def _points(table: pd.DataFrame, method: str, epoch: int, name: str, colour: str, *, shown: bool) -> go.Scattergl:
+    rows = table[(table["method"] == method) & (table["epoch"] == epoch) & (table["class_name"] == name)]
+    return go.Scattergl(
+        x=rows["x"],
+        y=rows["y"],
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        showlegend=shown,
+        marker={"color": colour, "size": 5, "opacity": 0.75},
+        hovertemplate=f"{name}<extra>{method}</extra>",
+    )
+
+
+def _animate(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    methods: Sequence[str],
+    names: Sequence[str],
+    colours: Sequence[str],
+    epochs: Sequence[int],
+) -> None:
+    at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    figure.frames = [
+        go.Frame(
+            name=str(epoch),
+            data=[
+                _points(table, method, epoch, name, colour, shown=method == methods[0])
+                for method in methods
+                for colour, name in zip(colours, names, strict=True)
+            ],
+        )
+        for epoch in epochs
+    ]
+    steps = [{"label": str(epoch), "method": "animate", "args": [[str(epoch)], at_once]} for epoch in epochs]
+    slider = {"active": len(epochs) - 1, "steps": steps, "currentvalue": {"prefix": "epoch "}, "pad": {"t": 10}}
+    figure.update_layout(sliders=[slider])
