@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "store": {"errors", "provenance"},
     "data": {"errors", "seeding"},
     "models": set(),
+    "metrics": set(),
     "figures": set(),
     "papers": {"errors"},
     "pretraining": {"data", "models", "store", "errors", "progress", "seeding"},

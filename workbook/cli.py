@@ -1,5 +1,6 @@
 """The `workbook` command."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,8 +9,11 @@ from typer.core import TyperGroup
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.errors import WorkbookError
-from workbook.report.commands import readme, report, results_adopt
-from workbook.store import Store
+from workbook.profiles import load_profile, override_fields
+from workbook.report.parameters import parse_assignments, parse_value
+from workbook.report.results import adopt, update_readme
+from workbook.report.runner import run_reports
+from workbook.store import CHECKOUT, Store
 
 
 class _PlainErrors(TyperGroup):
@@ -30,9 +34,10 @@ store_app = typer.Typer(no_args_is_help=True, help="The store: runs, features an
 app.add_typer(store_app, name="store")
 results_app = typer.Typer(no_args_is_help=True, help="Measured verdicts that the README quotes.")
 app.add_typer(results_app, name="results")
-app.command("report")(report)
-app.command("readme")(readme)
-results_app.command("adopt")(results_adopt)
+
+_NOTEBOOKS = CHECKOUT / "notebooks"
+_REPORTS = CHECKOUT / "reports"
+_RESULTS = _NOTEBOOKS / "results"
 
 Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of your own .yaml file.")]
 
@@ -104,6 +109,49 @@ def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store lis
     """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
     for path in Store().remove(key):
         typer.echo(f"removed {path}")
+
+
+@app.command("report")
+def report(
+    notebooks: Annotated[list[Path] | None, typer.Argument(help="Notebooks to run; all of notebooks/ if none.")] = None,
+    profile: Annotated[str, typer.Option(help="How large everything is: smoke, pocket, study, paper.")] = "smoke",
+    assignments: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Override, as YAML.")
+    ] = None,
+) -> None:
+    """Run notebooks into reports/PROFILE/ with an index; exit status 1 if one of them failed."""
+    given = parse_assignments(assignments or [])
+    fields = override_fields()
+    # Unknown profiles and refused values are told now, not by every notebook in turn.
+    load_profile(profile, **{name: parse_value(name, text) for name, text in given.items() if name in fields})
+    out = _REPORTS / profile
+    results = run_reports(
+        notebooks or sorted(_NOTEBOOKS.glob("*.ipynb")),
+        profile=profile,
+        parameters=given,
+        out=out,
+        override_fields=fields,
+    )
+    failed = sum(result.status == "failed" for result in results)
+    typer.echo(f"{len(results) - failed} of {len(results)} notebooks passed: {out / 'index.html'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@results_app.command("adopt")
+def results_adopt(
+    profile: Annotated[str, typer.Argument(help="Whose reports are kept as evidence; never smoke.")],
+) -> None:
+    """Copy the verdicts of reports/PROFILE/ to notebooks/results/PROFILE/, rounded, without machine paths."""
+    for path in adopt(profile, reports=_REPORTS, results=_RESULTS):
+        typer.echo(f"adopted {path}")
+
+
+@app.command("readme")
+def readme() -> None:
+    """Rewrite the README's table of results from notebooks/ and notebooks/results/."""
+    changed = update_readme(CHECKOUT / "README.md", notebooks=_NOTEBOOKS, results=_RESULTS)
+    typer.echo("README.md rewritten" if changed else "README.md is up to date")
 
 
 def _summary(spec: dict[str, Any]) -> str:

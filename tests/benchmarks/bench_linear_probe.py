@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from workbook.data import load_images, load_manifest
-from workbook.evaluation.linear_probe import ProbeRecipe, regularisation_path
+from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.evaluation.logistic import regularisation_path
 
 
 def main() -> None:

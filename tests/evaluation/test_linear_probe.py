@@ -9,7 +9,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from workbook.evaluation.linear_probe import ProbeRecipe, fit_logistic, linear_probe, regularisation_path
+from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
+from workbook.evaluation.logistic import fit_logistic, regularisation_path
 
 SHORT = ProbeRecipe(c_values=(1e-4, 1e-2, 1.0, 100.0))
 
