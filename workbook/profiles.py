@@ -38,7 +38,6 @@ SMOKE = Profile(
         epochs=8,
         checkpoint_epochs=(0, 1, 2, 4),
         batch_size=64,
-        lr=1.6,
         warmup_epochs=1,
     ),
     seeds=2,
@@ -61,8 +60,9 @@ POCKET = replace(
         checkpoint_epochs=(0, 1, 2, 5, 10, 15, 20, 25),
         batch_size=128,
         # not in the paper: 14,000 images and 30 epochs ask for larger steps than ImageNet's recipe and for milder
-        # crops (after 10 epochs of SL, on pre-D's test images: 32 % so, 24 % at lr 0.4 and crops from 0.3)
-        lr=1.6,
+        # crops. SL learns faster still at lr 1.6 (45 % on pre-D's test images), but SL-MLP, whose two last layers
+        # are linear with no norm between them, stalls or diverges there
+        lr=0.8,
         weight_decay=5e-4,
         warmup_epochs=2,
     ),

@@ -109,7 +109,7 @@ def test_invariances(metric, change, same, dim):
 def test_of_itself_it_is_one():
     for shape in SHAPES:
         x, _ = related(*shape)
-        assert linear_cka(x, -3 * x + 1) == pytest.approx(1)
+        assert 1 - 1e-12 < linear_cka(x, -3 * x + 1) <= 1
         assert minibatch_cka([(x, -3 * x + 1)]) == pytest.approx(1)
 
 

@@ -66,6 +66,28 @@ _A = _claims(
     ),
     ("variation.phi", "4.2, Fig. 6c", "SL has a larger discriminative ratio on pre-D than SL-MLP", None, ""),
     (
+        "variation.phi-eval",
+        "4.3, Fig. 9",
+        "SL-MLP has a larger discriminative ratio on eval-D than SL",
+        None,
+        "",
+    ),
+    (
+        "variation.accuracy",
+        "4.2, Figs. 6b and 6c",
+        "SL-MLP, of the smaller ratio on pre-D, is above SL in accuracy on eval-D",
+        9.7,
+        "points",
+    ),
+    (
+        "variation.sl-descends",
+        "4.2, Fig. 6b",
+        "SL's accuracy on eval-D falls from its best epoch to its last, while its ratio on pre-D grows",
+        None,
+        "points",
+    ),
+    ("mixture.sl-falls", "4.2, Fig. 7a", "SL's Feature Mixture falls over pretraining", None, ""),
+    (
         "mixture.pi",
         "4.2, Fig. 7a",
         "SL-MLP mixes pre-D and eval-D more than SL: a higher Feature Mixture",
@@ -73,6 +95,13 @@ _A = _claims(
         "",
     ),
     ("redundancy.sl", "Table 1, 300 epochs", "SL's features are more redundant than SL-MLP's", 0.053, ""),
+    (
+        "redundancy.sl-grows",
+        "Table 1, from 100 to 300 epochs",
+        "SL's redundancy grows from a third of pretraining to its end",
+        0.009,
+        "",
+    ),
     (
         "redundancy.byol",
         "Table 1, 300 epochs",
