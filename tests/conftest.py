@@ -43,3 +43,8 @@ def store(tmp_path) -> Store:
 @pytest.fixture(scope="session")
 def fabric() -> Fabric:
     return make_fabric("cpu")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The notebooks first: they take longest, and two processes share the tests file by file."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_notebooks.py"))

@@ -9,6 +9,7 @@ from workbook.store import Store, write_atomically
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("workbook.cli._REPORTS", tmp_path / "reports")
     return lambda *words: CliRunner().invoke(app, words)
 
 

@@ -122,7 +122,9 @@ def report(
     """Run notebooks into reports/PROFILE/ with an index; exit status 1 if one of them failed."""
     given = parse_assignments(assignments or [])
     fields = override_fields()
-    # Unknown profiles and refused values are told now, not by every notebook in turn.
+    # Unknown profiles, data sets and refused values are told now, not by every notebook in turn.
+    if "dataset" in given:
+        load_manifest(parse_value("dataset", given["dataset"]))
     load_profile(profile, **{name: parse_value(name, text) for name, text in given.items() if name in fields})
     out = _REPORTS / profile
     results = run_reports(

@@ -22,7 +22,7 @@ def measures_over(
 
     columns: column -> axis title, which says what is better. levels: name -> value, dashed in every panel.
     """
-    figure = make_subplots(cols=len(columns), horizontal_spacing=0.09)
+    figure = make_subplots(cols=len(columns), horizontal_spacing=0.12)
     for panel, (column, axis) in enumerate(columns.items(), start=1):
         for method, rows in over_seeds(table, column, by).groupby("method", sort=False):
             for trace in line_and_range(rows, by, str(method), shown=panel == 1):
@@ -32,8 +32,8 @@ def measures_over(
                 y=value, line={"dash": "dash", "color": "#555", "width": 1.5}, annotation_text=name, row=1, col=panel
             )
         figure.update_xaxes(title=by_title, row=1, col=panel)
-        figure.update_yaxes(title=axis, row=1, col=panel)
-    return plain(figure, title=title, height=440)
+        figure.update_yaxes(title={"text": axis, "font": {"size": 12}, "standoff": 4}, row=1, col=panel)
+    return plain(figure, title=title, height=470)
 
 
 def trajectories(table: pd.DataFrame, *, x: str, y: str, x_title: str, y_title: str, title: str) -> go.Figure:

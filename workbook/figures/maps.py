@@ -30,7 +30,9 @@ def class_maps(table: pd.DataFrame, *, colours: Sequence[str], title: str) -> go
         figure.update_yaxes(visible=False, scaleanchor=f"x{panel if panel > 1 else ''}", row=1, col=panel)
     if len(epochs) > 1:
         _animate(figure, table, methods, names, colours, epochs)
-    return plain(figure, title=title, height=560)
+    figure = plain(figure, title=title, height=620)
+    # the legend above the names of the panels, which stand where other figures have their legend
+    return figure.update_layout(legend={"y": 1.08}, margin={"t": 150})
 
 
 def _points(table: pd.DataFrame, method: str, epoch: int, name: str, colour: str, *, shown: bool) -> go.Scattergl:

@@ -53,6 +53,7 @@ def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = Tr
     band = go.Scatter(
         x=positions + positions[::-1],
         y=[*rows["high"], *rows["low"][::-1]],
+        mode="lines",
         fill="toself",
         fillcolor=faded(colour, 0.18),
         line={"width": 0},
