@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import openTSNE
 import pandas as pd
-import umap
 from sklearn.decomposition import PCA
 
 from workbook.evaluation.extraction import Features
@@ -73,6 +72,8 @@ def embed(features: np.ndarray, embedding: Embedding, start: np.ndarray | None =
         return PCA(2, svd_solver="full").fit_transform(x).astype(np.float32)
     small = principal / principal.std(axis=0)[0]
     if embedding.kind == "UMAP":
+        import umap  # here: what it needs takes seconds to load
+
         reducer = umap.UMAP(
             n_neighbors=int(embedding.perplexity), init=10 * small, random_state=embedding.seed, n_jobs=1
         )
