@@ -2,7 +2,8 @@ import pytest
 from typer.testing import CliRunner
 
 from workbook.cli import app
-from workbook.store import Store, write_atomically
+from workbook.files import write_atomically
+from workbook.store import Store
 
 
 @pytest.fixture

@@ -9,20 +9,21 @@ PACKAGE = Path(__file__).parents[1] / "workbook"
 # what a room imports besides itself
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "seeding": set(),
     "provenance": set(),
     "progress": set(),
     "devices": set(),
-    "store": {"errors", "provenance"},
+    "store": {"errors", "files", "provenance"},
     "data": {"errors", "seeding"},
     "models": set(),
     "metrics": set(),
     "figures": set(),
-    "papers": {"errors"},
-    "pretraining": {"data", "models", "store", "errors", "progress", "seeding"},
-    "evaluation": {"pretraining", "data", "models", "store", "errors", "progress", "seeding"},
+    "papers": {"errors", "files"},
+    "pretraining": {"files", "data", "models", "store", "errors", "progress", "seeding"},
+    "evaluation": {"files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
     "profiles": {"evaluation", "pretraining", "data", "errors"},
-    "report": {"papers", "errors"},
+    "report": {"papers", "errors", "files"},
     "cli": {"report", "profiles", "papers", "store", "data", "errors"},
 }
 

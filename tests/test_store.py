@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from workbook.errors import CorruptArtefactError, StoreError
-from workbook.store import Store, key_of, write_atomically
+from workbook.files import write_atomically
+from workbook.store import Store, key_of
 
 SPEC = {"recipe": {"epochs": 3, "milestones": (1, 2)}, "data": "abc"}
 

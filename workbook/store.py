@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
@@ -22,6 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from workbook.errors import CorruptArtefactError, StoreError
+from workbook.files import write_atomically
 from workbook.provenance import provenance
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -178,20 +178,6 @@ def key_of(spec: Mapping[str, Any]) -> str:
     """20 hexadecimal digits that name this specification."""
     canonical = json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, then rename: whoever reads `path` sees all of it or nothing."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _read(path: Path) -> Artefact:

@@ -11,9 +11,10 @@ from lightning_fabric import Fabric
 from workbook.data.images import Images
 from workbook.evaluation.extraction import Extraction, Features, extract
 from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
+from workbook.files import write_atomically
 from workbook.pretraining.runs import Run
 from workbook.progress import progress_bar
-from workbook.store import Store, write_atomically
+from workbook.store import Store
 
 # Part of the key of all probe results. Raise it when a change of the code alters a result.
 PROBE_VERSION = 1

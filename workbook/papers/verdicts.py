@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workbook.files import write_atomically
+
 Status = Literal["agrees", "differs", "inconclusive", "not evaluated"]
 _CONFIDENCE = 0.95
 _LEAST_SEEDS = 3
@@ -116,7 +118,7 @@ def write_verdicts(
             "verdicts": [asdict(verdict) for verdict in verdicts],
             "measurements": [] if measurements is None else json.loads(measurements.to_json(orient="records")),
         }
-        _write_atomically(Path(target), json.dumps(document, indent=1, allow_nan=False) + "\n")
+        write_atomically(Path(target), (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
     return verdict_table(verdicts)
 
 
@@ -164,9 +166,3 @@ def quantity(value: float | None, unit: str = "") -> str:
 def interval_text(low: float | None, high: float | None) -> str:
     """`[low, high]`, or a dash where no interval is defined."""
     return "–" if low is None or high is None else f"[{quantity(low)}, {quantity(high)}]"
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

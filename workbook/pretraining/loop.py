@@ -21,11 +21,11 @@ from tqdm import tqdm
 from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
 from workbook.data.images import Images
 from workbook.errors import CorruptArtefactError, DivergedError
+from workbook.files import write_atomically
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.supervised import Supervised
 from workbook.progress import progress_bar
 from workbook.seeding import derive_seed, seeded
-from workbook.store import write_atomically
 
 HISTORY = "history.json"
 _RESUME = "resume.pt"  # a checksum, then what torch.save wrote

@@ -1,13 +1,13 @@
 """What is known of a notebook's last run: one JSON file beside its page."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from workbook.errors import ReportError
+from workbook.files import write_atomically
 
 # What a notebook may write into its own part (workbook.papers.verdicts.write_verdicts).
 _FINDINGS = ("hardware", "versions", "seeds", "verdicts", "measurements")
@@ -67,7 +67,5 @@ def read_findings(path: Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Under a temporary name first, so that nobody meets a half-written file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Under a temporary name first, so that nobody meets a half-written page."""
+    write_atomically(path, text.encode())
