@@ -1,5 +1,12 @@
-"""Features to numbers: pure functions that read tensors, arrays and memory maps in blocks."""
+"""Features and weights to numbers: pure functions; features are read in blocks, as tensors, arrays or memory maps."""
 
+from workbook.metrics.diversity import (
+    calibrated_imagenet_score,
+    cluster_diversity,
+    cluster_ratio,
+    explained_variance,
+    spectral_diversity,
+)
 from workbook.metrics.mixture import MixtureLevels, feature_mixture, mixture_levels
 from workbook.metrics.redundancy import channel_correlation, feature_redundancy
 from workbook.metrics.similarity import linear_cka, minibatch_cka, minibatch_cka_matrix
@@ -9,18 +16,28 @@ from workbook.metrics.variation import (
     intra_class_variance,
     mean_silhouette,
 )
+from workbook.metrics.weights import DiversityChoices, mean_diversity, model_diversity, weight_features
 
 __all__ = [
+    "DiversityChoices",
     "MixtureLevels",
+    "calibrated_imagenet_score",
     "channel_correlation",
+    "cluster_diversity",
+    "cluster_ratio",
     "discriminative_ratio",
+    "explained_variance",
     "feature_mixture",
     "feature_redundancy",
     "inter_class_separation",
     "intra_class_variance",
     "linear_cka",
+    "mean_diversity",
     "mean_silhouette",
     "minibatch_cka",
     "minibatch_cka_matrix",
     "mixture_levels",
+    "model_diversity",
+    "spectral_diversity",
+    "weight_features",
 ]
