@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "devices": set(),
     "store": {"errors", "files", "provenance"},
     "data": {"errors", "seeding"},
-    "models": set(),
+    "models": {"errors"},
     "metrics": set(),
     "figures": set(),
     "papers": {"errors", "files"},

@@ -29,6 +29,10 @@ class CorruptArtefactError(StoreError):
     """A stored file is not what was written: its name, and how to make it anew, are in the message."""
 
 
+class CheckpointError(WorkbookError):
+    """Weights from outside cannot be used: unreadable, of another architecture, not finite, not to be had."""
+
+
 class DivergedError(WorkbookError):
     """A pretraining's loss is no longer finite."""
 

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
+from workbook.models.backbones import Backbone
+from workbook.models.checkpoints import Pretrained
 from workbook.models.projectors import MLPProjector
 from workbook.pretraining.runs import Run
-from workbook.pretraining.supervised import Supervised
 from workbook.progress import progress_bar
 from workbook.store import Artefact, Store
 
@@ -85,8 +86,28 @@ def extract(
     }
 
     def make(folder: Path) -> None:
-        method = run.method(epoch).to(fabric.device)
-        _write_layers(method, run, images, extraction, folder, fabric)
+        method = run.method(epoch)
+        _write_layers(method.backbone, method.projector, run.recipe.image_size, images, extraction, folder, fabric)
+
+    return Features(store.get_or_make("features", spec, make), images.class_names)
+
+
+def extract_pretrained(
+    model: Pretrained, images: Images, extraction: Extraction, store: Store, fabric: Fabric
+) -> Features:
+    """The features of `images` under weights from outside the store, from the store or made now; no projector."""
+    spec = {
+        "weights": model.digest,
+        "architecture": model.architecture,
+        "image_size": model.image_size,
+        "data": images.digest,
+        "extraction": asdict(extraction),
+        "precision": fabric._precision.precision,
+        "version": EXTRACTION_VERSION,
+    }
+
+    def make(folder: Path) -> None:
+        _write_layers(model.backbone, nn.Identity(), model.image_size, images, extraction, folder, fabric)
 
     return Features(store.get_or_make("features", spec, make), images.class_names)
 
@@ -124,13 +145,20 @@ def head_accuracy(run: Run, images: Images, fabric: Fabric) -> float:
 
 
 def _write_layers(
-    method: Supervised, run: Run, images: Images, extraction: Extraction, folder: Path, fabric: Fabric
+    backbone: Backbone,
+    projector: nn.Module,
+    image_size: int,
+    images: Images,
+    extraction: Extraction,
+    folder: Path,
+    fabric: Fabric,
 ) -> None:
     """One .npy a layer, written in blocks as they come: memory does not grow with the number of images."""
     files: dict[str, BinaryIO] = {}
+    backbone, projector = backbone.to(fabric.device), projector.to(fabric.device)
     with ExitStack() as stack, torch.inference_mode(), fabric.autocast():
-        for batch, _ in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
-            for name, block in _layers(method, batch, extraction).items():
+        for batch, _ in plain_batches(images, image_size, _BATCH, fabric.device):
+            for name, block in _layers(backbone, projector, batch, extraction).items():
                 array = block.float().cpu().numpy().astype(extraction.dtype)
                 if name not in files:
                     files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
@@ -144,12 +172,17 @@ def _write_layers(
     np.save(folder / "labels.npy", images.labels)
 
 
-def _layers(method: Supervised, batch: Tensor, extraction: Extraction) -> dict[str, Tensor]:
-    maps, pooled = method.backbone.stages(batch)
-    layers = {name: stage for name, stage in zip(STAGES, maps, strict=True) if name in extraction.layers}
+def _layers(backbone: Backbone, projector: nn.Module, batch: Tensor, extraction: Extraction) -> dict[str, Tensor]:
+    maps, pooled = backbone.stages(batch)
+    # a model with fewer stages than five has the last ones
+    layers = {
+        name: stage
+        for name, stage in zip(STAGES[len(STAGES) - len(maps) :], maps, strict=True)
+        if name in extraction.layers
+    }
     layers = {name: pool_to_budget(stage, extraction.stage_budget) for name, stage in layers.items()}
     if "pooled" in extraction.layers:
         layers["pooled"] = pooled
-    if "projector" in extraction.layers and isinstance(method.projector, MLPProjector):
-        layers["projector"] = method.projector(pooled)
+    if "projector" in extraction.layers and isinstance(projector, MLPProjector):
+        layers["projector"] = projector(pooled)
     return layers

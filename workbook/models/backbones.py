@@ -33,20 +33,30 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Any, stage_modules: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        stage_modules: tuple[str, ...],
+        *,
+        # not in the paper: ImageNet's channel statistics, on every data set
+        mean: tuple[float, ...] = (0.485, 0.456, 0.406),
+        std: tuple[float, ...] = (0.229, 0.224, 0.225),
+    ) -> None:
         super().__init__()
         self.model = model
         self.num_features: int = model.num_features
         self._stage_modules = stage_modules
-        # not in the paper: ImageNet's channel statistics, on every data set
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model((images - self.mean) / self.std)
 
     def stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The feature maps of stages 1 to 5, each (N, C, H, W), and the pooled features, in one pass."""
+        """The feature maps of the stages, each (N, C, H, W), and the pooled features, in one pass.
+
+        Five stages, 1 to 5; a timm model that is not in `STAGES` may have fewer, the last of which are meant.
+        """
         maps: dict[str, Tensor] = {}
 
         def keep(name: str):
@@ -64,9 +74,22 @@ class Backbone(nn.Module):
         if output.ndim == 3:  # a ViT's tokens (N, prefix + H * W, C)
             side = int(output.shape[1] ** 0.5)
             return output[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
-        if self._stage_modules is _SWIN:
+        if getattr(self.model, "output_fmt", "NCHW") == "NHWC":
             return output.permute(0, 3, 1, 2)
         return output
+
+
+def existing_backbone(model: Any, stage_modules: tuple[str, ...] | None) -> Backbone:
+    """A timm model with its own channel statistics; where its stages are not given, those that timm names.
+
+    Of more than five the last of each fifth is taken. A few models name modules that they have not: no stage.
+    """
+    if stage_modules is None:
+        modules = dict(model.named_modules())
+        named = [info["module"] for info in model.feature_info if info["module"] in modules]
+        stage_modules = tuple(named[-(-len(named) * i // 5) - 1] for i in range(1, 6)) if len(named) > 5 else (*named,)
+    statistics = model.pretrained_cfg
+    return Backbone(model, stage_modules, mean=statistics["mean"], std=statistics["std"])
 
 
 def create_backbone(name: str, *, image_size: int, small_stem: bool = False) -> Backbone:
