@@ -35,6 +35,11 @@ def test_the_store_is_listed_and_cleared(run):
         (("data", "verify", "cifar10"), "cifar100"),
         (("data", "verify", "cifar100"), "WORKBOOK_DATA"),
         (("results", "adopt", "smoke"), "no evidence"),
+        (("score", "resnet51"), "timm has no model 'resnet51'"),
+        (("score", "weights.pt"), "name the architecture of weights.pt"),
+        (("score", "weights.pt", "--architecture", "resnet18"), "No such file"),
+        (("score", "0" * 20), "no run 00000000000000000000"),
+        (("score", "mobilenetv2_035", "--fresh", "--dataset", "cifar10"), "cifar100"),
     ],
 )
 def test_a_user_s_mistake_is_told_without_a_traceback(run, words, message):
@@ -42,3 +47,14 @@ def test_a_user_s_mistake_is_told_without_a_traceback(run, words, message):
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
+    scored = run("score", "mobilenetv2_035", "--fresh", "--accuracy", "50")
+    assert scored.exit_code == 0, scored.output
+    numbers = dict(line.split(maxsplit=1) for line in scored.output.splitlines() if " " in line)
+    assert float(numbers["cluster_cis"]) == pytest.approx(50 * float(numbers["cluster_diversity"]), abs=0.01)
+    page = tmp_path / "reports" / "score" / "mobilenetv2_035" / "score_your_model.html"
+    before = page.read_bytes()
+    assert run("score", "mobilenetv2_035", "--fresh", "--accuracy", "500").exit_code == 2
+    assert page.read_bytes() == before

@@ -19,12 +19,12 @@ MAY_IMPORT = {
     "models": {"errors"},
     "metrics": set(),
     "figures": set(),
-    "papers": {"errors", "files"},
+    "papers": {"errors", "files", "metrics"},
     "pretraining": {"files", "data", "models", "store", "errors", "progress", "seeding"},
-    "evaluation": {"files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
+    "evaluation": {"metrics", "files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
     "profiles": {"evaluation", "pretraining", "data", "errors"},
     "report": {"papers", "errors", "files"},
-    "cli": {"report", "profiles", "papers", "store", "data", "errors"},
+    "cli": {"evaluation", "report", "profiles", "papers", "store", "data", "errors"},
 }
 
 

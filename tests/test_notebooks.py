@@ -43,7 +43,8 @@ def test_the_second_time_everything_comes_from_the_store(reports):
 def test_smoke_numbers_are_no_evidence(reports, path):
     out, _ = reports
     record = json.loads((out / f"{path.stem}.json").read_text())
-    assert {verdict["status"] for verdict in record["verdicts"]} <= {"not evaluated"}
+    # what a paper prints is the same in every profile; what a notebook trains is not
+    assert {v["status"] for v in record["verdicts"] if v["evidence"] == "runs"} <= {"not evaluated"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -241,7 +241,8 @@ class TestParameters:
         [("3", 3), ("1e-3", 0.001), ("[1, 2]", [1, 2]), ("None", None), ("null", None), ("true", True)]
         + [
             ("cifar100", "cifar100"),
-            ("'3'", 3.0),
+            ("'3'", "3"),
+            ('"00000000000000000e12"', "00000000000000000e12"),
             ("{a: b}", {"a": "b"}),
             ("", None),
             ("missing.yaml", "missing.yaml"),
@@ -360,8 +361,10 @@ def test_adopt_rounds_and_forgets_the_machine(tmp_path):
 def test_readme_shows_the_strongest_evidence(tmp_path):
     notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
     notebooks.mkdir()
-    write_notebook(notebooks / "01_a.ipynb", new_markdown_cell("# Does a | b?"))
-    write_notebook(notebooks / "02_b.ipynb", new_markdown_cell("text\n\n## Two?"))
+    judged = new_code_cell("judge(CLAIMS['A.x'], values)")
+    write_notebook(notebooks / "01_a.ipynb", new_markdown_cell("# Does a | b?"), judged)
+    write_notebook(notebooks / "02_b.ipynb", new_markdown_cell("text\n\n## Two?"), judged)
+    write_notebook(notebooks / "tool.ipynb", new_markdown_cell("# What is mine like?"))
     for profile, hardware in (("study", "one GPU"), ("pocket", "one CPU")):
         (results / profile).mkdir(parents=True)
         findings = record("01_a", profile).findings | {"hardware": hardware}
@@ -377,6 +380,7 @@ def test_readme_shows_the_strongest_evidence(tmp_path):
         r"| **agrees**: 2.00 points, [1.00, 3.00], n = 3 | one GPU; study | 2 |"
     )
     assert rows[5] == "| Two? | [02_b](notebooks/02_b.ipynb) |  | not measured yet |  |  |"
+    assert rows[6] == "<!-- results:end -->", "a notebook without claims has no row"
     readme.write_text("no place")
     with pytest.raises(ReportError, match="results:begin"):
         update_readme(readme, notebooks=notebooks, results=results)

@@ -1,5 +1,7 @@
 """The `workbook` command."""
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +11,7 @@ from typer.core import TyperGroup
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.errors import WorkbookError
+from workbook.evaluation.scoring import open_model
 from workbook.profiles import load_profile, override_fields
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.results import adopt, update_readme
@@ -140,6 +143,60 @@ def report(
         raise typer.Exit(1)
 
 
+@app.command("score")
+def score(
+    model: Annotated[str, typer.Argument(help="A run's key, a checkpoint file, or a model of timm.")],
+    architecture: Annotated[str | None, typer.Option(help="Of a checkpoint file, as timm calls it.")] = None,
+    accuracy: Annotated[float | None, typer.Option(help="Its ImageNet top-1 in percent, for the CIS.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A manifest: measure the features on it too.")] = None,
+    part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images; the model's own if none.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="A model of timm without its trained weights.")] = False,
+    profile: Annotated[str, typer.Option(help="How many images of the data set are read.")] = "pocket",
+) -> None:
+    """Score one model: a page with its diversity, CIS, feature measures and stages, and its numbers here."""
+    model = _absolute(model)
+    dataset = dataset and _absolute(dataset)
+    # What cannot be scored is told now, and leaves the page of an earlier score as it is.
+    open_model(
+        model,
+        Store(),
+        architecture=architecture,
+        part=part,
+        prefix=prefix,
+        image_size=image_size,
+        fresh=fresh,
+    )
+    if dataset:
+        load_manifest(dataset)
+    if accuracy is not None and not 0 <= accuracy <= 100:
+        raise typer.BadParameter(f"accuracy is top-1 in percent, between 0 and 100, got {accuracy}")
+    given = {
+        "model": model,
+        "architecture": architecture,
+        "accuracy": accuracy,
+        "dataset": dataset,
+        "part": part,
+        "prefix": prefix,
+        "image_size": image_size,
+        "fresh": fresh,
+    }
+    out = _REPORTS / "score" / re.sub(r"[^\w.-]+", "-", Path(model).stem if Path(model).exists() else model)
+    (result,) = run_reports(
+        [_NOTEBOOKS / "score_your_model.ipynb"],
+        profile=profile,
+        parameters={name: json.dumps(value) for name, value in given.items() if value is not None},
+        out=out,
+    )
+    if result.status == "failed":
+        raise typer.Exit(1)
+    for row in result.findings["measurements"]:
+        for name, value in row.items():
+            typer.echo(f"{name:26} {value:.4f}" if isinstance(value, float) else f"{name:26} {value}")
+    typer.echo(f"the page: {out / 'score_your_model.html'}")
+
+
 @results_app.command("adopt")
 def results_adopt(
     profile: Annotated[str, typer.Argument(help="Whose reports are kept as evidence; never smoke.")],
@@ -154,6 +211,12 @@ def readme() -> None:
     """Rewrite the README's table of results from notebooks/ and notebooks/results/."""
     changed = update_readme(CHECKOUT / "README.md", notebooks=_NOTEBOOKS, results=_RESULTS)
     typer.echo("README.md rewritten" if changed else "README.md is up to date")
+
+
+def _absolute(name: str) -> str:
+    """A path that exists as an absolute one, for a notebook runs in its own folder; anything else as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
 
 
 def _summary(spec: dict[str, Any]) -> str:

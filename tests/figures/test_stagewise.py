@@ -1,7 +1,7 @@
 import pandas as pd
-import pytest
 
 from workbook.figures.stagewise import stagewise_curves, stagewise_summary
+from workbook.figures.style import COLOURS
 
 ROWS = [
     ("SL", 0, "stage4", 40.0),
@@ -49,6 +49,6 @@ def test_the_axis_says_which_direction_is_better():
     assert "higher is better" in figure.layout.yaxis.title.text
 
 
-def test_an_unknown_method_has_no_colour():
-    with pytest.raises(KeyError):
-        stagewise_curves(TABLE.assign(method="XYZ"), paper={}, paper_setting="", title="t")
+def test_a_model_of_the_user_s_own_has_a_colour_that_no_method_has():
+    figure = stagewise_curves(TABLE.assign(method="mine"), paper={}, paper_setting="", title="t")
+    assert figure.data[0].line.color not in COLOURS.values()

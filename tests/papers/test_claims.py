@@ -1,4 +1,7 @@
-from workbook.papers.claims import CLAIMS
+import pytest
+
+from workbook.papers.claims import CLAIMS, table1_claim
+from workbook.papers.reproduction import printed_value
 
 
 def test_claims_are_named_by_their_paper():
@@ -19,3 +22,11 @@ def test_numbers_are_the_papers_differences():
 def test_statements_are_sentences_that_differ():
     statements = [claim.statement for claim in CLAIMS.values()]
     assert len(set(statements)) == len(statements)
+
+
+@pytest.mark.parametrize("protocol", ["linear", "finetune"])
+@pytest.mark.parametrize("diversity", ["spectral", "cluster"])
+@pytest.mark.parametrize("coefficient", ["spearman", "pearson", "kendall", "r2"])
+def test_claims_of_table_1_are_its_differences(protocol, diversity, coefficient):
+    score, accuracy = (printed_value(protocol, row, coefficient) for row in (f"{diversity}_cis", "accuracy"))
+    assert CLAIMS[table1_claim(protocol, diversity, coefficient)].number == pytest.approx(score - accuracy, abs=1e-9)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from workbook.papers.verdicts import Claim, interval_text, judge, quantity, write_verdicts
+from workbook.papers.verdicts import Claim, interval_text, judge, judge_printed, quantity, write_verdicts
 
 CLAIM = Claim(id="a.fig2", paper="A", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
 
@@ -62,6 +62,22 @@ def test_values_that_are_not_finite_are_refused(bad):
         judge(CLAIM, bad, profile="pocket")
     with pytest.raises(ValueError, match=r"shape \(n,\)"):
         judge(CLAIM, [[1.0, 2.0]], profile="pocket")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "status"), [(0.1, 0.9, "agrees"), (-0.5, -0.1, "differs"), (-0.1, 0.9, "inconclusive")]
+)
+def test_printed_evidence_is_judged_by_its_interval_in_every_profile(low, high, status):
+    verdict = judge_printed(CLAIM, measured=0.4, low=low, high=high, n=39, detail="over families")
+    assert (verdict.status, verdict.n, verdict.evidence) == (status, 39, "printed tables")
+    assert verdict.detail.endswith("0; over families")
+    assert judge(CLAIM, [1.0, 1.1, 0.9], profile="smoke").evidence == "runs"
+
+
+@pytest.mark.parametrize(("measured", "low", "high"), [(math.nan, 0, 1), (0.5, 1, 0), (0.5, -math.inf, 1)])
+def test_an_interval_that_is_none_is_refused(measured, low, high):
+    with pytest.raises(ValueError, match="a.fig2.*low <= high"):
+        judge_printed(CLAIM, measured=measured, low=low, high=high, n=39)
 
 
 def test_t_interval_covers_where_a_bootstrap_of_three_does_not():

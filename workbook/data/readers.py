@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from workbook.data import generated
 from workbook.data.images import content_digest
@@ -76,6 +75,8 @@ def _generate(split: str, images_per_class: int, image_size: int) -> tuple[np.nd
 
 
 def read_sklearn(source: SklearnSource, split: str, base: Path) -> Content:
+    from sklearn.datasets import load_digits  # takes a second, which the other kinds need not pay
+
     digits = load_digits()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)  # they come as 0 ... 16
     return Content(

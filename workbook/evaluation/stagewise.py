@@ -42,11 +42,17 @@ def stagewise_evaluation(
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
         for run, epoch in jobs:
             fitted, tested = (extract(run, images, extraction, store, fabric, epoch=epoch) for images in (train, test))
-            for layer in fitted.layers:
-                result = _probe(fitted, tested, layer, probe, store, fabric)
+            for result in probe_layers(fitted, tested, probe, store, fabric):
                 rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})
             bar.update()
     return pd.DataFrame(rows)
+
+
+def probe_layers(
+    fitted: Features, tested: Features, probe: ProbeRecipe, store: Store, fabric: Fabric
+) -> list[dict[str, object]]:
+    """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c. Probes are stored."""
+    return [_probe(fitted, tested, layer, probe, store, fabric) for layer in fitted.layers]
 
 
 def _probe(

@@ -3,8 +3,24 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+
+class _Colours(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return "#009E73"  # a user's own model
+
+
 # Okabe and Ito's palette; a pair of methods differs in lightness as well as in hue
-COLOURS = {"SL": "#D55E00", "SL-MLP": "#0072B2"}
+COLOURS = _Colours({"SL": "#D55E00", "SL-MLP": "#0072B2"})
+# paper B's families of models, by the method that they start from
+FAMILIES = {
+    "MoCo-v2": "#0072B2",
+    "SwAV": "#D55E00",
+    "DINO": "#009E73",
+    "SimCLR": "#CC79A7",
+    "Supervised": "#000000",
+    "SupCon": "#56B4E9",
+    "CE+SelfSupCon": "#8C6D00",
+}
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 

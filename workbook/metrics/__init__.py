@@ -1,5 +1,6 @@
 """Features and weights to numbers: pure functions; features are read in blocks, as tensors, arrays or memory maps."""
 
+from workbook.metrics.correlation import correlation_differences, rank_correlations
 from workbook.metrics.diversity import (
     calibrated_imagenet_score,
     cluster_diversity,
@@ -16,15 +17,17 @@ from workbook.metrics.variation import (
     intra_class_variance,
     mean_silhouette,
 )
-from workbook.metrics.weights import DiversityChoices, mean_diversity, model_diversity, weight_features
+from workbook.metrics.weights import CLASSIFIERS, DiversityChoices, mean_diversity, model_diversity, weight_features
 
 __all__ = [
+    "CLASSIFIERS",
     "DiversityChoices",
     "MixtureLevels",
     "calibrated_imagenet_score",
     "channel_correlation",
     "cluster_diversity",
     "cluster_ratio",
+    "correlation_differences",
     "discriminative_ratio",
     "explained_variance",
     "feature_mixture",
@@ -38,6 +41,7 @@ __all__ = [
     "minibatch_cka_matrix",
     "mixture_levels",
     "model_diversity",
+    "rank_correlations",
     "spectral_diversity",
     "weight_features",
 ]

@@ -114,13 +114,17 @@ def row_blocks(
         yield rows, block
 
 
-def to_unit_length(block: Tensor, numbers: range | np.ndarray, name: str = "features") -> None:
-    """Scales the rows in place; `numbers` are the rows' own, for the message that refuses a zero vector."""
+def to_unit_length(block: Tensor, numbers: range | np.ndarray, name: str = "features") -> Tensor:
+    """Scales the rows in place and returns their lengths (n, 1).
+
+    `numbers` are the rows' own, for the message that refuses a zero vector.
+    """
     length = torch.linalg.vector_norm(block, dim=1, keepdim=True)
     if not length.all():
         row = numbers[int((length[:, 0] == 0).nonzero()[0])]
         raise ValueError(f"a zero vector has no cosine, got one in row {row} of {name}")
     block /= length
+    return length
 
 
 def class_moments(features: Array, classes: Classes, *, unit: bool = False) -> ClassMoments:

@@ -5,7 +5,15 @@ from typing import Any
 
 import torch
 
-from workbook.metrics.blocks import Array, check_classes, class_moments, device_of, row_blocks, spread_of_means
+from workbook.metrics.blocks import (
+    Array,
+    check_classes,
+    class_moments,
+    device_of,
+    row_blocks,
+    spread_of_means,
+    to_unit_length,
+)
 
 # Mean cosine distances below this are what rounding leaves of a zero.
 _NO_DISTANCE = 1e-12
@@ -79,15 +87,17 @@ def mean_silhouette(features: Array, labels: Any) -> float:
     classes = check_classes(features, labels, samples=2)
     sizes = classes.sizes(device_of(features))
     sums = torch.zeros(len(classes), features.shape[1], dtype=torch.float64, device=sizes.device)
-    for rows, block in row_blocks(features, unit=True):
+    lengths = torch.empty(len(features), 1, dtype=torch.float64, device=sizes.device)
+    for rows, block in row_blocks(features):
+        lengths[rows] = to_unit_length(block, range(rows.start, rows.stop))
         sums.index_add_(0, classes.of(rows, block.device), block)
     means = sums / sizes[:, None]
     total = 0.0
-    for rows, block in row_blocks(features, unit=True, width=len(classes)):
+    for rows, block in row_blocks(features, width=len(classes)):
         own = classes.of(rows, block.device)[:, None]
         # mean over class j of 1 - u . x = 1 - u . S_j / N_j, S_j the sum of its unit vectors; to the own class u adds
         # a distance of 0, which N_k - 1 leaves out: v = (1 - u . S_k / N_k) N_k / (N_k - 1)
-        cosine = block @ means.T
+        cosine = (block @ means.T).div_(lengths[rows])
         within = ((1 - cosine.gather(1, own)) * sizes[own] / (sizes[own] - 1))[:, 0]
         nearest = 1 - cosine.scatter_(1, own, -math.inf).amax(1)
         larger = torch.maximum(within, nearest)

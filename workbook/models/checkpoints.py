@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,10 @@ def _torch_file(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
         raise CheckpointError(
-            f"{path} holds more than tensors, or is no checkpoint, and code from a file is not run "
-            f"({_first_line(error)}). Save its weights alone: torch.save(model.state_dict(), path)"
+            f"{path} is no checkpoint, or holds more than tensors{f' (it asks for {asked[1]})' if asked else ''}, and "
+            "code from a file is not run. Save its weights alone: torch.save(model.state_dict(), path)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(

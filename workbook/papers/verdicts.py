@@ -16,6 +16,7 @@ from scipy import stats
 from workbook.files import write_atomically
 
 Status = Literal["agrees", "differs", "inconclusive", "not evaluated"]
+Evidence = Literal["runs", "printed tables"]
 _CONFIDENCE = 0.95
 _LEAST_SEEDS = 3
 
@@ -34,7 +35,11 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was measured for a claim: the mean of `n` seeds and its 95 % interval; None where undefined."""
+    """What was measured for a claim, with its 95 % interval; None where undefined.
+
+    evidence: "runs", the mean of `n` seeds, which a smoke profile cannot give; or "printed tables", a statistic of
+    `n` models that a paper prints, which is the same in every profile.
+    """
 
     claim: Claim
     status: Status
@@ -43,6 +48,7 @@ class Verdict:
     high: float | None
     n: int
     detail: str
+    evidence: Evidence = "runs"
 
 
 def judge(claim: Claim, differences: Sequence[float], *, profile: str) -> Verdict:
@@ -57,14 +63,36 @@ def judge(claim: Claim, differences: Sequence[float], *, profile: str) -> Verdic
         raise ValueError(f"differences must have shape (n,), one value a seed, got {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"differences for {claim.id!r} must be finite, got {values.tolist()}")
-    low, high = _interval(values)
+    low, high = mean_interval(values)
     status, detail = _status(low, high, len(values), profile)
     measured = float(values.mean()) if len(values) else None
     return Verdict(claim=claim, status=status, measured=measured, low=low, high=high, n=len(values), detail=detail)
 
 
-def _interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Student's t interval of the mean; (None, None) for fewer than two values.
+def judge_printed(claim: Claim, *, measured: float, low: float, high: float, n: int, detail: str = "") -> Verdict:
+    """The verdict on a statistic of `n` printed models, by the same rule, from an interval computed elsewhere.
+
+    measured, low, high: the statistic and its 95 % interval, in the claim's unit, with the sign that the claim
+    predicts positive. detail: how the interval was made; it stands after what the interval says.
+    Raises ValueError for values that are not finite, and for low above high.
+    """
+    if not (math.isfinite(measured) and math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"{claim.id!r} needs a finite value and low <= high, got {measured}, [{low}, {high}]")
+    status, said = _side(low, high)
+    return Verdict(
+        claim=claim,
+        status=status,
+        measured=float(measured),
+        low=float(low),
+        high=float(high),
+        n=n,
+        detail=f"{said}; {detail}" if detail else said,
+        evidence="printed tables",
+    )
+
+
+def mean_interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Student's 95 % t interval of the mean of values (n,); (None, None) for fewer than two.
 
     Not the percentile bootstrap: of three values it covers the mean in about 75 % of the cases instead of
     95 %, because it can draw no more than ten different samples and knows nothing of the small n. The t
@@ -82,6 +110,10 @@ def _status(low: float | None, high: float | None, n: int, profile: str) -> tupl
         return "not evaluated", "the smoke profile shows that the code runs; its numbers are no evidence"
     if n < _LEAST_SEEDS or low is None or high is None:
         return "not evaluated", f"{n} of the {_LEAST_SEEDS} seeds that an interval needs"
+    return _side(low, high)
+
+
+def _side(low: float, high: float) -> tuple[Status, str]:
     if low > 0:
         return "agrees", "the 95 % interval lies above 0"
     if high < 0:

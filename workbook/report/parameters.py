@@ -31,14 +31,17 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def parse_value(name: str, text: str) -> Any:
-    """A value as YAML; what YAML 1.1 misses and Python users type (None, 1e-3) is understood as well."""
+    """A value as YAML; what YAML 1.1 misses and Python users type (None, 1e-3) is understood as well.
+
+    What is quoted stays text: a run's key may look like a number.
+    """
     if text == "None":
         return None
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ReportError(f"the value of {name} is not YAML: {text!r}; quote it as -p '{name}=[1, 2]'") from error
-    return _number_or_path(value) if isinstance(value, str) else value
+    return _number_or_path(value) if isinstance(value, str) and value == text.strip() else value
 
 
 def _number_or_path(text: str) -> float | str:

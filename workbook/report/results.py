@@ -73,11 +73,17 @@ def update_readme(readme: Path, *, notebooks: Path, results: Path) -> bool:
 
 
 def results_table(notebooks: Path, results: Path) -> str:
-    """Markdown, a row a claim: question, notebook, paper's number, ours, hardware, minutes."""
+    """Markdown, a row a claim: question, notebook, paper's number, ours, hardware, minutes.
+
+    A notebook that judges no claim is a tool and has no row.
+    """
     strongest = _strongest(results)
     rows = []
     for path in sorted(notebooks.glob("*.ipynb")):
-        title = title_of(read_notebook(path), otherwise=path.stem)
+        notebook = read_notebook(path)
+        if not any("CLAIMS" in cell.source for cell in notebook.cells):
+            continue
+        title = title_of(notebook, otherwise=path.stem)
         link = f"[{path.stem}]({notebooks.name}/{path.name})"
         record = strongest.get(path.stem)
         if record is None:

@@ -1,0 +1,152 @@
+"""Paper B's diversity drawn: curves of layers (Figs. 2, 9, 10), models over their depth, CIS contours (Fig. 3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+from plotly.subplots import make_subplots
+
+from workbook.figures.style import COLOURS, plain
+
+# Okabe and Ito's palette without the colours that the methods of paper A have
+_OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D00", "#7A7A7A")
+_MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
+
+
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """A colour for every name: a method's own, else the next that no method has; they repeat after seven."""
+    free = (_OTHERS[i % len(_OTHERS)] for i in range(len(names)))
+    return {name: COLOURS.get(name) or next(free) for name in names}
+
+
+def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: bool = False) -> go.Figure:
+    """A panel a model, a curve a layer from the first (dark) to the last (bright); above, the mean diversity.
+
+    table: tidy, columns model, layer, diversity and the two of the curve, whose names are the axes' titles; a layer's
+    rows in the order of the curve.
+    diagonal: draw the line of equal shares, the most diverse that a curve of explained variance can be.
+    """
+    models = list(table["model"].unique())
+    means = table.groupby(["model", "layer"], sort=False)["diversity"].first().groupby("model", sort=False).mean()
+    names = [f"{model}: diversity {means[model]:.3f}" for model in models]
+    figure = make_subplots(cols=len(models), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.04)
+    for panel, model in enumerate(models, start=1):
+        layers = table[table["model"] == model].groupby("layer", sort=False)
+        colours = sample_colorscale("Cividis", np.linspace(0, 1, max(2, layers.ngroups)))
+        for colour, (layer, rows) in zip(colours, layers, strict=False):
+            line = go.Scatter(
+                x=rows[x],
+                y=rows[y],
+                mode="lines",
+                line={"color": colour, "width": 1.5},
+                showlegend=False,
+                hovertemplate=f"{layer}, {rows['diversity'].iloc[0]:.3f}: %{{x:.3g}}, %{{y:.3g}}<extra>{model}</extra>",
+            )
+            figure.add_trace(line, row=1, col=panel)
+        if diagonal:
+            equal = go.Scatter(
+                x=[0, 1], y=[0, 1], mode="lines", line={"color": "#555", "dash": "dash"}, showlegend=False
+            )
+            figure.add_trace(equal, row=1, col=panel)
+        figure.update_xaxes(title=x, row=1, col=panel)
+    figure.update_yaxes(title=y, row=1, col=1)
+    return plain(figure, title=title, height=430)
+
+
+def diversity_by_layer(table: pd.DataFrame, *, title: str) -> go.Figure:
+    """Cluster and spectral diversity over the layers in their order, a line a model; dotted, the model's mean.
+
+    table: tidy, columns model, layer, cluster and spectral; a model's rows in the order of its layers.
+    """
+    models = list(table["model"].unique())
+    colours = colours_of(models)
+    figure = make_subplots(cols=2, horizontal_spacing=0.1)
+    for panel, measure in enumerate(("cluster", "spectral"), start=1):
+        for model in models:
+            rows = table[table["model"] == model]
+            # over the fraction of the depth, so that networks of other depths lie over each other
+            depth = np.linspace(0, 1, len(rows)) if len(rows) > 1 else [0.5]
+            line = go.Scatter(
+                x=depth,
+                y=rows[measure],
+                text=rows["layer"],
+                name=model,
+                legendgroup=model,
+                showlegend=panel == 1,
+                mode="lines+markers",
+                line={"color": colours[model], "width": 1.5},
+                marker={"size": 5},
+                hovertemplate="%{text}: %{y:.4f}",
+            )
+            figure.add_trace(line, row=1, col=panel)
+            mean = rows[measure].mean()
+            figure.add_hline(y=mean, line={"color": colours[model], "dash": "dot", "width": 1.5}, row=1, col=panel)
+        figure.update_xaxes(title="depth, first layer to last", row=1, col=panel)
+        title_of_axis = {"text": f"{measure} diversity (higher = more diverse)", "font": {"size": 12}, "standoff": 4}
+        figure.update_yaxes(title=title_of_axis, row=1, col=panel)
+    return plain(figure, title=title, height=430)
+
+
+def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) -> go.Figure:
+    """Accuracy times diversity: models over the contours of their product, the CIS (B Eq. 1, Figs. 3, 13 and 15).
+
+    points: one row a model, columns name, group, accuracy (percent) and diversity ([0, 1]); rows of a group are
+    joined in their order. Where there is a column transferability, it is the size of the circles.
+    """
+    groups = list(points["group"].unique())
+    colours = colours_of(groups)
+    figure = go.Figure(_contours(points["accuracy"], points["diversity"]))
+    for number, group in enumerate(groups):
+        rows = points[points["group"] == group]
+        figure.add_scatter(
+            x=rows["accuracy"],
+            y=rows["diversity"],
+            text=rows["name"],
+            customdata=rows["accuracy"] * rows["diversity"],
+            name=group,
+            mode="lines+markers" if len(rows) > 1 else "markers",
+            line={"color": colours[group], "width": 1},
+            marker={
+                "color": colours[group],
+                "size": _sizes(points, rows),
+                "symbol": "circle" if "transferability" in points else _MARKERS[number % len(_MARKERS)],
+                "line": {"color": "white", "width": 1},
+            },
+            hovertemplate="%{text}: %{x:.1f} %, %{y:.3f}, CIS %{customdata:.2f}",
+        )
+    figure.update_xaxes(title="upstream top-1 accuracy (%), higher is better", showgrid=False)
+    figure.update_yaxes(title=diversity_title, showgrid=False)
+    return plain(figure, title=title, height=560)
+
+
+def _contours(accuracy: pd.Series, diversity: pd.Series) -> go.Contour:
+    x, y = (_range(values) for values in (accuracy, diversity))
+    return go.Contour(
+        x=x,
+        y=y,
+        z=np.outer(y, x).round(3),
+        colorscale="Greys",
+        reversescale=True,
+        opacity=0.45,
+        showscale=False,
+        contours={"coloring": "heatmap", "showlabels": True, "labelfont": {"color": "#444", "size": 11}},
+        line={"color": "#888", "width": 1},
+        hoverinfo="skip",
+    )
+
+
+def _range(values: pd.Series) -> np.ndarray:
+    """Sixty steps over the values and a tenth of their width beyond both ends."""
+    low, high = values.min(), values.max()
+    margin = 0.1 * (high - low) or 0.05 * abs(high) or 0.05
+    return np.linspace(low - margin, high + margin, 60)
+
+
+def _sizes(points: pd.DataFrame, rows: pd.DataFrame) -> float | np.ndarray:
+    """10 to 30 pixels from the lowest to the highest transferability of all points; one size where there is none."""
+    if "transferability" not in points:
+        return 11.0
+    low, high = points["transferability"].min(), points["transferability"].max()
+    return 10 + 20 * ((rows["transferability"] - low) / ((high - low) or 1)).to_numpy()
