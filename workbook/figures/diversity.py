@@ -8,17 +8,17 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from workbook.figures.style import COLOURS, plain
+from workbook.figures.style import COLOURS, FAMILIES, plain
 
-# Okabe and Ito's palette without the colours that the methods of paper A have
-_OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D00", "#7A7A7A")
+# what no method has, for a user's own models
+_OTHERS = ("#009E73", "#E69F00", "#7A7A7A", "#332288", "#882255")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """A colour for every name: a method's own, else the next that no method has; they repeat after seven."""
+    """A colour for every name: a method's or a family's own, else the next that is free; they repeat after five."""
     free = (_OTHERS[i % len(_OTHERS)] for i in range(len(names)))
-    return {name: COLOURS.get(name) or next(free) for name in names}
+    return {name: COLOURS.get(name) or FAMILIES.get(name) or next(free) for name in names}
 
 
 def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: bool = False) -> go.Figure:
