@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.errors import WorkbookError
+from workbook.pretraining.methods import recipe_name
 from workbook.profiles import load_profile, override_fields
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.results import adopt, update_readme
@@ -160,8 +161,7 @@ def _summary(spec: dict[str, Any]) -> str:
     """What tells one artefact of a kind from another."""
     if "recipe" in spec:
         recipe = spec["recipe"]
-        method = "SL" if recipe["projector"] is None else "SL-MLP"
-        return f"{method} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
+        return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
     if "embedding" in spec:
         return f"{spec['embedding']['kind']} of features {spec['features']}"
     if "layer" in spec:

@@ -15,8 +15,8 @@ from torch import Tensor
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
 from workbook.models.projectors import MLPProjector
+from workbook.pretraining.method import Method
 from workbook.pretraining.runs import Run
-from workbook.pretraining.supervised import Supervised
 from workbook.progress import progress_bar
 from workbook.store import Artefact, Store
 
@@ -119,12 +119,12 @@ def head_accuracy(run: Run, images: Images, fabric: Fabric) -> float:
     correct = 0
     with torch.inference_mode(), fabric.autocast():
         for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
-            correct += int(method(batch, labels).correct)
+            correct += int((method.classify(batch).argmax(1) == labels).sum())
     return 100 * correct / len(images)
 
 
 def _write_layers(
-    method: Supervised, run: Run, images: Images, extraction: Extraction, folder: Path, fabric: Fabric
+    method: Method, run: Run, images: Images, extraction: Extraction, folder: Path, fabric: Fabric
 ) -> None:
     """One .npy a layer, written in blocks as they come: memory does not grow with the number of images."""
     files: dict[str, BinaryIO] = {}
@@ -144,7 +144,7 @@ def _write_layers(
     np.save(folder / "labels.npy", images.labels)
 
 
-def _layers(method: Supervised, batch: Tensor, extraction: Extraction) -> dict[str, Tensor]:
+def _layers(method: Method, batch: Tensor, extraction: Extraction) -> dict[str, Tensor]:
     maps, pooled = method.backbone.stages(batch)
     layers = {name: stage for name, stage in zip(STAGES, maps, strict=True) if name in extraction.layers}
     layers = {name: pool_to_budget(stage, extraction.stage_budget) for name, stage in layers.items()}
