@@ -15,7 +15,7 @@ from workbook.pretraining.method import (
     Method,
     Moment,
     StepResult,
-    apply_by_size,
+    embed_crops,
     embedding_spread,
     frozen_copy,
     local_views,
@@ -73,10 +73,10 @@ class SelfDistillation(Method):
         return (*super().views(augmentation, size), *small)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-        embeddings = apply_by_size(lambda crops: self.projector(self.backbone(crops)), views)
+        embeddings = embed_crops(self.backbone, self.projector, views)
         student = [self.head(rows).float() for rows in embeddings]
         with torch.no_grad():
-            teacher = [rows.float() for rows in apply_by_size(self.target, views[:2])]
+            teacher = list(self.target(torch.cat(views[:2])).float().chunk(2))
         start, end = self.objective.teacher_temperature
         warmup = max(1, round(self.objective.warmup * moment.steps))
         temperature = linear_warmup_schedule(moment.step, warmup, start, end)

@@ -1,7 +1,6 @@
 """What the loop asks of a method: its views of an image, the loss of a step, and what follows a step."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -115,12 +114,11 @@ def keep_in_state(bank: MemoryBankModule) -> MemoryBankModule:
     return bank
 
 
-def apply_by_size(encode: Callable[[Tensor], Tensor], views: list[Tensor]) -> list[Tensor]:
-    """`encode` of every view, those of the same size in one batch."""
-    sizes = sorted({view.shape[-1] for view in views}, reverse=True)
-    outputs: dict[int, Tensor] = {}
-    for size in sizes:
+def embed_crops(backbone: nn.Module, projector: nn.Module, views: list[Tensor]) -> list[Tensor]:
+    """(N, D) of every view: the backbone sees views of one size as one batch, the projector all of them at once."""
+    features: dict[int, Tensor] = {}
+    for size in {view.shape[-1]: None for view in views}:
         numbers = [number for number, view in enumerate(views) if view.shape[-1] == size]
-        parts = encode(torch.cat([views[number] for number in numbers])).chunk(len(numbers))
-        outputs |= dict(zip(numbers, parts, strict=True))
-    return [outputs[number] for number in range(len(views))]
+        parts = backbone(torch.cat([views[number] for number in numbers])).chunk(len(numbers))
+        features |= dict(zip(numbers, parts, strict=True))
+    return list(projector(torch.cat([features[number] for number in range(len(views))])).chunk(len(views)))

@@ -16,7 +16,7 @@ from workbook.pretraining.method import (
     Method,
     Moment,
     StepResult,
-    apply_by_size,
+    embed_crops,
     embedding_spread,
     keep_in_state,
     local_views,
@@ -65,9 +65,8 @@ class SwappedAssignment(Method):
         return (*super().views(augmentation, size), *small)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-        embeddings = [
-            F.normalize(self.projector(features).float(), dim=1) for features in apply_by_size(self.backbone, views)
-        ]
+        crops = embed_crops(self.backbone, self.projector, views)
+        embeddings = [F.normalize(rows.float(), dim=1) for rows in crops]
         full, local = embeddings[:2], embeddings[2:]
         with torch.no_grad():
             queued = [self.prototypes(rows) for rows in self._queued(full, moment)] or None
