@@ -6,8 +6,8 @@ import torch
 
 from tests.conftest import make_images
 from workbook.data.batches import plain_batches
-from workbook.evaluation.extraction import Extraction, extract, head_accuracy, pool_to_budget
-from workbook.pretraining.recipe import Recipe, with_method
+from workbook.evaluation.extraction import CUT_POINTS, Extraction, extract, head_accuracy, pool_to_budget
+from workbook.pretraining.recipe import Projector, Recipe, with_method
 from workbook.pretraining.runs import Run, train
 from workbook.store import Store
 
@@ -61,6 +61,32 @@ def test_features_are_made_once_and_depend_on_epoch_data_and_extraction(run, sha
         extract(run, images, replace(extraction, stage_budget=2048), shared, fabric).artefact.key,
     }
     assert len(keys) == 4
+
+
+def test_cut_points_are_what_stands_after_every_component(run, shared, fabric):
+    images = make_images(40, size=8)
+    layers = ("projector", CUT_POINTS, "pooled")
+    features = extract(run, images, Extraction(layers=layers), shared, fabric)
+    if run.recipe.method == "SL":
+        assert features.layers == ("pooled",)
+        return
+    within = ("projector.1.fc", "projector.2.norm", "projector.3.relu", "projector.4.fc")
+    assert features.layers == ("pooled", *within, "projector")
+    method = run.method()
+    with torch.inference_mode():
+        x = method.backbone(images.tensor(8).float() / 255)
+        for name, layer in zip(within, method.projector.layers, strict=True):
+            x = layer(x.clone())
+            np.testing.assert_allclose(features.layer(name), x.numpy(), rtol=1e-4, atol=1e-5)
+    assert features.layer("projector.2.norm").min() < 0 <= features.layer("projector.3.relu").min()
+    assert np.array_equal(features.layer("projector"), features.layer("projector.4.fc"))
+
+
+def test_cut_points_of_many_projectors_stay_in_order(shared, fabric):
+    recipe = replace(RECIPE, epochs=1, checkpoint_epochs=(), projector=Projector(hidden_dim=8, out_dim=8, count=3))
+    run = train(recipe, shared, fabric)
+    features = extract(run, make_images(10, size=8), Extraction(layers=(CUT_POINTS,)), shared, fabric)
+    assert [int(name.split(".")[1]) for name in features.layers] == list(range(1, 13))
 
 
 def test_half_precision_is_stored_as_asked(run, shared, fabric):
