@@ -89,7 +89,7 @@ def _applied(setting: Setting, projector: Projector | None, base: Recipe) -> Rec
 METHODS: dict[str, Callable[[Recipe], Recipe]] = {
     method_name(name, projector): partial(_applied, setting, projector)
     for name, setting in SETTINGS.items()
-    for projector in dict.fromkeys([setting.projector, None])
+    for projector in sorted({setting.projector, None}, key=lambda mlp: (mlp is None) != setting.plain)
 }
 
 
