@@ -4,7 +4,8 @@
     python tests/benchmarks/bench_pretraining.py --methods SL Byol --steps 10 --threads 1
 
 limit: the same steps on one batch of random tensors. loader: the same steps fed by torch's DataLoader with a PIL
-transform an image, as lightly's examples do. The pocket profile's recipe on generated images; on a GPU the study's.
+transform an image, as lightly's examples do, and worker processes on the other cores. feed: the batches of the loop
+and of a loader on one core, without any step. The pocket profile's recipe on generated images; on a GPU the study's.
 """
 
 import argparse
@@ -43,14 +44,15 @@ def main() -> None:
     fabric = make_fabric()
     profile = load_profile("study" if fabric.device.type == "cuda" else "pocket")
     print(f"{fabric.device}, {torch.get_num_threads()} threads, {profile.recipe.backbone}, images/s")
-    print(f"{'method':10} {'loop':>8} {'limit':>8} {'of it':>6} {'loader':>8} {'times':>6}")
+    print(f"{'method':10} {'loop':>8} {'limit':>8} {'of it':>6} {'loader':>8} {'times':>6} {'feed':>16} {'times':>6}")
     for name in args.methods:
         recipe = replace(with_method(profile.recipe, name), dataset="generated", side=None)
-        loop, limit, loader = measure(recipe, fabric, args.steps, args.rounds)
-        print(f"{name:10} {loop:8.0f} {limit:8.0f} {loop / limit:6.0%} {loader:8.0f} {loop / loader:6.1f}", flush=True)
+        loop, limit, loader, held, loaded = measure(recipe, fabric, args.steps, args.rounds)
+        timed = f"{loop:8.0f} {limit:8.0f} {loop / limit:6.0%} {loader:8.0f} {loop / loader:6.1f}"
+        print(f"{name:10} {timed} {held:8.0f}{loaded:8.0f} {held / loaded:6.1f}", flush=True)
 
 
-def measure(recipe: Recipe, fabric: Fabric, steps: int, rounds: int) -> tuple[float, float, float]:
+def measure(recipe: Recipe, fabric: Fabric, steps: int, rounds: int) -> list[float]:
     images = load_images(recipe.dataset, "train", side=recipe.side)
     method = create_method(recipe, len(images.class_names)).to(memory_format=torch.channels_last)
     views = method.views(recipe.augmentation, recipe.image_size)
@@ -60,23 +62,24 @@ def measure(recipe: Recipe, fabric: Fabric, steps: int, rounds: int) -> tuple[fl
     fixed = next(held.batches(order[:1], seed=0))
     fixed = ([torch.rand_like(view) for view in fixed[0]], fixed[1])
     dataset = WorkerBatches(images, views, fabric.device).views  # the transforms of the worker's path
-    sources: dict[str, Callable[[], Iterable[Batch]]] = {
-        "loop": lambda: held.batches(order, seed=0),
-        "limit": lambda: [fixed] * len(order),
-        "loader": lambda: on_device(
-            DataLoader(dataset, batch_sampler=[[(i, i) for i in batch] for batch in order], num_workers=_WORKERS),
-            fabric,
-        ),
-    }
-    best = dict.fromkeys(sources, 0.0)
+
+    def loader(workers: int) -> Iterator[Batch]:
+        sampler = [[(index, index) for index in batch] for batch in order]
+        return on_device(DataLoader(dataset, batch_sampler=sampler, num_workers=workers), fabric)
+
     step = stepper(recipe, method, fabric)
+    ways: list[tuple[Callable[[], Iterable[Batch]], Callable[[Batch, int], None]]] = [
+        (lambda: held.batches(order, seed=0), step),
+        (lambda: [fixed] * len(order), step),
+        (lambda: loader(max(0, (os.cpu_count() or 1) - 1)), step),
+        (lambda: held.batches(order, seed=0), lambda batch, number: None),
+        (lambda: loader(0), lambda batch, number: None),
+    ]
+    best = [0.0] * len(ways)
     for _ in range(rounds):
-        for name, source in sources.items():
-            best[name] = max(best[name], speed(source(), step, recipe.batch_size, fabric))
-    return best["loop"], best["limit"], best["loader"]
-
-
-_WORKERS = max(0, (os.cpu_count() or 1) - 1)
+        for number, (source, use) in enumerate(ways):
+            best[number] = max(best[number], speed(source(), use, recipe.batch_size, fabric))
+    return best
 
 
 def on_device(loader: DataLoader, fabric: Fabric) -> Iterator[Batch]:

@@ -104,6 +104,7 @@ def embedding_spread(embeddings: Tensor) -> Tensor:
 def local_views(augmentation: Augmentation, size: int, count: int, scale: tuple[float, float]) -> tuple[View, ...]:
     """`count` small crops beside the two of full size: 3/7 of the side (96 of 224), to a multiple of 4 pixels."""
     small = 4 * round(size * 3 / 28)
+    # not in the papers: the mean of both views' probabilities; DINO's own small crops have blur 0.5, never solarisation
     return tuple(View(replace(augmentation.view(None), crop_scale=scale), small) for _ in range(count))
 
 

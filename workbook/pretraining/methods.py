@@ -102,7 +102,8 @@ def _same(objective: Objective) -> Callable[[int], Objective]:
 def _moco(name: Any, temperature: float, views: Mapping[str, Any]) -> Setting:
     return Setting(
         objective=Moco(name=name, temperature=temperature),
-        # not in the paper: 16 batches, and a key encoder that follows within the few steps there are
+        # not in the papers: 16 batches, and a key encoder that follows within the few steps there are. v1 shares v2's
+        # cosine schedule here; A's footnote 3 says that theirs differ
         small_objective=lambda batch: Moco(name=name, temperature=temperature, queue=16 * batch, momentum=0.99),
         projector=_PLAIN_MLP,
         plain=name == "Mocov1",
