@@ -7,6 +7,8 @@ import torch
 from tests.conftest import make_images
 from workbook.data.batches import plain_batches
 from workbook.evaluation.extraction import CUT_POINTS, Extraction, extract, head_accuracy, pool_to_budget
+from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.pretraining.recipe import Projector, Recipe, with_method
 from workbook.pretraining.runs import Run, train
 from workbook.store import Store
@@ -87,6 +89,23 @@ def test_cut_points_of_many_projectors_stay_in_order(shared, fabric):
     run = train(recipe, shared, fabric)
     features = extract(run, make_images(10, size=8), Extraction(layers=(CUT_POINTS,)), shared, fabric)
     assert [int(name.split(".")[1]) for name in features.layers] == list(range(1, 13))
+
+
+def test_a_probe_reads_every_cut_point(run, shared, fabric):
+    table = stagewise_evaluation(
+        [run],
+        make_images(40, size=8),
+        make_images(20, size=8, digest="test"),
+        extraction=Extraction(layers=("pooled", CUT_POINTS)),
+        probe=ProbeRecipe(c_values=(0.01, 1.0)),
+        store=shared,
+        fabric=fabric,
+    )
+    within = {"projector.1.fc": 4096, "projector.2.norm": 4096, "projector.3.relu": 4096, "projector.4.fc": 256}
+    expected = {"pooled": 1024} | (within if run.recipe.method == "SL-MLP" else {})
+    assert dict(zip(table["layer"], table["dims"], strict=True)) == expected
+    assert list(table["layer"]) == list(expected)
+    assert table["accuracy"].between(0, 100).all()
 
 
 def test_half_precision_is_stored_as_asked(run, shared, fabric):
