@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "evaluation": {"metrics", "files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
     "profiles": {"evaluation", "pretraining", "data", "errors"},
     "report": {"papers", "errors", "files"},
-    "cli": {"evaluation", "report", "profiles", "papers", "store", "data", "errors"},
+    "cli": {"evaluation", "report", "profiles", "pretraining", "papers", "store", "data", "errors"},
 }
 
 

@@ -35,7 +35,7 @@ def test_fewer_epochs_shorten_warm_up_and_checkpoints():
 
 
 def test_what_a_sweep_sets_is_not_overridden():
-    assert not {"name", "seed", "projector"} & override_fields()
+    assert not {"name", "seed", "projector", "objective"} & override_fields()
     with pytest.raises(ProfileError, match="no profile has a field 'seed' .did you mean 'seeds'"):
         load_profile("smoke", seed=3)
 

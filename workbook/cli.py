@@ -12,6 +12,7 @@ from workbook.data import Manifest, data_root, list_manifests, load_manifest, ve
 from workbook.data.sources import place
 from workbook.errors import WorkbookError
 from workbook.evaluation.scoring import open_model
+from workbook.pretraining.methods import recipe_name
 from workbook.profiles import load_profile, override_fields
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.results import adopt, update_readme
@@ -223,8 +224,7 @@ def _summary(spec: dict[str, Any]) -> str:
     """What tells one artefact of a kind from another."""
     if "recipe" in spec:
         recipe = spec["recipe"]
-        method = "SL" if recipe["projector"] is None else "SL-MLP"
-        return f"{method} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
+        return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
     if "embedding" in spec:
         return f"{spec['embedding']['kind']} of features {spec['features']}"
     if "layer" in spec:

@@ -111,7 +111,7 @@ PAPER = replace(
 """The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""
 
 # what a sweep sets for each of its recipes is not a profile's
-_FIXED = {"name", "seed", "projector"}
+_FIXED = {"name", "seed", "projector", "objective"}
 
 PROFILES = {profile.name: profile for profile in (SMOKE, POCKET, STUDY, PAPER)}
 
@@ -154,7 +154,7 @@ def _leaves(value: Any) -> list[str]:
     names = []
     for item in fields(value):
         inner = getattr(value, item.name)
-        names += _leaves(inner) if is_dataclass(inner) else [item.name]
+        names += _leaves(inner) if is_dataclass(inner) and item.name not in _FIXED else [item.name]
     return names
 
 
@@ -162,6 +162,8 @@ def _replaced(value: Any, given: dict[str, Any]) -> Any:
     changes = {}
     for item in fields(value):
         inner = getattr(value, item.name)
+        if item.name in _FIXED:
+            continue
         if is_dataclass(inner):
             changes[item.name] = _replaced(inner, given)
         elif item.name in given:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-_LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "scikit-learn")
+_LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "lightly", "scikit-learn")
 
 
 def provenance() -> dict[str, object]:

@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +197,16 @@ def _plain(value: Any) -> Any:
 
 
 def _as_plain(value: object) -> dict[str, Any]:
+    """The fields of a dataclass, without those marked as added that have their default: older keys stay as they are."""
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        kept = [item for item in fields(value) if not (item.metadata.get("added") and _is_default(value, item))]
+        return {item.name: getattr(value, item.name) for item in kept}
     raise TypeError(f"a specification holds plain values, got {type(value).__name__}")
+
+
+def _is_default(value: object, item: Field) -> bool:
+    default = item.default if item.default_factory is MISSING else item.default_factory()
+    return getattr(value, item.name) == default
 
 
 def _checksum(path: Path) -> str:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.conftest import make_images
-from workbook.data.augmentation import Augmentation
+from workbook.data.augmentation import Augmentation, View
 from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
 from workbook.seeding import seeded
 
@@ -10,15 +10,23 @@ CPU = torch.device("cpu")
 ORDER = [[3, 1, 2], [0, 5, 4]]
 
 
+def make(kind, images, *views, **keywords):
+    """A source of batches of images, with one view of 12 pixels if none is named."""
+    views = views or (View(Augmentation(), 12),)
+    size = {"size": images.image_size} if kind is MemoryBatches else {}
+    return kind(images, views=views, device=CPU, **size, **keywords)
+
+
 def collect(source, *seed):
+    """The first view of every batch, and the labels."""
     with seeded(*seed):
-        return [(pixels.clone(), labels) for pixels, labels in source.batches(ORDER, seed=seed[0])]
+        return [(views[0].clone(), labels) for views, labels in source.batches(ORDER, seed=seed[0])]
 
 
 @pytest.mark.parametrize("kind", [MemoryBatches, WorkerBatches])
 def test_batches_are_in_range_in_order_and_repeatable(kind):
     images = make_images()
-    source = kind(images, 12, Augmentation(), CPU)
+    source = make(kind, images)
     one, again, other = collect(source, 1), collect(source, 1), collect(source, 2)
     for (pixels, labels), indices in zip(one, ORDER, strict=True):
         assert pixels.shape == (3, 3, 12, 12)
@@ -31,15 +39,15 @@ def test_batches_are_in_range_in_order_and_repeatable(kind):
 
 def test_the_number_of_workers_changes_nothing():
     images = make_images(size=20)
-    inline, forked = (WorkerBatches(images, 12, Augmentation(), CPU, workers=n) for n in (0, 2))
+    inline, forked = (make(WorkerBatches, images, workers=n) for n in (0, 2))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(collect(inline, 1), collect(forked, 1), strict=True))
 
 
 def test_every_image_gets_its_own_random_choices():
     images = make_images()
-    source = MemoryBatches(images, 16, Augmentation(crop_scale=(0.1, 0.5)), CPU)
+    source = make(MemoryBatches, images, View(Augmentation(crop_scale=(0.1, 0.5)), 16))
     with seeded(0):
-        ((pixels, _),) = source.batches([[7] * 8], seed=0)
+        (((pixels,), _),) = source.batches([[7] * 8], seed=0)
     assert len({tuple(image.flatten().tolist()) for image in pixels}) == 8
 
 
@@ -48,7 +56,7 @@ def test_without_choices_left_the_image_is_unchanged():
     whole = Augmentation(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0)
     expected = images.tensor(16)[[3, 1, 2]].float() / 255
     for kind in (MemoryBatches, WorkerBatches):
-        pixels = collect(kind(images, 16, whole, CPU), 0)[0][0]
+        pixels = collect(make(kind, images, View(whole, 16)), 0)[0][0]
         torch.testing.assert_close(pixels, expected, atol=2 / 255, rtol=0)
 
 

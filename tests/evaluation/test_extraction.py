@@ -6,8 +6,10 @@ import torch
 
 from tests.conftest import make_images
 from workbook.data.batches import plain_batches
-from workbook.evaluation.extraction import Extraction, extract, head_accuracy, pool_to_budget
-from workbook.pretraining.recipe import Recipe, with_method
+from workbook.evaluation.extraction import CUT_POINTS, Extraction, extract, head_accuracy, pool_to_budget
+from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.evaluation.stagewise import stagewise_evaluation
+from workbook.pretraining.recipe import Projector, Recipe, with_method
 from workbook.pretraining.runs import Run, train
 from workbook.store import Store
 
@@ -61,6 +63,49 @@ def test_features_are_made_once_and_depend_on_epoch_data_and_extraction(run, sha
         extract(run, images, replace(extraction, stage_budget=2048), shared, fabric).artefact.key,
     }
     assert len(keys) == 4
+
+
+def test_cut_points_are_what_stands_after_every_component(run, shared, fabric):
+    images = make_images(40, size=8)
+    layers = ("projector", CUT_POINTS, "pooled")
+    features = extract(run, images, Extraction(layers=layers), shared, fabric)
+    if run.recipe.method == "SL":
+        assert features.layers == ("pooled",)
+        return
+    within = ("projector.1.fc", "projector.2.norm", "projector.3.relu", "projector.4.fc")
+    assert features.layers == ("pooled", *within, "projector")
+    method = run.method()
+    with torch.inference_mode():
+        x = method.backbone(images.tensor(8).float() / 255)
+        for name, layer in zip(within, method.projector.layers, strict=True):
+            x = layer(x.clone())
+            np.testing.assert_allclose(features.layer(name), x.numpy(), rtol=1e-4, atol=1e-5)
+    assert features.layer("projector.2.norm").min() < 0 <= features.layer("projector.3.relu").min()
+    assert np.array_equal(features.layer("projector"), features.layer("projector.4.fc"))
+
+
+def test_cut_points_of_many_projectors_stay_in_order(shared, fabric):
+    recipe = replace(RECIPE, epochs=1, checkpoint_epochs=(), projector=Projector(hidden_dim=8, out_dim=8, count=3))
+    run = train(recipe, shared, fabric)
+    features = extract(run, make_images(10, size=8), Extraction(layers=(CUT_POINTS,)), shared, fabric)
+    assert [int(name.split(".")[1]) for name in features.layers] == list(range(1, 13))
+
+
+def test_a_probe_reads_every_cut_point(run, shared, fabric):
+    table = stagewise_evaluation(
+        [run],
+        make_images(40, size=8),
+        make_images(20, size=8, digest="test"),
+        extraction=Extraction(layers=("pooled", CUT_POINTS)),
+        probe=ProbeRecipe(c_values=(0.01, 1.0)),
+        store=shared,
+        fabric=fabric,
+    )
+    within = {"projector.1.fc": 4096, "projector.2.norm": 4096, "projector.3.relu": 4096, "projector.4.fc": 256}
+    expected = {"pooled": 1024} | (within if run.recipe.method == "SL-MLP" else {})
+    assert dict(zip(table["layer"], table["dims"], strict=True)) == expected
+    assert list(table["layer"]) == list(expected)
+    assert table["accuracy"].between(0, 100).all()
 
 
 def test_half_precision_is_stored_as_asked(run, shared, fabric):

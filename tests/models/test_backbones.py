@@ -36,6 +36,13 @@ def test_the_last_stage_of_a_resnet_pools_to_its_features(name, channels):
     torch.testing.assert_close(maps[4].mean((2, 3)), pooled)
 
 
+@pytest.mark.parametrize("name", ["narrow_resnet", "resnet18", "tiny_vit", "vit_base_patch16_224"])
+def test_small_crops_have_features_as_wide(name):
+    backbone = create_backbone(name, image_size=32, small_stem=True).eval()
+    with torch.inference_mode():
+        assert backbone(torch.rand(2, 3, 12, 12)).shape == (2, backbone.num_features)
+
+
 def test_the_stem_decides_the_resolution():
     images = torch.rand(1, 3, 64, 64)
     for small, side in ((True, 64), (False, 16)):

@@ -113,6 +113,45 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, fabric
     pd.testing.assert_frame_equal(*histories)
 
 
+@pytest.mark.parametrize("name", ["Byol", "Mocov2", "SwAV", "DINO w/o MLP"])
+def test_targets_queues_and_centres_resume_too(tmp_path, fabric, monkeypatch, name):
+    """Two epochs of four, then the rest: the same bits, all of the method's state included."""
+    base = replace(RECIPE, epochs=4, checkpoint_epochs=(), batch_size=16)
+    recipe = with_method(base, name)
+    small = {"Mocov2": {"queue": 24}, "SwAV": {"queue": 24, "queue_from": 0.3, "prototypes": 10, "local_count": 1}}
+    small |= {"Byol": {"predictor_dim": 16}, "DINO w/o MLP": {"outputs": 20, "local_count": 1, "frozen_epochs": 2.5}}
+    recipe = replace(recipe, objective=replace(recipe.objective, **small[name]))
+    folders = {part: tmp_path / part for part in ("whole", "resumed")}
+    for folder in folders.values():
+        folder.mkdir()
+    pretrain(recipe, make_images(), folders["whole"], fabric)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        StopAfter(patch, 10)
+        pretrain(recipe, make_images(), folders["resumed"], fabric)
+    pretrain(recipe, make_images(), folders["resumed"], fabric)
+    assert same(weights(folders["whole"], 4), weights(folders["resumed"], 4))
+    columns = ["epoch", "loss", "lr", "spread"]
+    histories = [pd.read_json(f / "history.json", orient="records")[columns] for f in folders.values()]
+    pd.testing.assert_frame_equal(*histories)
+
+
+@pytest.mark.parametrize("name", ["Byol", "SwAV"])
+def test_large_images_have_as_many_views(tmp_path, fabric, name):
+    recipe = with_method(replace(RECIPE, epochs=1, checkpoint_epochs=()), name)
+    if name == "SwAV":
+        recipe = replace(recipe, objective=replace(recipe.objective, queue=0, local_count=2))
+    pretrain(recipe, make_images(image_size=None, size=24), tmp_path, fabric)
+    history = pd.read_json(tmp_path / "history.json", orient="records")
+    assert history["spread"].iloc[0] > 0.1 and history["accuracy"].isna().all()
+
+
+def test_a_method_that_cannot_train_on_these_images_says_so_first(tmp_path, fabric):
+    recipe = with_method(RECIPE, "Mocov2")
+    with pytest.raises(ValueError, match="queue of 256 keys is larger than the 64 images"):
+        pretrain(recipe, make_images(), tmp_path, fabric)
+    assert not list(tmp_path.iterdir())
+
+
 def test_killed_for_real_it_resumes(whole, tmp_path, fabric):
     script = textwrap.dedent(
         f"""
@@ -223,14 +262,77 @@ def test_two_processes_train_one_run(tmp_path):
             """
         )
     )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--master-port=29611",
-        str(script),
-    ]
+    run_twice(script, port=29611)
+
+
+def test_two_processes_share_negatives_queues_and_targets(tmp_path):
+    """Losses over gathered batches are those of one process, gradients too; all weights and queues stay the same."""
+    script = tmp_path / "share.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            from dataclasses import replace
+            from pathlib import Path
+            import sys
+            import torch
+            from tests.conftest import make_images
+            from tests.pretraining.small import LABELS
+            from tests.pretraining.test_loop import RECIPE
+            from workbook.devices import make_fabric
+            from workbook.pretraining.contrastive import _gathered, _sup_con
+            from lightly.loss import NTXentLoss
+            from workbook.pretraining.loop import pretrain
+            from workbook.pretraining.recipe import with_method
+
+            fabric = make_fabric("cpu")
+            rank = fabric.global_rank
+
+            def of_one_process(z):  # (2, 8, 5) views of all eight images
+                return NTXentLoss(0.2)(*z), _sup_con(0.2)(z.flatten(0, 1), LABELS.repeat(2))
+
+            torch.manual_seed(0)
+            z = torch.randn(2, 8, 5)
+            alone = z.clone().requires_grad_()
+            mine = z[:, rank::2].clone().requires_grad_()
+            names = LABELS[rank::2]
+            for number in range(2):
+                whole = of_one_process(alone)[number]
+                if number == 0:
+                    part = NTXentLoss(0.2, gather_distributed=True)(*mine)
+                else:
+                    part = _sup_con(0.2)(*_gathered(mine.flatten(0, 1), names))
+                torch.testing.assert_close(fabric.all_reduce(part.detach(), reduce_op="mean"), whole.detach())
+                expected, = torch.autograd.grad(whole, alone)
+                got, = torch.autograd.grad(part, mine)
+                torch.testing.assert_close(got / 2, expected[:, rank::2])  # DDP averages over two
+
+            for name in ("SimCLR", "Mocov2", "Byol", "SwAV", "DINO"):
+                folder = Path(sys.argv[1]) / name
+                if rank == 0:
+                    folder.mkdir()
+                fabric.barrier()
+                recipe = with_method(replace(RECIPE, epochs=2, checkpoint_epochs=()), name)
+                small = {"Mocov2": {"queue": 32}, "SwAV": {"queue": 32, "queue_from": 0.0, "prototypes": 10}}
+                recipe = replace(recipe, objective=replace(recipe.objective, **small.get(name, {})))
+                seen = []
+                import workbook.pretraining.loop as loop
+                create = loop.create_method
+                loop.create_method = lambda *args: seen.append(create(*args)) or seen[-1]
+                pretrain(recipe, make_images(), folder, fabric)
+                loop.create_method = create
+                for key, value in seen[0].state_dict().items():
+                    if "running" not in key:
+                        both = fabric.all_gather(value)
+                        assert torch.equal(both[0], both[1]), (name, key)
+            """
+        )
+    )
+    run_twice(script, str(tmp_path), port=29612)
+
+
+def run_twice(script: Path, *arguments: str, port: int) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [*launch, str(script), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]

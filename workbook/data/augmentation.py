@@ -1,36 +1,91 @@
 """What is done to an image each time it is seen, on the device for batches or in a worker for one image."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import kornia.augmentation as kornia
 from torch import nn
 from torchvision.transforms import v2
 
 
+def added(default: Any) -> Any:
+    """A field that came later: the store leaves it out of a key where it has its default, so that old keys hold."""
+    return field(default=default, metadata={"added": True})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Random resized crop and horizontal flip, the same choices on both paths."""
+    """Crop, flip, colour jitter, greyscale, blur, solarisation, in this order, the same choices on both paths.
+
+    The defaults are supervised pretraining's: a random resized crop and a horizontal flip. Names of probabilities
+    are those of what happens. A pair holds the probabilities in the first and in the second view of an image
+    (Byol's two views differ); a single view takes their mean, which the papers leave open.
+    """
 
     # not in the paper: its augmentation for SL is "following [20]"; these are the usual ones of that line of work
     crop_scale: tuple[float, float] = (0.08, 1.0)  # area of the crop as a fraction of the image's
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width over height of the crop
     flip: float = 0.5  # probability of a horizontal flip
+    jitter: float = added(0.0)  # probability of a colour jitter
+    jitter_strength: tuple[float, float, float, float] = added((0.4, 0.4, 0.2, 0.1))  # brightness ... saturation, hue
+    greyscale: float = added(0.0)
+    blur: tuple[float, float] = added((0.0, 0.0))
+    solarise: tuple[float, float] = added((0.0, 0.0))
+
+    def view(self, number: int | None) -> "Augmentation":
+        """The augmentation of one view: number 0 or 1; None for a method that looks at each image once."""
+        blur, solarise = (sum(pair) / 2 if number is None else pair[number] for pair in (self.blur, self.solarise))
+        return replace(self, blur=(blur, blur), solarise=(solarise, solarise))
 
     def for_batches(self, size: int) -> nn.Module:
         """float (N, 3, H, W) in [0, 1] to (N, 3, size, size), other random choices for every image."""
-        return nn.Sequential(
+        steps: list[nn.Module] = [
             kornia.RandomResizedCrop(
                 (size, size), scale=self.crop_scale, ratio=self.crop_ratio, cropping_mode="resample"
             ),
             kornia.RandomHorizontalFlip(p=self.flip),
-        )
+        ]
+        if self.jitter:
+            steps.append(kornia.ColorJitter(*self.jitter_strength, p=self.jitter))
+        if self.greyscale:
+            steps.append(kornia.RandomGrayscale(p=self.greyscale))
+        if self.blur[0]:
+            kernel = _blur_kernel(size)
+            steps.append(kornia.RandomGaussianBlur((kernel, kernel), _BLUR_SIGMA, p=self.blur[0]))
+        if self.solarise[0]:
+            # kornia adds its first number to a threshold of 0.5 and its second to the image
+            steps.append(kornia.RandomSolarize(0.0, 0.0, p=self.solarise[0]))
+        return nn.Sequential(*steps)
 
     def for_images(self, size: int) -> v2.Transform:
         """A PIL image to uint8 (3, size, size)."""
-        return v2.Compose(
-            [
-                v2.RandomResizedCrop(size, scale=self.crop_scale, ratio=self.crop_ratio),
-                v2.RandomHorizontalFlip(self.flip),
-                v2.PILToTensor(),
-            ]
-        )
+        steps: list[Callable] = [
+            v2.RandomResizedCrop(size, scale=self.crop_scale, ratio=self.crop_ratio),
+            v2.RandomHorizontalFlip(self.flip),
+        ]
+        if self.jitter:
+            steps.append(v2.RandomApply([v2.ColorJitter(*self.jitter_strength)], self.jitter))
+        if self.greyscale:
+            steps.append(v2.RandomGrayscale(self.greyscale))
+        if self.blur[0]:
+            blur = v2.GaussianBlur(_blur_kernel(size), _BLUR_SIGMA)
+            steps.append(v2.RandomApply([blur], self.blur[0]))
+        if self.solarise[0]:
+            steps.append(v2.RandomSolarize(128, self.solarise[0]))
+        return v2.Compose([*steps, v2.PILToTensor()])
+
+
+class View(NamedTuple):
+    """One look at an image: how it is augmented (both numbers of a pair are equal), and its side in pixels."""
+
+    augmentation: Augmentation
+    size: int
+
+
+_BLUR_SIGMA = (0.1, 2.0)
+
+
+def _blur_kernel(size: int) -> int:
+    """A tenth of the image's side, as SimCLR and BYOL blur; odd, and at least 3."""
+    return max(3, size // 10 // 2 * 2 + 1)

@@ -5,52 +5,47 @@ and augmented by worker processes. Both give the same batches whatever the numbe
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from workbook.data.augmentation import Augmentation
+from workbook.data.augmentation import View
 from workbook.data.images import Images
 from workbook.seeding import derive_seed, seeded
 
 Batch = tuple[Tensor, Tensor]  # images float (N, 3, S, S) in [0, 1], labels (N,) int64
+ViewBatch = tuple[list[Tensor], Tensor]  # the same images once for every view, each (N, 3, S, S); labels (N,)
 
 
 class MemoryBatches:
     """All pixels on the device as uint8; random choices come from torch's global state, see `seeding.seeded`."""
 
-    def __init__(self, images: Images, size: int, augmentation: Augmentation, device: torch.device) -> None:
+    def __init__(self, images: Images, size: int, views: Sequence[View], device: torch.device) -> None:
         self.pixels = images.tensor(size).to(device)
         self.labels = torch.from_numpy(images.labels).to(device)
-        self.augment = augmentation.for_batches(size)
+        self.augment = [view.augmentation.for_batches(view.size) for view in views]
 
-    def batches(self, order: list[list[int]], seed: int) -> Iterator[Batch]:
+    def batches(self, order: list[list[int]], seed: int) -> Iterator[ViewBatch]:
         """One batch for each list of indices."""
         for indices in order:
             chosen = torch.tensor(indices, device=self.pixels.device)
-            batch = self.augment(self.pixels[chosen].float().div_(255))
-            yield batch.contiguous(memory_format=torch.channels_last), self.labels[chosen]
+            plain = self.pixels[chosen].float().div_(255)
+            views = [augment(plain).contiguous(memory_format=torch.channels_last) for augment in self.augment]
+            yield views, self.labels[chosen]
 
 
 class WorkerBatches:
     """Images decoded and augmented by worker processes; each image's random choices come from its own seed."""
 
-    def __init__(
-        self,
-        images: Images,
-        size: int,
-        augmentation: Augmentation,
-        device: torch.device,
-        workers: int | None = None,
-    ) -> None:
-        self.views = _Views(images, size, augmentation)
+    def __init__(self, images: Images, views: Sequence[View], device: torch.device, workers: int | None = None) -> None:
+        self.views = _Views(images, views)
         self.device = device
         self.workers = min(16, os.cpu_count() or 1) if workers is None else workers
 
-    def batches(self, order: list[list[int]], seed: int) -> Iterator[Batch]:
+    def batches(self, order: list[list[int]], seed: int) -> Iterator[ViewBatch]:
         """One batch for each list of indices; `seed` makes the random choices of this epoch."""
         sampler = [[(index, derive_seed(seed, index)) for index in indices] for indices in order]
         loader: DataLoader = DataLoader(
@@ -59,22 +54,24 @@ class WorkerBatches:
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
         )
-        for pixels, labels in loader:
-            batch = pixels.to(self.device, non_blocking=True).float().div_(255)
+        for views, labels in loader:
+            floats = [pixels.to(self.device, non_blocking=True).float().div_(255) for pixels in views]
             yield (
-                batch.contiguous(memory_format=torch.channels_last),
+                [view.contiguous(memory_format=torch.channels_last) for view in floats],
                 labels.to(self.device, non_blocking=True),
             )
 
 
 class _Views(Dataset):
-    def __init__(self, images: Images, size: int, augmentation: Augmentation) -> None:
-        self.images, self.transform = images, augmentation.for_images(size)
+    def __init__(self, images: Images, views: Sequence[View]) -> None:
+        self.images = images
+        self.transforms = [view.augmentation.for_images(view.size) for view in views]
 
-    def __getitem__(self, index_and_seed: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, index_and_seed: tuple[int, int]) -> tuple[list[Tensor], int]:
         index, seed = index_and_seed
+        image = self.images[index]
         with seeded(seed):
-            return self.transform(self.images[index]), int(self.images.labels[index])
+            return [transform(image) for transform in self.transforms], int(self.images.labels[index])
 
 
 def shuffled(

@@ -26,6 +26,9 @@ EXTRACTION_VERSION = 1
 _BATCH = 256
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 LAYERS = (*STAGES, "pooled", "projector")
+# asks for the features after every component of the projector, as "projector.1.fc", "projector.2.norm" ...
+CUT_POINTS = "projector.*"
+_COMPONENTS = {nn.Linear: "fc", nn.BatchNorm1d: "norm", nn.ReLU: "relu"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +38,13 @@ class Extraction:
     # A Fig. 1 says "flatten", which for stage 1 of a ResNet-50 is 200,704 numbers an image; not in the paper:
     # every stage is average-pooled to the largest square grid that keeps it within this many dimensions
     stage_budget: int = 4096
-    layers: tuple[str, ...] = LAYERS  # what is kept
+    layers: tuple[str, ...] = LAYERS  # what is kept; CUT_POINTS may be among them
     dtype: str = "float32"  # of the stored features; "float16" halves their size
 
     def __post_init__(self) -> None:
-        unknown = set(self.layers) - set(LAYERS)
+        unknown = set(self.layers) - {*LAYERS, CUT_POINTS}
         if unknown or not self.layers:
-            raise ValueError(f"layers must be some of {LAYERS}, got {self.layers}")
+            raise ValueError(f"layers must be some of {(*LAYERS, CUT_POINTS)}, got {self.layers}")
         if self.dtype not in ("float32", "float16"):
             raise ValueError(f'dtype must be "float32" or "float16", got {self.dtype!r}')
 
@@ -54,12 +57,17 @@ class Features:
     class_names: tuple[str, ...]
 
     def layer(self, name: str) -> np.ndarray:
-        """ "stage1" ... "stage5", "pooled" or, where the run has a projector, "projector"."""
+        """One of `layers`: "stage1" ... "stage5", "pooled", and where the run has a projector, "projector" and what
+        is within it.
+        """
         return np.load(self.artefact.file(f"{name}.npy"), mmap_mode="r")
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return tuple(name for name in LAYERS if f"{name}.npy" in self.artefact.checksums)
+        """What was kept, from the first stage to the projector's output."""
+        kept = [name.removesuffix(".npy") for name in self.artefact.checksums]
+        within = sorted((name for name in kept if name.startswith("projector.")), key=_place)
+        return tuple(name for name in (*LAYERS[:-1], *within, LAYERS[-1]) if name in kept)
 
     @property
     def labels(self) -> np.ndarray:
@@ -140,7 +148,7 @@ def head_accuracy(run: Run, images: Images, fabric: Fabric) -> float:
     correct = 0
     with torch.inference_mode(), fabric.autocast():
         for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
-            correct += int(method(batch, labels).correct)
+            correct += int((method.classify(batch).argmax(1) == labels).sum())
     return 100 * correct / len(images)
 
 
@@ -183,6 +191,22 @@ def _layers(backbone: Backbone, projector: nn.Module, batch: Tensor, extraction:
     layers = {name: pool_to_budget(stage, extraction.stage_budget) for name, stage in layers.items()}
     if "pooled" in extraction.layers:
         layers["pooled"] = pooled
-    if "projector" in extraction.layers and isinstance(projector, MLPProjector):
-        layers["projector"] = projector(pooled)
+    if isinstance(projector, MLPProjector):
+        if CUT_POINTS in extraction.layers:
+            layers |= _after_components(projector, pooled)
+        if "projector" in extraction.layers:
+            layers["projector"] = projector(pooled)
     return layers
+
+
+def _after_components(projector: MLPProjector, features: Tensor) -> dict[str, Tensor]:
+    outputs = {}
+    for number, layer in enumerate(projector.layers, start=1):
+        # a copy goes in: a ReLU in place would overwrite what the norm before it gave
+        features = layer(features.clone())
+        outputs[f"projector.{number}.{_COMPONENTS[type(layer)]}"] = features
+    return outputs
+
+
+def _place(name: str) -> int:
+    return int(name.split(".")[1])

@@ -8,6 +8,7 @@ import hashlib
 import io
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -22,8 +23,11 @@ from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
 from workbook.data.images import Images
 from workbook.errors import CorruptArtefactError, DivergedError
 from workbook.files import write_atomically
+from workbook.models.backbones import create_backbone
+from workbook.models.projectors import MLPProjector
+from workbook.pretraining.method import Encoder, Method, Moment
+from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.recipe import Recipe
-from workbook.pretraining.supervised import Supervised
 from workbook.progress import progress_bar
 from workbook.seeding import derive_seed, seeded
 
@@ -39,21 +43,32 @@ def checkpoint_name(epoch: int) -> str:
 def pretrain(recipe: Recipe, images: Images, folder: Path, fabric: Fabric) -> None:
     """Train `recipe` on `images` and leave in `folder` its checkpoints and history; resumes what is there.
 
-    The history has one row an epoch: epoch, loss and accuracy (percent) over the epoch's augmented batches,
-    lr at its end, images_per_second, seconds.
-    Raises DivergedError when the loss is no longer finite.
+    The history has one row an epoch: epoch, loss and accuracy (percent; NaN where the method does not classify) over
+    the epoch's augmented batches, lr at its end, images_per_second, seconds; and, where a method's embeddings could
+    collapse, their spread (mean over the epoch, see `method.embedding_spread`).
+    Raises DivergedError when the loss is no longer finite, ValueError where the method cannot train on these images.
     """
     if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
         return
     with seeded(recipe.seed, "initialisation"):
-        method = Supervised(recipe, len(images.class_names))
+        method = create_method(recipe, len(images.class_names))
+    method.check(len(images), recipe.batch_size)
     method = method.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        method.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    optimizer = create_optimizer(
+        recipe.optimizer,
+        method,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        adam_beta=recipe.adam_beta,
     )
     model, optimizer = fabric.setup(method, optimizer)
-    held = WorkerBatches if images.image_size is None else MemoryBatches
-    source = held(images, recipe.image_size, recipe.augmentation, fabric.device)
+    views = method.views(recipe.augmentation, recipe.image_size)
+    source: MemoryBatches | WorkerBatches
+    if images.image_size is None:
+        source = WorkerBatches(images, views, fabric.device)
+    else:
+        source = MemoryBatches(images, recipe.image_size, views, fabric.device)
 
     history = _resume(folder, method, optimizer, fabric)
     if not history and 0 in recipe.saved_epochs:
@@ -64,7 +79,7 @@ def pretrain(recipe: Recipe, images: Images, folder: Path, fabric: Fabric) -> No
         title, recipe.epochs * epoch_images, done=len(history) * epoch_images, shown=fabric.is_global_zero
     ) as bar:
         for epoch in range(len(history) + 1, recipe.epochs + 1):
-            history.append(_train_epoch(recipe, model, optimizer, source, len(images), epoch, fabric, bar))
+            history.append(_train_epoch(recipe, method, model, optimizer, source, len(images), epoch, fabric, bar))
             if epoch in recipe.saved_epochs:
                 _save_checkpoint(folder, method, epoch, fabric)
             _save_resume(folder, method, optimizer, history, fabric)
@@ -72,6 +87,15 @@ def pretrain(recipe: Recipe, images: Images, folder: Path, fabric: Fabric) -> No
         write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1).encode())
         (folder / _RESUME).unlink(missing_ok=True)
     fabric.barrier()
+
+
+def create_method(recipe: Recipe, num_classes: int) -> Method:
+    """The untrained method of a recipe; weights come from torch's global generator."""
+    backbone = create_backbone(recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem)
+    projector = None
+    if recipe.projector is not None:
+        projector = MLPProjector(backbone.num_features, **asdict(recipe.projector))
+    return recipe.objective.create(Encoder(backbone, projector), num_classes)
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -85,6 +109,7 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 def _train_epoch(
     recipe: Recipe,
+    method: Method,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     source: MemoryBatches | WorkerBatches,
@@ -93,45 +118,47 @@ def _train_epoch(
     fabric: Fabric,
     bar: tqdm,
 ) -> dict[str, float]:
+    """One epoch; its row of the history. `model` is the method as Fabric wraps it."""
     generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "order", epoch))
     order = shuffled(count, recipe.batch_size, generator, rank=fabric.global_rank, world=fabric.world_size)
-    step, total = (epoch - 1) * len(order), recipe.epochs * len(order)
-    loss_sum = torch.zeros((), device=fabric.device)
-    correct = torch.zeros((), device=fabric.device)
+    first, total = (epoch - 1) * len(order), recipe.epochs * len(order)
+    sums: dict[str, Tensor] = {}
     started = time.perf_counter()
     model.train()
     with seeded(recipe.seed, "epoch", epoch, fabric.global_rank):
-        for images, labels in source.batches(order, derive_seed(recipe.seed, "views", epoch)):
+        batches = source.batches(order, derive_seed(recipe.seed, "views", epoch))
+        for step, (views, labels) in enumerate(batches, start=first):
+            moment = Moment(step, total, recipe.epochs)
             lr = learning_rate(recipe, step, total)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            result = model(images, labels)
+            result = model(views, labels, moment)
             fabric.backward(result.loss)
+            method.after_backward(moment)
             if recipe.clip_norm is not None:
                 fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
-            loss_sum += result.loss.detach()
-            correct += result.correct
-            step += 1
+            method.after_step(moment)
+            for name, value in result._asdict().items():
+                if value is not None:
+                    sums[name] = sums.get(name, 0) + value.detach()
             bar.update(recipe.batch_size)
     seconds = time.perf_counter() - started
-    loss = _over_devices(fabric, loss_sum / len(order), "mean")
-    seen = len(order) * recipe.batch_size
+    loss = _over_devices(fabric, sums["loss"] / len(order), "mean")
     if not math.isfinite(loss):
         raise DivergedError(
             f"the loss of {recipe.method} is {loss} in epoch {epoch} (lr {lr:.3g}): lower lr, or set clip_norm"
         )
-    accuracy = 100 * _over_devices(fabric, correct, "sum") / seen
-    bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.1f} %", epoch=epoch)
-    return {
-        "epoch": epoch,
-        "loss": loss,
-        "accuracy": accuracy,
-        "lr": lr,
-        "images_per_second": seen / seconds,
-        "seconds": seconds,
-    }
+    seen = len(order) * recipe.batch_size
+    row = {"epoch": epoch, "loss": loss, "accuracy": math.nan, "lr": lr}
+    if "correct" in sums:
+        row["accuracy"] = 100 * _over_devices(fabric, sums["correct"], "sum") / seen
+    if "spread" in sums:
+        row["spread"] = _over_devices(fabric, sums["spread"] / len(order), "mean")
+    what = "accuracy" if "correct" in sums else "spread"
+    bar.set_postfix({"loss": f"{loss:.3f}", what: f"{row[what]:.3g}", "epoch": epoch})
+    return row | {"images_per_second": seen / seconds, "seconds": seconds}
 
 
 def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:

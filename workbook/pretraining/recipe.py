@@ -1,21 +1,16 @@
 """A recipe: every choice of one pretraining."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from workbook.data.augmentation import Augmentation
+from workbook.data.augmentation import Augmentation, added
+from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
+from workbook.pretraining.optimizers import OPTIMIZERS
+from workbook.pretraining.supervised import CrossEntropy
 
-
-@dataclass(frozen=True, kw_only=True)
-class Projector:
-    """The MLP between backbone and head; the defaults are A 4.1's."""
-
-    hidden_dim: int = 4096
-    out_dim: int = 256
-    input_fc: bool = True
-    norm: bool = True
-    relu: bool = True
-    output_fc: bool = True
+# not in the papers: below so many images a batch a method keeps the base recipe's optimiser and takes its small form
+LARGE_BATCH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +23,17 @@ class Recipe:
     image_size: int = 224
     backbone: str = "resnet50"
     small_stem: bool = False
-    projector: Projector | None = None  # None = SL; a projector = SL-MLP
+    objective: Objective = field(default_factory=CrossEntropy, metadata={"added": True})
+    projector: Projector | None = None  # None = without an MLP, whatever the objective
     augmentation: Augmentation = field(default_factory=Augmentation)
     epochs: int = 100
     checkpoint_epochs: tuple[int, ...] = ()  # besides the last; 0 = before the first step
     batch_size: int = 1024  # over all devices
+    optimizer: str = added("sgd")  # or "lars", "adamw"
     lr: float = 0.4  # at batch size 1024, scaled linearly with the batch (A 5.1)
     momentum: float = 0.9
     weight_decay: float = 1e-4  # not in the paper: [20]'s value
+    adam_beta: float = added(0.999)  # the second one
     warmup_epochs: int = 5  # not in the paper: it states a warm-up for Byol alone
     clip_norm: float | None = None  # largest norm of the gradient; None = no clipping
     seed: int = 0
@@ -50,11 +48,13 @@ class Recipe:
         late = [epoch for epoch in self.checkpoint_epochs if not 0 <= epoch <= self.epochs]
         if late:
             raise ValueError(f"checkpoint_epochs must lie in [0, {self.epochs}], got {late[0]}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
 
     @property
     def method(self) -> str:
         """The method's name as the papers and our tables write it."""
-        return "SL" if self.projector is None else "SL-MLP"
+        return method_name(self.objective.name, self.projector)
 
     @property
     def saved_epochs(self) -> tuple[int, ...]:
@@ -63,13 +63,34 @@ class Recipe:
 
 
 def with_method(recipe: Recipe, method: str) -> Recipe:
-    """The recipe with the method of this name: "SL" or "SL-MLP"."""
+    """The recipe with the method of this name, one of `METHODS`.
+
+    Other methods than SL and SL-MLP bring their own augmentation; at `LARGE_BATCH` images a batch or more they bring
+    their optimiser and batch size, too. SL and SL-MLP keep all that the recipe says.
+    """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    return replace(recipe, projector=METHODS[method])
+    return METHODS[method](recipe)
 
 
-METHODS: dict[str, Projector | None] = {"SL": None, "SL-MLP": Projector()}
+def _applied(setting: Setting, projector: Projector | None, base: Recipe) -> Recipe:
+    large = base.batch_size >= LARGE_BATCH
+    changes = dict(setting.large if large else setting.small)
+    changes["warmup_epochs"] = min(changes.get("warmup_epochs", base.warmup_epochs), base.epochs)
+    return replace(
+        base,
+        objective=setting.objective if large else setting.small_objective(base.batch_size),
+        projector=projector,
+        augmentation=replace(base.augmentation, **setting.views),
+        **changes,
+    )
+
+
+METHODS: dict[str, Callable[[Recipe], Recipe]] = {
+    method_name(name, projector): partial(_applied, setting, projector)
+    for name, setting in SETTINGS.items()
+    for projector in sorted({setting.projector, None}, key=lambda mlp: (mlp is None) != setting.plain)
+}
 
 
 def sweep(base: Recipe, methods: Sequence[str], seeds: Sequence[int]) -> list[Recipe]:

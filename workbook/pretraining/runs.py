@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from workbook.data.images import Images
 from workbook.data.sources import load_images
-from workbook.pretraining.loop import HISTORY, checkpoint_name, pretrain
+from workbook.pretraining.loop import HISTORY, checkpoint_name, create_method, pretrain
+from workbook.pretraining.method import Method
 from workbook.pretraining.recipe import Recipe
-from workbook.pretraining.supervised import Supervised
 from workbook.store import Artefact, Store
 
 # Part of every run's key. Raise it when a change of the code alters what the same recipe trains.
@@ -31,18 +31,18 @@ class Run:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row an epoch: epoch, loss, accuracy, lr, images_per_second, seconds."""
+        """One row an epoch, see `loop.pretrain`."""
         return pd.read_json(self.artefact.file(HISTORY), orient="records")
 
-    def method(self, epoch: int | None = None) -> Supervised:
-        """Backbone, projector and head at the end of `epoch` (None = the last), in evaluation mode, on the CPU."""
+    def method(self, epoch: int | None = None) -> Method:
+        """Backbone, projector and all else at the end of `epoch` (None = the last), in evaluation mode, on the CPU."""
         epoch = self.recipe.epochs if epoch is None else epoch
         if epoch not in self.recipe.saved_epochs:
             raise ValueError(
                 f"run {self.artefact.key} has no checkpoint of epoch {epoch}; it has {self.recipe.saved_epochs}"
             )
         with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced at once
-            method = Supervised(self.recipe, len(self.class_names))
+            method = create_method(self.recipe, len(self.class_names))
         method.load_state_dict(load_file(self.artefact.file(checkpoint_name(epoch))))
         return method.eval().to(memory_format=torch.channels_last)
 
@@ -57,7 +57,7 @@ def train(recipe: Recipe, store: Store, fabric: Fabric) -> Run:
     """The run of this recipe: from the store, or trained now (and resumed where it was interrupted)."""
     images = pretraining_images(recipe)
     spec = {
-        "recipe": asdict(recipe),
+        "recipe": recipe,
         "data": images.digest,
         "precision": fabric._precision.precision,
         "loop": LOOP_VERSION,

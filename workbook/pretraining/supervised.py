@@ -1,37 +1,37 @@
 """SL and SL-MLP: cross-entropy on a linear head, with or without a projector before it (A Eq. 1)."""
 
-from dataclasses import asdict
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbook.models.backbones import create_backbone
-from workbook.models.projectors import MLPProjector
-from workbook.pretraining.recipe import Recipe
+from workbook.data.augmentation import Augmentation, View
+from workbook.pretraining.method import Encoder, Method, Moment, StepResult
 
 
-class StepResult(NamedTuple):
-    """What a method gives the loop for one batch: the loss to minimise, and the number of images classified right."""
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy:
+    """Cross-entropy of the labels."""
 
-    loss: Tensor
-    correct: Tensor
+    name: str = field(default="SL", init=False)
+
+    def create(self, encoder: Encoder, num_classes: int) -> "Supervised":
+        return Supervised(encoder, num_classes)
 
 
-class Supervised(nn.Module):
+class Supervised(Method):
     """W . g(f(x)); without a projector g is the identity."""
 
-    def __init__(self, recipe: Recipe, num_classes: int) -> None:
-        super().__init__()
-        self.backbone = create_backbone(recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem)
-        width = self.backbone.num_features
-        self.projector: MLPProjector | nn.Identity = nn.Identity()
-        if recipe.projector is not None:
-            self.projector = MLPProjector(width, **asdict(recipe.projector))
-            width = self.projector.out_features
-        self.head = nn.Linear(width, num_classes)
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(encoder)
+        self.head = nn.Linear(encoder.width, num_classes)
 
-    def forward(self, images: Tensor, labels: Tensor) -> StepResult:
-        """images (N, 3, H, W) in [0, 1], labels (N,)."""
-        logits = self.head(self.projector(self.backbone(images)))
+    def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
+        return (View(augmentation.view(None), size),)
+
+    def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
+        logits = self.classify(views[0])
         return StepResult(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+
+    def classify(self, images: Tensor) -> Tensor:
+        return self.head(self.projector(self.backbone(images)))

@@ -1,0 +1,119 @@
+"""A's ablations (5.2, 5.3) as recipes: each function changes one choice of a base recipe and names every step.
+
+for arm in over_seeds(components(base), range(3)): ...
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from workbook.models.backbones import create_backbone
+from workbook.models.projectors import MLPProjector
+from workbook.pretraining.methods import BYOL_VIEWS, Projector
+from workbook.pretraining.recipe import Recipe, with_method
+
+
+class Arm(NamedTuple):
+    """One step of an ablation: what the table or the axis calls it, and its recipe."""
+
+    label: str
+    recipe: Recipe
+
+
+def components(base: Recipe) -> list[Arm]:
+    """The projector's components, Table 5's rows (a) to (e) and SL-MLP, hidden and output as wide as the backbone."""
+    width = _backbone_width(base)
+    parts = {"input_fc": False, "norm": False, "relu": False, "output_fc": False}
+    rows = {
+        "(b)": ("input_fc",),
+        "(c)": ("input_fc", "norm", "output_fc"),
+        "(d)": ("input_fc", "relu", "output_fc"),
+        "(e)": ("norm", "relu"),
+        "SL-MLP": tuple(parts),
+    }
+    arms = [Arm("(a)", with_method(base, "SL"))]
+    for label, present in rows.items():
+        projector = Projector(hidden_dim=width, out_dim=width, **(parts | dict.fromkeys(present, True)))
+        arms.append(Arm(label, replace(base, projector=projector)))
+    return arms
+
+
+def added_parameters(recipe: Recipe) -> int:
+    """Parameters of the recipe's projector, Table 5's "+Params"."""
+    if recipe.projector is None:
+        return 0
+    with torch.device("meta"):
+        projector = MLPProjector(_backbone_width(recipe), **asdict(recipe.projector))
+    return sum(parameter.numel() for parameter in projector.parameters())
+
+
+def projector_counts(base: Recipe, counts: Sequence[int] = (1, 2, 3), epochs: Sequence[int] = ()) -> list[Arm]:
+    """Fig. 10a: so many projectors of SL-MLP, one after the other, each trained so many epochs (none: the base's)."""
+    projector = Projector()
+    return [
+        Arm(
+            f"{count} x MLP, {length} epochs",
+            replace(_trained(base, length), projector=replace(projector, count=count)),
+        )
+        for count in counts
+        for length in epochs or (base.epochs,)
+    ]
+
+
+def batch_sizes(base: Recipe, method: str, sizes: Sequence[int]) -> list[Arm]:
+    """Fig. 10b: 256 to 4,096 for Byol and to 1,024 for SL-MLP there; the optimiser stays the base batch's."""
+    recipe = with_method(base, method)
+    return [Arm(f"{size:,}", replace(recipe, batch_size=size)) for size in sizes]
+
+
+def augmentations(base: Recipe, method: str) -> list[Arm]:
+    """Fig. 10c: Byol's augmentation, and its parts taken away step by step; for SL-MLP one view is drawn so."""
+    # not in the paper: it names no steps; these are those of Byol's own paper (Grill et al. 2020, Fig. 3b)
+    steps: dict[str, dict[str, Any]] = {
+        "Byol's": {},
+        "no greyscale": {"greyscale": 0.0},
+        "no colour": {"greyscale": 0.0, "jitter": 0.0},
+        "crop and blur": {"greyscale": 0.0, "jitter": 0.0, "solarise": (0.0, 0.0), "flip": 0.0},
+        "crop alone": {"greyscale": 0.0, "jitter": 0.0, "solarise": (0.0, 0.0), "flip": 0.0, "blur": (0.0, 0.0)},
+    }
+    recipe = with_method(base, method)
+    return [
+        Arm(label, replace(recipe, augmentation=replace(recipe.augmentation, **(BYOL_VIEWS | changes))))
+        for label, changes in steps.items()
+    ]
+
+
+TABLE_2 = {
+    "ResNet34": "resnet34",
+    "ResNet50": "resnet50",
+    "ResNet101": "resnet101",
+    "Swin-tiny": "swin_tiny_patch4_window7_224",
+    "EfficientNetb2": "efficientnet_b2",
+}
+
+
+def backbones(base: Recipe, method: str, names: Iterable[str] = tuple(TABLE_2)) -> list[Arm]:
+    """Table 2: the method on other backbones, by the names printed there."""
+    recipe = with_method(base, method)
+    return [Arm(name, replace(recipe, backbone=TABLE_2[name])) for name in names]
+
+
+def over_seeds(arms: Iterable[Arm], seeds: Iterable[int]) -> list[Arm]:
+    """Every arm with every seed, arms in the outer order."""
+    seeds = tuple(seeds)
+    return [Arm(arm.label, replace(arm.recipe, seed=seed)) for arm in arms for seed in seeds]
+
+
+def _trained(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe over so many epochs, warm-up and checkpoints within them."""
+    kept = tuple(epoch for epoch in recipe.checkpoint_epochs if epoch <= epochs)
+    return replace(
+        recipe, epochs=epochs, checkpoint_epochs=kept, warmup_epochs=min(recipe.warmup_epochs, max(0, epochs - 1))
+    )
+
+
+def _backbone_width(recipe: Recipe) -> int:
+    with torch.device("meta"):  # the shape alone: no weights, no random draws
+        return create_backbone(recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem).num_features

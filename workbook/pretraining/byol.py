@@ -1,0 +1,55 @@
+"""BYOL (Grill et al. 2020): predict the target network's view of an image from the online network's other view."""
+
+from dataclasses import dataclass, field
+
+import torch
+from lightly.loss import NegativeCosineSimilarity
+from lightly.models.modules.heads import BYOLPredictionHead
+from lightly.models.utils import update_momentum
+from lightly.utils.scheduler import cosine_schedule
+from torch import Tensor, nn
+
+from workbook.pretraining.method import Encoder, Method, Moment, StepResult, embedding_spread, frozen_copy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Byol:
+    """BYOL is made for batches of 4,096 images and falls off below (A Fig. 10b): at 64 it is BYOL at 64, no more."""
+
+    name: str = field(default="Byol", init=False)
+    momentum: float = 0.99  # of the target's moving average at the start (A 5.1); a cosine takes it to 1
+    predictor_dim: int = 4096  # hidden
+
+    def create(self, encoder: Encoder, num_classes: int) -> "BootstrapYourOwnLatent":
+        return BootstrapYourOwnLatent(self, encoder)
+
+
+class BootstrapYourOwnLatent(Method):
+    """q(g(f(x))) is to meet the target's g'(f'(x')), and the other way round.
+
+    not in the paper: "Byol w/o MLP" takes g and g' away and keeps the predictor q, without which BYOL collapses
+    (Grill et al. 2020, Table 5b); q then works on the backbone's features themselves.
+    """
+
+    def __init__(self, objective: Byol, encoder: Encoder) -> None:
+        super().__init__(encoder)
+        self.momentum = objective.momentum
+        self.predictor = BYOLPredictionHead(encoder.width, objective.predictor_dim, encoder.width)
+        self.target = frozen_copy(self._online)
+        self.similarity = NegativeCosineSimilarity()
+
+    @property
+    def _online(self) -> nn.Sequential:
+        return nn.Sequential(self.backbone, self.projector)
+
+    def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
+        projections = [self._online(view) for view in views]  # one by one: a view's batch norm sees that view alone
+        with torch.no_grad():
+            targets = [self.target(view) for view in views]
+        first, second = (self.predictor(projection) for projection in projections)
+        # |p/|p| - z/|z||^2 = 2 - 2 cos, summed over both directions; lightly's similarity is -cos
+        loss = 4 + 2 * self.similarity(first, targets[1]) + 2 * self.similarity(second, targets[0])
+        return StepResult(loss, spread=embedding_spread(projections[0]))
+
+    def after_step(self, moment: Moment) -> None:
+        update_momentum(self._online, self.target, cosine_schedule(moment.step, moment.steps, self.momentum, 1.0))
