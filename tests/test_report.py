@@ -17,7 +17,7 @@ from workbook.report.page import duration, formula
 from workbook.report.parameters import declared_parameters, parse_assignments, parse_value, route
 from workbook.report.progress import Progress, last_line
 from workbook.report.record import ReportResult, read_records, write_record
-from workbook.report.results import adopt, update_readme
+from workbook.report.results import adopt, results_table, update_readme
 from workbook.report.runner import run_reports
 
 PARAMETERS = 'profile: str = "smoke"  # the size\nstages: int | None = None\noverrides: dict = {}'
@@ -384,6 +384,19 @@ def test_readme_shows_the_strongest_evidence(tmp_path):
     readme.write_text("no place")
     with pytest.raises(ReportError, match="results:begin"):
         update_readme(readme, notebooks=notebooks, results=results)
+
+
+def test_the_readme_counts_what_it_does_not_show(tmp_path):
+    notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
+    (results / "pocket").mkdir(parents=True)
+    write_notebook(notebooks / "01_a.ipynb", new_markdown_cell("# Many?"), new_code_cell("CLAIMS"))
+    findings = record("01_a", "pocket").findings
+    (verdict,) = findings["verdicts"]
+    many = [verdict | {"status": "agrees" if number < 7 else "differs"} for number in range(9)]
+    write_record(results / "pocket", record("01_a", "pocket", findings=findings | {"verdicts": many}))
+    rows = results_table(notebooks, results).splitlines()[2:]
+    assert len(rows) == 7
+    assert rows[-1] == "|  |  | [3 more](notebooks/results/pocket/01_a.json) | 1 agrees, 2 differs |  |  |"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(41.6, "42 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from workbook.data import load_images, load_manifest
+from workbook.errors import MissingDataError
 from workbook.evaluation.linear_probe import ProbeRecipe
 from workbook.evaluation.logistic import regularisation_path
 
@@ -67,7 +68,11 @@ def load(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
         with np.load(args.features) as file:
             x, y = file["x"][:, : args.dim].astype(np.float64), file["y"]
     else:
-        images = load_images(load_manifest("cifar100"), "train")
+        try:
+            images = load_images(load_manifest("cifar100"), "train")
+        except MissingDataError as error:
+            print(f"skipped: {error}")
+            raise SystemExit(0) from error
         images = images.only_classes(images.class_names[: args.classes])
         images = images.per_class(-(-2 * args.samples // args.classes))
         x, y = random_convolution(images.tensor(32), args.dim), images.labels

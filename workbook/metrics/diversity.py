@@ -4,11 +4,15 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.cluster.hierarchy import linkage
+from scipy.linalg import eigvalsh
 from scipy.linalg.blas import dsyrk
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
 Components = Literal["available", "nonzero", "features", "dimensions"]
+
+# Rows shorter than this, or longer than one over it, are scaled first: their products would lose digits.
+_SMALLEST = 1e-140
 
 
 def cluster_diversity(weights: Any) -> float:
@@ -22,8 +26,8 @@ def cluster_diversity(weights: Any) -> float:
     matrix = check_weights(weights)
     # C_tau = (features - merges with a similarity above tau) / n; a merge at similarity s lowers it on [0, s), and
     # never where s <= 0, so the integral over [0, 1] is (features - sum of s clipped to [0, 1]) / n
-    merged = merge_similarities(matrix)
-    return float((np.any(matrix, axis=1).sum() - merged.clip(0, 1).sum()) / len(matrix))
+    features, merged = merge_similarities(matrix)
+    return float((features - merged.clip(0, 1).sum()) / len(matrix))
 
 
 def cluster_ratio(weights: Any, thresholds: Any) -> np.ndarray:
@@ -33,26 +37,34 @@ def cluster_ratio(weights: Any, thresholds: Any) -> np.ndarray:
     Two clusters are merged while their mean pairwise cosine similarity is above the threshold.
     """
     matrix = check_weights(weights)
-    merged = np.sort(merge_similarities(matrix))
-    above = len(merged) - np.searchsorted(merged, np.asarray(thresholds, dtype=np.float64), side="right")
-    return (np.any(matrix, axis=1).sum() - above) / len(matrix)
+    features, merged = merge_similarities(matrix)
+    above = len(merged) - np.searchsorted(np.sort(merged), np.asarray(thresholds, dtype=np.float64), side="right")
+    return (features - above) / len(matrix)
 
 
-def merge_similarities(matrix: np.ndarray) -> np.ndarray:
-    """Similarities at which average linkage merges the non-zero rows, (m - 1,) for m of them, falling.
+def merge_similarities(matrix: np.ndarray) -> tuple[int, np.ndarray]:
+    """The number m of non-zero rows, and the similarities (m - 1,) at which average linkage merges them.
 
     The mean similarity of a merged cluster to a third is a mean of the two before: it never exceeds the merge's own,
     so that one dendrogram holds what Eq. 2's loop leaves at every threshold.
     """
-    rows = matrix[np.any(matrix, axis=1)]
-    if len(rows) < 2:
-        return np.empty(0)
-    # two steps, so that rows near the smallest and the largest numbers keep their direction
-    unit = rows / np.abs(rows).max(axis=1, keepdims=True)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    # half of the product: `linkage` reads the distances above the diagonal alone
-    distances = 1 - dsyrk(1.0, unit.T, trans=1, lower=1).T
-    return 1 - linkage(squareform(distances, checks=False), "average")[:, 2]
+    lengths = _lengths(matrix)
+    if not _SMALLEST < lengths.min() <= lengths.max() < 1 / _SMALLEST:
+        matrix = matrix[np.any(matrix, axis=1)]
+        matrix = matrix / np.abs(matrix).max(axis=1, keepdims=True)
+        lengths = _lengths(matrix)
+    if len(matrix) < 2:
+        return len(matrix), np.empty(0)
+    # half of the products: `linkage` reads the distances above the diagonal alone
+    cosine = dsyrk(1.0, matrix.T, trans=1, lower=1).T
+    cosine /= lengths
+    cosine /= lengths[:, None]
+    np.subtract(1, cosine, out=cosine)
+    return len(matrix), 1 - linkage(squareform(cosine, checks=False), "average")[:, 2]
+
+
+def _lengths(matrix: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
 
 
 def spectral_diversity(weights: Any, *, components: Components = "available") -> float:
@@ -78,11 +90,15 @@ def explained_variance(weights: Any, *, components: Components = "available") ->
     `spectral_diversity`.
     """
     matrix = check_weights(weights)
-    small = matrix if len(matrix) < matrix.shape[1] else matrix.T
-    small = small / (np.abs(small).max() or 1.0)  # no square under- or overflows
-    squares = np.linalg.eigvalsh(small @ small.T)[::-1].clip(min=0)
+    largest = max(matrix.max(), -matrix.min())
+    if not _SMALLEST < largest < 1 / _SMALLEST:
+        matrix = matrix / (largest or 1.0)
+    # the smaller of the two products W W^T and W^T W has all that is not zero; `eigvalsh` reads its lower half alone.
+    # scipy's, as the product is: a second BLAS, numpy's, would have its threads wait against these
+    gram = dsyrk(1.0, matrix.T, trans=int(len(matrix) < matrix.shape[1]), lower=1)
+    squares = eigvalsh(gram)[::-1].clip(min=0)
     counts = {
-        "available": len(small),
+        "available": len(gram),
         # numpy's rule for the rank of a product: what rounding leaves of a zero
         "nonzero": int((squares > squares[0] * max(matrix.shape) * np.finfo(np.float64).eps).sum()),
         "features": matrix.shape[0],
@@ -117,7 +133,8 @@ def check_weights(weights: Any) -> np.ndarray:
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise ValueError(f"weights must be real numbers, got {array.dtype}")
     array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
+    if not np.isfinite(array.sum()):  # several times faster than to look at each number
         bad = array[~np.isfinite(array)]
-        raise ValueError(f"weights must be finite, got {len(bad)} that are not, the first of them {bad[0]}")
+        if len(bad):
+            raise ValueError(f"weights must be finite, got {len(bad)} that are not, the first of them {bad[0]}")
     return array

@@ -1,6 +1,7 @@
 """Reports that are kept as evidence, and the table that the README makes of them."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from workbook.report.record import ReportResult, read_records, write_record, wri
 
 _BEGIN, _END = "<!-- results:begin -->", "<!-- results:end -->"
 _DIGITS = 5
+_SHOWN = 6  # claims of a notebook in the README
 # The README shows the strongest evidence there is; an unlisted profile of a user's own comes first.
 _WEAKEST_FIRST = ("pocket", "study", "paper")
 _PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+-]+){2,}/?")
@@ -90,10 +92,16 @@ def results_table(notebooks: Path, results: Path) -> str:
             rows.append([title, link, "", "not measured yet", "", ""])
             continue
         machine = f"{record.findings.get('hardware') or 'not stated'}; {_size(record)}"
-        for number, verdict in enumerate(record.verdicts):
+        for number, verdict in enumerate(record.verdicts[:_SHOWN]):
             head = [title, link] if number == 0 else ["", ""]
             tail = [machine, f"{record.seconds / 60:.0f}"] if number == 0 else ["", ""]
             rows.append([*head, _paper(verdict["claim"]), _ours(verdict), *tail])
+        if rest := Counter(verdict["status"] for verdict in record.verdicts[_SHOWN:]):
+            counted = ", ".join(f"{count} {status}" for status, count in sorted(rest.items()))
+            where = (
+                f"[{rest.total()} more]({(results / record.profile).relative_to(notebooks.parent)}/{path.stem}.json)"
+            )
+            rows.append(["", "", where, counted, "", ""])
     header = [
         ["Question", "Notebook", "The paper's number", "Ours", "Hardware", "Minutes"],
         ["---"] * 5 + ["---:"],
