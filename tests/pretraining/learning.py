@@ -8,6 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -38,11 +39,12 @@ BASE = Recipe(
     warmup_epochs=1,
 )
 # heads and crops that suit 4,800 drawings of 16 pixels and a minute: the papers' are made for photographs
-_OBJECTIVES = {
+_OBJECTIVES: dict[str, dict[str, Any]] = {
     "Byol": {"predictor_dim": 512, "momentum": 0.9},
-    "SwAV": {"local_count": 2, "local_scale": (0.2, 0.5)},
-    "DINO": {"outputs": 256, "local_count": 2, "local_scale": (0.2, 0.5)},
+    "SwAV": {"prototypes": 48, "local_count": 0},
+    "DINO": {"outputs": 256, "local_count": 0, "momentum": 0.9},
 }
+_RECIPES: dict[str, dict[str, Any]] = {"SwAV": {"lr": 1.6}, "MAE": {"backbone": "tiny_vit", "epochs": 14}}
 _PROBE = ProbeRecipe(c_values=(1e-4, 1e-3, 1e-2))
 OWN_METHODS = [name for name in METHODS if not name.endswith(("w/o MLP", "w/ MLP"))]  # each as its authors have it
 
@@ -63,7 +65,8 @@ class Learned:
 
 
 def recipe_of(method: str, seed: int) -> Recipe:
-    base = replace(BASE, seed=seed, backbone="tiny_vit" if method == "MAE" else BASE.backbone)
+    name = method.removesuffix(" w/o MLP")
+    base = replace(BASE, seed=seed, **_RECIPES.get(name, {}))
     recipe = with_method(base, method)
     objective = replace(recipe.objective, **_OBJECTIVES.get(recipe.objective.name, {}))
     augmentation = replace(recipe.augmentation, crop_scale=(0.5, 1.0))

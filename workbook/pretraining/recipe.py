@@ -75,11 +75,12 @@ def with_method(recipe: Recipe, method: str) -> Recipe:
 
 def _applied(setting: Setting, projector: Projector | None, base: Recipe) -> Recipe:
     large = base.batch_size >= LARGE_BATCH
+    own_small = None if large else setting.small_objective
     changes = dict(setting.large if large else setting.small)
     changes["warmup_epochs"] = min(changes.get("warmup_epochs", base.warmup_epochs), base.epochs)
     return replace(
         base,
-        objective=setting.objective if large else setting.small_objective(base.batch_size),
+        objective=own_small(base.batch_size) if own_small else setting.objective,
         projector=projector,
         augmentation=replace(base.augmentation, **setting.views),
         **changes,
