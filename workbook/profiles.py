@@ -8,6 +8,7 @@ from workbook.data.augmentation import Augmentation
 from workbook.errors import ProfileError
 from workbook.evaluation.extraction import Extraction
 from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.pretraining.ablations import TABLE_2
 from workbook.pretraining.recipe import Recipe
 
 
@@ -17,13 +18,26 @@ class Profile:
 
     name: str
     recipe: Recipe
-    methods: tuple[str, ...] = ("SL", "SL-MLP")
-    seeds: int = 3  # runs of every recipe, with the seeds 0 ... seeds - 1
+    seeds: int = 3  # runs of SL and SL-MLP, with the seeds 0 ... seeds - 1
+    ablation_seeds: int = 2  # runs of every other recipe
+    ablation_images_per_class: int | None = None  # None = as many as the recipe says
+    ablation_epochs: int | None = None  # None = as many as the recipe says
+    ablation_backbones: tuple[str, ...] = ()  # of A Table 2, as printed there
     probe_images_per_class: int | None = None  # of eval-D's training images; None = all
     measured_per_class: int | None = 100  # images a class that the feature metrics read; None = all
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     device: str = "auto"
+
+    @property
+    def ablation(self) -> Recipe:
+        """The recipe that the other methods and the ablations start from."""
+        shorter = _shortened(self, self.ablation_epochs).recipe
+        return replace(
+            shorter,
+            epochs=self.ablation_epochs or shorter.epochs,
+            images_per_class=self.ablation_images_per_class or shorter.images_per_class,
+        )
 
 
 SMOKE = Profile(
@@ -41,6 +55,10 @@ SMOKE = Profile(
         warmup_epochs=1,
     ),
     seeds=2,
+    ablation_seeds=1,
+    # MoCo's queue has 16 batches, and is no longer than the data
+    ablation_images_per_class=40,
+    ablation_epochs=1,
     probe_images_per_class=50,
     measured_per_class=50,
     extraction=Extraction(stage_budget=1024),
@@ -67,6 +85,9 @@ POCKET = replace(
         warmup_epochs=2,
     ),
     seeds=3,
+    ablation_seeds=2,
+    ablation_images_per_class=None,
+    ablation_epochs=None,
     probe_images_per_class=200,
     measured_per_class=100,
     # a coarser grid than B's 45 values: on these features a stage's C is about 0.01, the projector's 1 or above
@@ -88,6 +109,7 @@ STUDY = replace(
         augmentation=Augmentation(crop_scale=(0.3, 1.0)),
         warmup_epochs=5,
     ),
+    ablation_backbones=("ResNet34", "ResNet50"),
     probe_images_per_class=None,
     measured_per_class=None,
     extraction=Extraction(stage_budget=4096),
@@ -107,6 +129,8 @@ PAPER = replace(
     ),
     extraction=Extraction(stage_budget=8192, dtype="float16"),
     seeds=1,
+    ablation_seeds=1,
+    ablation_backbones=tuple(TABLE_2),
 )
 """The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""
 

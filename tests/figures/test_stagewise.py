@@ -29,13 +29,32 @@ def test_a_line_a_method_in_the_order_of_the_stages():
     assert list(line.y) == [42.0, 30.5]
 
 
-def test_the_paper_s_value_is_a_dashed_line_of_the_method_s_colour():
+def test_the_paper_s_value_is_a_dotted_line_of_the_method_s_colour():
     figure = stagewise_curves(TABLE, paper={"SL": 54.4}, paper_setting="ImageNet", title="t")
-    dashed = [trace for trace in figure.data if trace.line.dash == "dash"]
-    assert [set(trace.y) for trace in dashed] == [{54.4}]
-    assert "54.4 % (ImageNet)" in dashed[0].name
+    dotted = [trace for trace in figure.data if trace.line.dash == "dot"]
+    assert [set(trace.y) for trace in dotted] == [{54.4}]
+    assert "54.4 % (ImageNet)" in dotted[0].name
     own = next(trace for trace in figure.data if trace.name == "SL")
-    assert dashed[0].line.color == own.line.color
+    assert dotted[0].line.color == own.line.color
+
+
+def test_methods_without_an_mlp_are_dashed_in_the_colour_of_those_with():
+    table = pd.concat([TABLE.assign(method=name) for name in ("SL", "SL-MLP", "Byol", "Byol w/o MLP", "Mocov1 w/ MLP")])
+    lines = {
+        trace.name: trace.line
+        for trace in stagewise_curves(table, paper={}, paper_setting="", title="t").data
+        if trace.mode == "lines+markers"
+    }
+    dashes = {name: line.dash for name, line in lines.items()}
+    assert dashes == {
+        "SL": "dash",
+        "SL-MLP": "solid",
+        "Byol": "solid",
+        "Byol w/o MLP": "dash",
+        "Mocov1 w/ MLP": "solid",
+    }
+    assert lines["Byol"].color == lines["Byol w/o MLP"].color
+    assert len({line.color for line in lines.values()}) == 4
 
 
 def test_the_range_spans_the_seeds():

@@ -57,6 +57,6 @@ def _reference(value: float, method: str, setting: str) -> go.Scatter:
         name=f"{method}, paper's pooled: {value} % ({setting})",
         legendgroup=f"{method} paper",
         mode="lines",
-        line={"color": COLOURS[method], "width": 1.5, "dash": "dash"},
+        line={"color": COLOURS[method], "width": 1.5, "dash": "dot"},
         hovertemplate=f"paper, pooled features: {value} % ({setting})<extra>{method}</extra>",
     )

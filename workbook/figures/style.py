@@ -1,16 +1,36 @@
 """What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look."""
 
+import re
+
 import pandas as pd
 import plotly.graph_objects as go
 
 
 class _Colours(dict[str, str]):
+    """A method's colour; with or without its MLP, and in parts, it has the same."""
+
     def __missing__(self, name: str) -> str:
-        return "#009E73"  # a user's own model
+        method = re.split(r" w/| \(| x ", name)[0]
+        return self[method] if method != name and method in self else "#7A7A7A"  # a user's own model
 
 
-# Okabe and Ito's palette; a pair of methods differs in lightness as well as in hue
-COLOURS = _Colours({"SL": "#D55E00", "SL-MLP": "#0072B2"})
+# Okabe and Ito's palette and hues of Tol's; SL and SL-MLP differ in lightness as well as in hue
+COLOURS = _Colours(
+    {
+        "SL": "#D55E00",
+        "SL-MLP": "#0072B2",
+        "Byol": "#009E73",
+        "Mocov1": "#CC79A7",
+        "Mocov2": "#56B4E9",
+        "SimCLR": "#E69F00",
+        "SupCon": "#882255",
+        "SelfSupCon": "#999933",
+        "CE+SelfSupCon": "#8C6D00",
+        "SwAV": "#332288",
+        "DINO": "#117733",
+        "MAE": "#000000",
+    }
+)
 # paper B's families of models, by the method that they start from
 FAMILIES = {
     "MoCo-v2": "#0072B2",
@@ -37,6 +57,11 @@ def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
     )
 
 
+def dash_of(method: str) -> str:
+    """Solid with an MLP, dashed without, as in A Fig. 2."""
+    return "dash" if method.endswith("w/o MLP") or method in ("SL", "Mocov1") else "solid"
+
+
 def faded(colour: str, alpha: float) -> str:
     """A #rrggbb colour as rgba with this opacity in [0, 1]."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
@@ -61,7 +86,7 @@ def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = Tr
         legendgroup=method,
         showlegend=shown,
         mode="lines+markers",
-        line={"color": colour, "width": 3},
+        line={"color": colour, "width": 3, "dash": dash_of(method)},
         marker={"size": 7},
         customdata=rows[["low", "high", "n"]],
         hovertemplate="%{x}: %{y:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]})",

@@ -64,6 +64,16 @@ _A = _claims(
         3.7,
         "points",
     ),
+    (
+        "mlp.supcon",
+        "Table 4, linear evaluation, mean of 12 data sets",
+        "SupCon is above SupCon w/o MLP (measured: on eval-D, pooled features)",
+        13.71,
+        "points",
+    ),
+    ("components.all", "Table 5", "SL with all parts of the projector is above SL", 6.6, "points"),
+    ("components.fc", "Table 5", "The input FC alone brings SL a little", 0.7, "points"),
+    ("components.no-fc", "Table 5", "Batch norm and ReLU alone bring SL most of it", 4.6, "points"),
     ("variation.phi", "4.2, Fig. 6c", "SL has a larger discriminative ratio on pre-D than SL-MLP", None, ""),
     (
         "variation.phi-eval",

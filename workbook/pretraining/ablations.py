@@ -3,7 +3,7 @@
 for arm in over_seeds(components(base), range(3)): ...
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
@@ -98,6 +98,11 @@ def backbones(base: Recipe, method: str, names: Iterable[str] = tuple(TABLE_2)) 
     """Table 2: the method on other backbones, by the names printed there."""
     recipe = with_method(base, method)
     return [Arm(name, replace(recipe, backbone=TABLE_2[name])) for name in names]
+
+
+def for_methods(make: Callable[..., list[Arm]], base: Recipe, methods: Iterable[str], *steps: Any) -> list[Arm]:
+    """`make(base, method, *steps)` for each method, which the labels then name."""
+    return [Arm(f"{method}, {arm.label}", arm.recipe) for method in methods for arm in make(base, method, *steps)]
 
 
 def over_seeds(arms: Iterable[Arm], seeds: Iterable[int]) -> list[Arm]:

@@ -94,6 +94,17 @@ METHODS: dict[str, Callable[[Recipe], Recipe]] = {
 }
 
 
+def without_mlp(method: str) -> str:
+    """The name of the method without its MLP; ValueError for one that is not in `METHODS`, or has none."""
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+    plain = "SL" if method == "SL-MLP" else method.removesuffix(" w/ MLP")
+    plain = plain if plain != method else f"{method} w/o MLP"
+    if plain not in METHODS:
+        raise ValueError(f"{method} has no MLP to take away")
+    return plain
+
+
 def sweep(base: Recipe, methods: Sequence[str], seeds: Sequence[int]) -> list[Recipe]:
     """One recipe for every method and seed, methods in the outer order."""
     return [replace(with_method(base, method), seed=seed) for method in methods for seed in seeds]
