@@ -22,6 +22,8 @@ class Profile:
     ablation_seeds: int = 2  # runs of every other recipe
     ablation_images_per_class: int | None = None  # None = as many as the recipe says
     ablation_epochs: int | None = None  # None = as many as the recipe says
+    ablation_batch_size: int | None = None  # None = the recipe's
+    ablation_sweeps: tuple[str, ...] = ("number of projectors", "batch size", "augmentation", "backbone")
     ablation_backbones: tuple[str, ...] = ()  # of A Table 2, as printed there
     probe_images_per_class: int | None = None  # of eval-D's training images; None = all
     measured_per_class: int | None = 100  # images a class that the feature metrics read; None = all
@@ -37,6 +39,7 @@ class Profile:
             shorter,
             epochs=self.ablation_epochs or shorter.epochs,
             images_per_class=self.ablation_images_per_class or shorter.images_per_class,
+            batch_size=self.ablation_batch_size or shorter.batch_size,
         )
 
 
@@ -57,8 +60,10 @@ SMOKE = Profile(
     seeds=2,
     ablation_seeds=1,
     # MoCo's queue has 16 batches, and is no longer than the data
-    ablation_images_per_class=40,
+    ablation_images_per_class=10,
+    ablation_batch_size=16,
     ablation_epochs=1,
+    ablation_sweeps=("number of projectors", "augmentation"),
     probe_images_per_class=50,
     measured_per_class=50,
     extraction=Extraction(stage_budget=1024),
@@ -87,7 +92,9 @@ POCKET = replace(
     seeds=3,
     ablation_seeds=2,
     ablation_images_per_class=None,
+    ablation_batch_size=None,
     ablation_epochs=None,
+    ablation_sweeps=("number of projectors", "batch size", "augmentation"),
     probe_images_per_class=200,
     measured_per_class=100,
     # a coarser grid than B's 45 values: on these features a stage's C is about 0.01, the projector's 1 or above
@@ -109,6 +116,7 @@ STUDY = replace(
         augmentation=Augmentation(crop_scale=(0.3, 1.0)),
         warmup_epochs=5,
     ),
+    ablation_sweeps=("number of projectors", "batch size", "augmentation", "backbone"),
     ablation_backbones=("ResNet34", "ResNet50"),
     probe_images_per_class=None,
     measured_per_class=None,
