@@ -24,6 +24,7 @@ def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], p
             x=rows["mean"],
             y=rows.index,
             name=str(method),
+            showlegend=False,  # the axis names the arms
             mode="markers",
             marker={"color": COLOURS[str(method)], "size": 11},
             error_x={"array": rows["high"] - rows["mean"], "arrayminus": rows["mean"] - rows["low"]},
@@ -36,6 +37,7 @@ def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], p
             x=list(printed.values()),
             y=list(printed),
             name=f"paper ({paper_setting})",
+            showlegend=True,
             mode="markers",
             marker={"color": "#555", "size": 12, "symbol": "circle-open", "line": {"width": 2}},
             hovertemplate="%{y}: %{x} % in the paper",
