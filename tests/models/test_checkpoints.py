@@ -202,3 +202,11 @@ def test_fresh_models_of_timm_have_stages_and_one_digest(name):
     assert all(map.ndim == 4 for map in maps)
     assert pooled.shape == (1, model.backbone.num_features)
     assert from_timm(name, pretrained=False).digest == model.digest
+
+
+def test_stages_that_a_model_names_and_never_calls_are_left_out():
+    model = from_timm("coat_tiny", pretrained=False)
+    with torch.inference_mode():
+        maps, pooled = model.backbone.stages(torch.rand(1, 3, 224, 224))
+    assert maps == []
+    assert pooled.shape == (1, model.backbone.num_features)

@@ -74,7 +74,8 @@ class Backbone(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return [self._as_map(maps[name]) for name in self._stage_modules], pooled
+        # a few models of timm name a stage that they only hold and never call: they have fewer
+        return [self._as_map(maps[name]) for name in self._stage_modules if name in maps], pooled
 
     def _as_map(self, output: Tensor) -> Tensor:
         if output.ndim == 3:  # a ViT's tokens (N, prefix + H * W, C)
