@@ -1,8 +1,11 @@
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import make_images
 from workbook.cli import app
+from workbook.evaluation.extraction import Extraction, extract_pretrained
 from workbook.files import write_atomically
+from workbook.models.checkpoints import from_timm
 from workbook.store import Store
 
 
@@ -22,6 +25,15 @@ def test_the_store_is_listed_and_cleared(run):
     assert "of run abc, epoch 3" in listed.output
     assert run("store", "remove", artefact.key).exit_code == 0
     assert Store().artefacts() == []
+
+
+def test_features_of_a_scored_model_are_listed(run, fabric):
+    images = make_images(8, size=32)
+    model = from_timm("mobilenetv2_035", pretrained=False, image_size=32)
+    extract_pretrained(model, images, Extraction(layers=("pooled",)), Store(), fabric)
+    listed = run("store", "list")
+    assert listed.exit_code == 0, listed.output
+    assert f"of weights from outside, mobilenetv2_035, {model.digest}" in listed.output
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,8 @@ def _summary(spec: dict[str, Any]) -> str:
         return f"{spec['embedding']['kind']} of features {spec['features']}"
     if "layer" in spec:
         return f"{spec['layer']} of features {spec['train']}"
+    if "weights" in spec:
+        return f"of weights from outside, {spec['architecture']}, {spec['weights']}"
     return f"of run {spec['run']}, epoch {spec['epoch']}"
 
 
