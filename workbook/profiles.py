@@ -30,6 +30,7 @@ class Profile:
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     device: str = "auto"
+    precision: str = "auto"  # see `make_fabric`
 
     @property
     def ablation(self) -> Recipe:
