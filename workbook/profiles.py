@@ -78,8 +78,8 @@ POCKET = replace(
     recipe=replace(
         SMOKE.recipe,
         dataset="cifar100",
-        # not in the paper: few images seen often, so that SL overfits pre-D within minutes as it does in A's 300
-        # epochs. With 200 images and 30 epochs, as many steps, SL's accuracy on eval-D still rises at the end.
+        # not in the paper: few images seen often, so that SL's accuracy on eval-D falls after its best epoch, as
+        # in A's 300 epochs. With 200 images a class and 30 epochs, as many steps, it ends flat.
         images_per_class=100,
         image_size=32,
         augmentation=Augmentation(crop_scale=(0.6, 1.0)),
