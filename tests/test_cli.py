@@ -43,15 +43,15 @@ def test_features_of_a_scored_model_are_listed(run, fabric):
         (("report", "--profile", "pockt"), "did you mean 'pocket'"),
         (("report", "-p", "epoch=3"), "did you mean"),
         (("report", "-p", "epochs=three"), "epochs takes int, got 'three'"),
-        (("report", "-p", "dataset=cifar10"), "cifar100"),
-        (("data", "verify", "cifar10"), "cifar100"),
+        (("report", "-p", "dataset=cifar-100"), "cifar100"),
+        (("data", "verify", "cifar-100"), "cifar100"),
         (("data", "verify", "cifar100"), "WORKBOOK_DATA"),
         (("results", "adopt", "smoke"), "no evidence"),
         (("score", "resnet51"), "timm has no model 'resnet51'"),
         (("score", "weights.pt"), "name the architecture of weights.pt"),
         (("score", "weights.pt", "--architecture", "resnet18"), "No such file"),
         (("score", "0" * 20), "no run 00000000000000000000"),
-        (("score", "mobilenetv2_035", "--fresh", "--dataset", "cifar10"), "cifar100"),
+        (("score", "mobilenetv2_035", "--fresh", "--dataset", "cifar-100"), "cifar100"),
     ],
 )
 def test_a_user_s_mistake_is_told_without_a_traceback(run, words, message):

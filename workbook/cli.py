@@ -49,11 +49,12 @@ Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of you
 @data_app.command("list")
 def data_list() -> None:
     """The data sets that have a manifest."""
-    rows: list[tuple[str, ...]] = [("NAME", "CLASSES", "TRAIN", "TEST", "CONCEPT SPLIT", "TITLE")]
+    rows: list[tuple[str, ...]] = [("NAME", "CLASSES", "TRAIN", "TEST", "IN THE PAPER", "CONCEPT SPLIT", "TITLE")]
     for name in list_manifests():
         manifest = load_manifest(name)
         counts = (manifest.class_count, manifest.splits["train"], manifest.splits["test"])
-        rows.append((name, *(f"{count:,}" for count in counts), _concept_split(manifest), manifest.title))
+        texts = (_paper_sizes(manifest), _concept_split(manifest), manifest.title)
+        rows.append((name, *(f"{count:,}" for count in counts), *texts))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -68,8 +69,9 @@ def data_show(name: Name) -> None:
         "title": manifest.title,
         "classes": f"{manifest.class_count:,}",
         "images": ", ".join(f"{count:,} {split}" for split, count in manifest.splits.items()),
+        "in the paper": _paper_sizes(manifest),
         "image size": f"{manifest.image_size} pixels" if manifest.image_size else "varied",
-        "holdout": holdout and f"{holdout.test_per_class} a class for test, seed {holdout.seed}",
+        "holdout": holdout and holdout.rule,
         "concept split": split and f"{_concept_split(manifest)}; {split.rule}",
         "licence": manifest.licence,
         "citation": manifest.citation,
@@ -87,10 +89,13 @@ def data_verify(
     name: Name,
     every_image: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False,
 ) -> None:
-    """Check counts, classes, checksums and images; exit status 1 if something is wrong."""
+    """Check counts, classes, checksums and images, and note where a paper states other sizes; exit status 1 if
+    something is wrong."""
     found = verify_data(name, every_image=every_image)
     for line in found.checked:
         typer.echo(f"ok     {line}")
+    for remark in found.remarks:
+        typer.echo(f"note   {remark}")
     for problem in found.problems:
         typer.secho(f"WRONG  {problem}", fg="red", err=True)
     if found.problems:
@@ -232,6 +237,17 @@ def _summary(spec: dict[str, Any]) -> str:
     if "weights" in spec:
         return f"of weights from outside, {spec['architecture']}, {spec['weights']}"
     return f"of run {spec['run']}, epoch {spec['epoch']}"
+
+
+def _paper_sizes(manifest: Manifest) -> str:
+    """What the papers state where it is not what the set has."""
+    stated = []
+    for paper, sizes in manifest.paper_sizes.items():
+        if all(manifest.splits[split] == count for split, count in sizes.items()):
+            stated.append(f"{paper}: the same")
+        else:
+            stated.append(f"{paper}: " + ", ".join(f"{count:,} {split}" for split, count in sizes.items()))
+    return "; ".join(stated)
 
 
 def _concept_split(manifest: Manifest) -> str:

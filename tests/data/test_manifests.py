@@ -8,7 +8,15 @@ from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_mani
 from workbook.data.sources import class_sides, load_images
 from workbook.errors import ManifestError
 
-SHIPPED = ["cifar100", "digits", "generated", "imagenet1k", "omniglot", "tiny-imagenet-200"]
+PRETRAINING = ["digits", "generated", "imagenet1k", "tiny-imagenet-200"]
+# Paper A, Table 4, and paper B, Table 2
+DOWNSTREAM = [
+    *("chestx", "cropdisease", "deepweeds", "dtd", "eurosat", "flowers102", "kaokore", "omniglot", "resisc45"),
+    *("imagenet-sketch", "svhn", "isic2018"),
+    *("cifar10", "cifar100", "caltech256", "food101", "nabirds", "stanford-cars", "fgvc-aircraft", "oxford-pets"),
+    *("stanford-dogs", "cub200", "mit-indoor-67", "sun397"),
+]
+SHIPPED = sorted(PRETRAINING + DOWNSTREAM)
 
 
 def _valid() -> dict:
@@ -69,6 +77,13 @@ def test_tiny_imagenet_is_part_of_imagenet_and_on_the_same_sides():
     assert set(tiny.concept_split.eval_classes) == set(tiny.class_names) & set(whole.concept_split.eval_classes)
 
 
+@pytest.mark.parametrize("name", DOWNSTREAM)
+def test_every_downstream_set_says_where_it_comes_from_and_how_to_get_it(name):
+    manifest = load_manifest(name)
+    assert manifest.url.startswith("http") and "{data_root}" in manifest.obtain
+    assert manifest.licence and manifest.citation
+
+
 def test_wordnet_ids_are_sorted_because_the_hubs_labels_count_them():
     names = load_manifest("imagenet1k").class_names
     assert list(names) == sorted(names)
@@ -102,8 +117,8 @@ def test_a_path_loads_a_manifest_of_ones_own(tmp_path):
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
-    with pytest.raises(ManifestError, match="no manifest 'cifar10'. Did you mean 'cifar100'.*imagenet1k"):
-        load_manifest("cifar10")
+    with pytest.raises(ManifestError, match="no manifest 'cifar-100'. Did you mean 'cifar100'.*imagenet1k"):
+        load_manifest("cifar-100")
 
 
 def test_malformed_yaml_names_the_file(tmp_path):
@@ -134,8 +149,19 @@ def test_malformed_yaml_names_the_file(tmp_path):
         ({"concept_split": {"eval_classes": ["cars"], "rule": "", "official": False}}, "Did you mean 'car'"),
         (
             {"holdout": {"of": "all", "test_per_class": 2, "seed": 0}},
-            "2 images of each of 3 .* splits.test is 3",
+            "2 a class for test, seed 0: 6 of 9 images in 3 classes, but splits.test is 3",
         ),
+        (
+            {"holdout": {"of": "all", "test_fraction": 0.5, "seed": 0}},
+            "0.5 of every class for test, seed 0: 4 of 9 images in 3 classes, but splits.test is 3",
+        ),
+        ({"holdout": {"of": "all", "seed": 0}}, "either test_per_class or test_fraction"),
+        (
+            {"holdout": {"of": "all", "test_per_class": 1, "test_fraction": 0.5, "seed": 0}},
+            "either test_per_class or test_fraction",
+        ),
+        ({"paper_sizes": {"B": {"training": 6}}}, "paper_sizes.B is about 'training', which is no split"),
+        ({"paper_sizes": {"C": {"train": 6}}}, "paper_sizes.C"),
         (
             {"holdout": {"of": "all", "test_per_class": 1, "seed": 0}},
             "folder source does not say where 'all' is",

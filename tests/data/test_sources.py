@@ -210,11 +210,11 @@ def test_folder_reads_classes_from_a_file_of_annotations(root):
     lines = [f"val_{label}.png\t{CLASSES[label]}\t0\t0\t62\t62\n" for label in (2, 0, 1)]
     table = folder.parent / "val_annotations.txt"
     table.write_text("".join(lines))
-    splits = {"train": "train/{*}/*.png", "test": "val/images/*.png"}
-    source = FOLDER | {"splits": splits, "annotations": {"test": "val/val_annotations.txt"}}
+    lists = {"test": {"tables": {"val/val_annotations.txt": ["file", "class", *"xywh"]}, "label": "{class}"}}
+    source = FOLDER | {"splits": {"train": "train/{*}/*.png", "test": "val/images/{file}"}, "lists": lists}
     assert_whole(load_images(manifest(source), "test"), 1)
     table.write_text("".join(lines[:2]))
-    with pytest.raises(ManifestError, match="no class to 1 of 3 images, val/images/val_1.png"):
+    with pytest.raises(ManifestError, match="tiny, test, from the folder source .*: 2 classes came"):
         load_images(manifest(source), "test")
 
 
@@ -305,6 +305,28 @@ def test_the_same_images_are_held_out_of_every_copy(root):
         assert not set(test) & set(train) and len(set(test) | set(train)) == 27
         held_out.append(sorted(test))
     assert held_out[0] == held_out[1]
+
+
+def test_a_fraction_is_held_out_of_classes_of_unequal_size(root):
+    for label, (name, count) in enumerate(zip(CLASSES, (7, 4, 9), strict=True)):
+        (root / "set" / name).mkdir(parents=True)
+        for number in range(count):
+            (root / "set" / name / f"{number}.png").write_bytes(encode(pixels(label, number)))
+    source = FOLDER | {"splits": {"all": "{*}/*.png"}}
+    holdout = {"of": "all", "test_fraction": 0.3, "seed": 0}
+    part = manifest(source, splits={"train": 14, "test": 6}, holdout=holdout)
+    train, test = load_images(part, "train"), load_images(part, "test")
+    # 2.1, 1.2 and 2.7 of 7, 4 and 9: rounded down five, and the sixth goes to the class that lost 0.7
+    assert np.bincount(test.labels).tolist() == [2, 1, 3] and np.bincount(train.labels).tolist() == [5, 3, 6]
+    assert not {told(i) for i in train} & {told(i) for i in test}
+
+
+def test_a_fraction_too_small_for_a_class(root):
+    write_folders(root, [("all", 2)])
+    holdout = {"of": "all", "test_fraction": 0.3, "seed": 0}
+    small = manifest(FOLDER | {"splits": {"all": "all/{*}/*.png"}}, splits={"train": 4, "test": 2}, holdout=holdout)
+    with pytest.raises(ManifestError, match=r"class 2 has 2 images, too few to hold out 0 .*0.3 of every class"):
+        load_images(small, "test")
 
 
 def test_another_seed_holds_out_other_images(root):

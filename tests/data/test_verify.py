@@ -64,7 +64,7 @@ def written(manifest, tmp_path):
 
 def test_a_whole_set_has_no_problem(written):
     found = verify_data(written())
-    assert found.problems == ()
+    assert found.problems == found.remarks == ()
     text = "\n".join(found.checked)
     assert "20 images in 2 classes from the folder source" in text and "1 pre, 1 eval" in text
     assert "set.zip: sha256 as listed" in text and "gone.zip: not there" in text
@@ -95,8 +95,17 @@ def test_the_command_verifies_and_tells_by_its_exit_status(written, tmp_path):
     assert result.exit_code == 1 and "WRONG  tiny, train" in result.output
 
 
+def test_sizes_that_a_paper_states_otherwise_are_noted_and_no_problem(written):
+    path = written(paper_sizes={"B": {"train": 20, "test": 21}})
+    found = verify_data(path)
+    assert "train: 20 images, as paper B states" in found.checked and found.problems == ()
+    assert found.remarks == ("tiny, test: paper B states 21 images, here are 20",)
+    result = CliRunner().invoke(app, ["data", "verify", path])
+    assert result.exit_code == 0 and "note   tiny, test: paper B states 21" in result.output
+
+
 def test_the_command_shows_an_error_without_a_traceback():
-    result = CliRunner().invoke(app, ["data", "show", "cifar10"])
+    result = CliRunner().invoke(app, ["data", "show", "cifar-100"])
     assert result.exit_code == 1 and "Did you mean 'cifar100'" in result.output
     assert "Traceback" not in result.output
 
@@ -104,5 +113,6 @@ def test_the_command_shows_an_error_without_a_traceback():
 def test_the_command_lists_and_shows():
     listed = CliRunner().invoke(app, ["data", "list"]).output
     assert "imagenet1k" in listed and "652 pre / 348 eval, not official" in listed
+    assert "B: 80,800 train, 20,200 test" in listed and "B: the same" in listed
     shown = CliRunner().invoke(app, ["data", "show", "omniglot"]).output
     assert "1,623" in shown and "official; By alphabet" in shown and "to get it" in shown

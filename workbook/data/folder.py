@@ -1,4 +1,4 @@
-"""Image files in folders: the class is part of the path, or stands in a file of annotations."""
+"""Image files in folders: the class is part of the path, or stands in a list of the files."""
 
 import glob
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from workbook.data.manifests import FolderSource
+from workbook.data.lists import listed_files
 from workbook.data.readers import Content, files_digest, open_image
+from workbook.data.source_kinds import FolderSource
 from workbook.errors import ManifestError, MissingDataError
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
@@ -25,16 +26,13 @@ class _FileRows:
 
 
 def read_folder(source: FolderSource, split: str, base: Path) -> Content:
-    files: list[str] = []
-    classes: list[str] = []
-    for pattern in source.splits[split]:
-        if split in source.annotations:
-            found = _annotated(base, pattern, source.annotations[split])
-        else:
-            found = _class_in_path(base, pattern)
-        files += [file for file, _ in found]
-        classes += [name for _, name in found]
-    names, labels = np.unique(np.array(classes), return_inverse=True)
+    patterns = source.splits[split]
+    if split in source.lists:
+        found = listed_files(base, patterns, source.lists[split])
+    else:
+        found = [file for pattern in patterns for file in _class_in_path(base, pattern)]
+    files = [file for file, _ in found]
+    names, labels = np.unique(np.array([name for _, name in found]), return_inverse=True)
     return Content(
         decode=_FileRows(str(base), tuple(files)),
         labels=labels.astype(np.int64),
@@ -61,21 +59,6 @@ def _class_in_path(base: Path, pattern: str) -> list[tuple[str, str]]:
         class_name = "/".join(folder.split("/")[-inside.count("/") - 1 :])
         found += [(file, class_name) for file in files]
     return found
-
-
-def _annotated(base: Path, pattern: str, annotations: str) -> list[tuple[str, str]]:
-    files, table = _images(base, pattern), base / annotations
-    if not files or not table.is_file():
-        raise MissingDataError(f"{base}/{pattern}, with {table}")
-    lines = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines() if line)
-    class_of = {fields[0]: fields[1] for fields in lines if len(fields) > 1}
-    unnamed = [file for file in files if Path(file).name not in class_of]
-    if unnamed:
-        raise ManifestError(
-            f"{table} gives no class to {len(unnamed)} of {len(files)} images, {unnamed[0]} among them. "
-            "It must hold a line for each: file name, tab, class."
-        )
-    return [(file, class_of[Path(file).name]) for file in files]
 
 
 def _images(base: Path, pattern: str) -> list[str]:

@@ -9,136 +9,66 @@ import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
+import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from workbook.data.source_kinds import Facts, Source
 from workbook.errors import ManifestError
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _MANIFESTS = _CHECKOUT / "data_manifests"
 
-Patterns = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-    Field(min_length=1),
-]
-Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 
+class Holdout(Facts):
+    """Where no official split exists: images of each class of the split `of` are the test split, drawn by `seed`.
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _FileSource(_Model):
-    """A copy on disk. `root` is relative to the data root; `checksums` are of files relative to `root`.
-
-    `rename` maps this copy's class names to the manifest's; a name that this copy does not have is ignored,
-    because several copies share one layout.
+    `test_per_class` takes as many of each class; `test_fraction`, for classes of unequal size, the same part of
+    each.
     """
-
-    root: str
-    checksums: dict[str, Checksum] = {}
-    rename: dict[str, str] = {}
-
-
-class GeneratedSource(_Model):
-    """The embedded set: `splits` says how many images a class each split has."""
-
-    kind: Literal["generated"]
-    splits: dict[str, int]
-    image_size: int = 32
-
-
-class SklearnSource(_Model):
-    """A set that comes with scikit-learn; it has one split, `all`."""
-
-    kind: Literal["sklearn"]
-    dataset: Literal["digits"]
-
-    @property
-    def splits(self) -> dict[str, str]:
-        return {"all": self.dataset}
-
-
-class TorchvisionSource(_FileSource):
-    """`torchvision.datasets.<dataset>(root, **splits[split])`, never downloaded by the workbook.
-
-    `labels` is the attribute in which the class keeps its labels.
-    """
-
-    kind: Literal["torchvision"]
-    dataset: str
-    splits: dict[str, dict[str, str | int | bool]]
-    labels: str = "targets"
-
-
-class ParquetSource(_FileSource):
-    """The Hugging Face image schema: `image` is a struct of `bytes` and `path`.
-
-    `label` is a string column, or integers. Integers are named by the schema's metadata, or with
-    `label_names: manifest` by their place in the manifest's class names.
-    """
-
-    kind: Literal["parquet"]
-    splits: dict[str, Patterns]
-    image: str = "image"
-    label: str = "label"
-    label_names: Literal["metadata", "manifest"] = "metadata"
-
-
-class FolderSource(_FileSource):
-    """Image files; the part of a pattern in braces is the class: `train/{*}/images/*.JPEG`.
-
-    A split whose pattern has no braces names a tab-separated file in `annotations`: file name, class.
-    """
-
-    kind: Literal["folder"]
-    splits: dict[str, Patterns]
-    annotations: dict[str, str] = {}
-
-    @model_validator(mode="after")
-    def _class_is_known(self) -> "FolderSource":
-        for split, patterns in self.splits.items():
-            for pattern in patterns:
-                if split not in self.annotations and not _names_class(pattern):
-                    raise ValueError(
-                        f"{pattern!r} does not say where the class is: put one whole folder in braces, as in "
-                        f"'train/{{*}}/*.png', or name a file of annotations for {split!r}"
-                    )
-        return self
-
-
-class ArrayFiles(_Model):
-    """`file.npy`, or `file.npz:key`: uint8 images (N, H, W) or (N, H, W, 1 or 3), integer labels (N,)."""
-
-    images: str
-    labels: str
-
-
-class ArraySource(_FileSource):
-    """NumPy arrays; labels are places in the manifest's class names."""
-
-    kind: Literal["array"]
-    splits: dict[str, ArrayFiles]
-
-
-Source = Annotated[
-    GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource,
-    Field(discriminator="kind"),
-]
-
-
-class Holdout(_Model):
-    """Where no official split exists: `test_per_class` images of each class of the split `of`, by `seed`."""
 
     of: str
-    test_per_class: int = Field(ge=1)
+    test_per_class: int | None = Field(default=None, ge=1)
+    test_fraction: float | None = Field(default=None, gt=0, lt=1)
     seed: int = Field(ge=0)
 
+    @model_validator(mode="after")
+    def _says_how_many(self) -> "Holdout":
+        if (self.test_per_class is None) == (self.test_fraction is None):
+            raise ValueError("a holdout takes either test_per_class or test_fraction")
+        return self
 
-class ConceptSplit(_Model):
+    @property
+    def rule(self) -> str:
+        """In words."""
+        if self.test_per_class is not None:
+            return f"{self.test_per_class} a class for test, seed {self.seed}"
+        return f"{self.test_fraction:g} of every class for test, seed {self.seed}"
+
+    def test_total(self, class_count: int, images: int) -> int:
+        """How many images are held out of so many."""
+        if self.test_fraction is None:
+            return (self.test_per_class or 0) * class_count
+        return round(self.test_fraction * images)
+
+    def test_sizes(self, class_sizes: Sequence[int]) -> list[int]:
+        """How many images of each class are held out; their sum is `test_total`.
+
+        A fraction is rounded down, and what is left goes to the classes that lost most, the first ones first: so
+        the size of the test split follows from that of the set alone, and a manifest can be held against itself.
+        """
+        if self.test_fraction is None:
+            return [self.test_per_class or 0] * len(class_sizes)
+        wanted = self.test_fraction * np.asarray(class_sizes, dtype=np.float64)
+        sizes = np.floor(wanted).astype(np.int64)
+        left = self.test_total(len(class_sizes), sum(class_sizes)) - int(sizes.sum())
+        sizes[np.argsort(sizes - wanted, kind="stable")[:left]] += 1
+        return [int(size) for size in sizes]
+
+
+class ConceptSplit(Facts):
     """Two class-exclusive sides: eval-D is `eval_classes`, pre-D every other class (Wang et al. 2022, 3.1).
 
     `eval_classes` are class names, or patterns over them (`Angelic/*`). `official` is true where the
@@ -177,11 +107,12 @@ class ConceptSplit(_Model):
         }
 
 
-class Manifest(_Model):
+class Manifest(Facts):
     """One data set.
 
     `image_size` is set where every image is a square of that many pixels; None means varied or large.
     `classes` is a count, a list of names, or names with a readable name for each. `splits` counts the images.
+    `paper_sizes` says how many a paper states, by its letter, where it states them: `{B: {train: 8041}}`.
     `sources` are copies of this one set in order of preference: the first that is on disk is used.
     `obtain` is the command or page that gets the data; `{data_root}` in it stands for `data_root()`.
     """
@@ -192,6 +123,7 @@ class Manifest(_Model):
     image_size: int | None = None
     classes: int | tuple[str, ...] | dict[str, str]
     splits: dict[str, int]
+    paper_sizes: dict[Literal["A", "B"], dict[str, int]] = Field(default_factory=dict)
     holdout: Holdout | None = None
     sources: tuple[Source, ...] = Field(min_length=1)
     licence: str
@@ -222,11 +154,16 @@ class Manifest(_Model):
             raise ValueError("classes must be at least two, each named once")
         if self.holdout and set(self.splits) != {"train", "test"}:
             raise ValueError("a holdout makes the splits train and test, and no other")
-        if self.holdout and self.splits["test"] != self.holdout.test_per_class * self.class_count:
-            raise ValueError(
-                f"the holdout keeps {self.holdout.test_per_class} images of each of {self.class_count} "
-                f"classes for test, but splits.test is {self.splits['test']}"
-            )
+        if self.holdout:
+            expected = self.holdout.test_total(self.class_count, sum(self.splits.values()))
+            if self.splits["test"] != expected:
+                raise ValueError(
+                    f"the holdout keeps {self.holdout.rule}: {expected} of {sum(self.splits.values())} images in "
+                    f"{self.class_count} classes, but splits.test is {self.splits['test']}"
+                )
+        for paper, sizes in self.paper_sizes.items():
+            if unknown := set(sizes) - set(self.splits):
+                raise ValueError(f"paper_sizes.{paper} is about {sorted(unknown)[0]!r}, which is no split")
         needed = {self.holdout.of} if self.holdout else set(self.splits)
         for source in self.sources:
             if absent := needed - set(source.splits):
@@ -269,13 +206,6 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         raise ManifestError(f"{path} is not a valid manifest:\n{problems}\nCorrect the file.") from error
     except ManifestError as error:
         raise ManifestError(f"{path}: {error}") from error
-
-
-def _names_class(pattern: str) -> bool:
-    before, brace, rest = pattern.partition("{")
-    inside, closing, after = rest.partition("}")
-    whole_folder = before.endswith("/") or not before
-    return bool(brace and inside and closing and whole_folder and after.startswith("/"))
 
 
 def _readable(error: ValidationError) -> str:

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from PIL import Image
 
-from workbook.data.manifests import ParquetSource
 from workbook.data.readers import Content, files_digest, integer_labels, open_image
+from workbook.data.source_kinds import ParquetSource
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
 
 _IN_MEMORY_BYTES = 2 * 2**30

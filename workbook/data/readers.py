@@ -23,12 +23,14 @@ from PIL import Image
 
 from workbook.data import generated
 from workbook.data.images import content_digest
-from workbook.data.manifests import ArraySource, GeneratedSource, SklearnSource, TorchvisionSource
+from workbook.data.source_kinds import ArraySource, GeneratedSource, SklearnSource, TorchvisionSource
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError
 
 # Up to here the digest is of every byte; beyond, reading all of it at each load would not be cheap.
 _WHOLE_BYTES = 2 * 2**30
 _WHOLE_FILES = 20_000
+# Where torchvision's classes keep their files, alone or with a label.
+_TORCHVISION_FILES = ("samples", "_samples", "_image_files", "_images")
 # PIL reports a broken file by any of these, depending on the format and on where it breaks.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
@@ -116,9 +118,12 @@ def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Conte
     if not hasattr(dataset, source.labels):
         raise ManifestError(f"{where} has no attribute {source.labels!r}. Correct the source's labels.")
     names = getattr(dataset, "classes", None)
+    labels = getattr(dataset, source.labels)
+    if len(labels) and isinstance(labels[0], tuple):  # (file, label), as in StanfordCars
+        labels = [label for _, label in labels]
     return Content(
         decode=_TorchvisionRows(dataset, where),
-        labels=integer_labels(getattr(dataset, source.labels), where),
+        labels=integer_labels(labels, where),
         class_names=None if names is None else tuple(str(name) for name in names),
         digest=_torchvision_digest(dataset, base),
     )
@@ -128,9 +133,10 @@ def _torchvision_digest(dataset: Any, base: Path) -> str:
     """Of the pixels where the class holds them, else of the files that it lists, else of its description."""
     if hasattr(dataset, "data"):
         return content_digest(np.ascontiguousarray(dataset.data).tobytes())
-    if hasattr(dataset, "samples"):
-        files = [Path(file).relative_to(base).as_posix() for file, *_ in dataset.samples]
-        return files_digest(base, files)
+    for attribute in _TORCHVISION_FILES:
+        if hasattr(dataset, attribute):
+            listed = (entry[0] if isinstance(entry, tuple) else entry for entry in getattr(dataset, attribute))
+            return files_digest(base, [Path(file).relative_to(base).as_posix() for file in listed])
     return content_digest(repr(dataset).replace(str(base), ""))
 
 

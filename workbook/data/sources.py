@@ -10,9 +10,10 @@ import numpy as np
 
 from workbook.data.folder import read_folder
 from workbook.data.images import Images, content_digest
-from workbook.data.manifests import Holdout, Manifest, Source, data_root, load_manifest
+from workbook.data.manifests import Holdout, Manifest, data_root, load_manifest
 from workbook.data.parquet import read_parquet
 from workbook.data.readers import Content, read_array, read_generated, read_sklearn, read_torchvision
+from workbook.data.source_kinds import Source
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
 
 _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
@@ -163,15 +164,16 @@ def _difference(names: tuple[str, ...], expected: tuple[str, ...] | None) -> str
 def _held_out(labels: np.ndarray, manifest: Manifest, holdout: Holdout) -> dict[str, np.ndarray]:
     """Rows of train and test. The same for every copy that holds a class's images in the same order."""
     draw = np.random.default_rng(holdout.seed)
+    class_sizes = np.bincount(labels, minlength=manifest.class_count)
     test = []
-    for label in range(manifest.class_count):
+    for label, size in enumerate(holdout.test_sizes(class_sizes.tolist())):
         of_class = np.flatnonzero(labels == label)
-        if len(of_class) <= holdout.test_per_class:
+        if not 0 < size < len(of_class):
             raise ManifestError(
-                f"class {label} has {len(of_class)} images, too few to hold out {holdout.test_per_class} and "
-                "train on the rest. Lower holdout.test_per_class, or check that the copy is whole."
+                f"class {label} has {len(of_class)} images, too few to hold out {size} and train on the rest "
+                f"({holdout.rule}). Correct the holdout, or check that the copy is whole."
             )
-        test.append(draw.permutation(of_class)[: holdout.test_per_class])
+        test.append(draw.permutation(of_class)[:size])
     held_out = np.sort(np.concatenate(test))
     return {"train": np.setdiff1d(np.arange(len(labels)), held_out), "test": held_out}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from workbook.data.images import Images
-from workbook.data.manifests import Manifest, Source, data_root, load_manifest
+from workbook.data.manifests import Manifest, data_root, load_manifest
+from workbook.data.source_kinds import Source
 from workbook.data.sources import class_sides, open_split, place
 from workbook.errors import CorruptDataError, WorkbookError
 
@@ -16,10 +17,11 @@ _SAMPLE = 256  # images decoded of each split, unless all are asked for
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was found in order, and what was not, as sentences."""
+    """What was found in order, what was not, and where a paper states other sizes than the set has: sentences."""
 
     checked: tuple[str, ...]
     problems: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verification:
@@ -49,7 +51,8 @@ def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verif
             problems.append(str(error))
     for source in used:
         _checksums(manifest, source, checked, problems)
-    return Verification(checked=tuple(checked), problems=tuple(problems))
+    as_stated, remarks = _beside_the_papers(manifest)
+    return Verification(checked=(*checked, *as_stated), problems=tuple(problems), remarks=tuple(remarks))
 
 
 def _decode(images: Images, manifest: Manifest, every: bool, checked: list[str], problems: list[str]) -> None:
@@ -69,6 +72,20 @@ def _decode(images: Images, manifest: Manifest, every: bool, checked: list[str],
             f"{size}x{size}, one is {wrong_sizes[0]}. Correct image_size, or leave it out where sizes vary."
         )
     checked.append(f"{images.split}: {number} images decoded")
+
+
+def _beside_the_papers(manifest: Manifest) -> tuple[list[str], list[str]]:
+    """The manifest's sizes that a paper states as they are, and those that it states otherwise."""
+    same, other = [], []
+    for paper, sizes in manifest.paper_sizes.items():
+        for split, stated in sizes.items():
+            if stated == manifest.splits[split]:
+                same.append(f"{split}: {stated} images, as paper {paper} states")
+            else:
+                other.append(
+                    f"{manifest.name}, {split}: paper {paper} states {stated} images, here are {manifest.splits[split]}"
+                )
+    return same, other
 
 
 def _checksums(manifest: Manifest, source: Source, checked: list[str], problems: list[str]) -> None:

@@ -1,0 +1,169 @@
+"""The kinds of copies that a manifest may name: where each lies, and how its files say what an image shows.
+
+Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py`, `folder.py` and `lists.py`.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+
+class Facts(BaseModel):
+    """A part of a manifest: frozen, and a field that nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+Texts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: tuple(str(entry) for entry in _several(value))),
+    Field(min_length=1),
+]
+Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
+
+
+class _FileSource(Facts):
+    """A copy on disk. `root` is relative to the data root; `checksums` are of files relative to `root`.
+
+    `rename` maps this copy's class names to the manifest's; a name that this copy does not have is ignored,
+    because several copies share one layout.
+    """
+
+    root: str
+    checksums: dict[str, Checksum] = {}
+    rename: dict[str, str] = {}
+
+
+class GeneratedSource(Facts):
+    """The embedded set: `splits` says how many images a class each split has."""
+
+    kind: Literal["generated"]
+    splits: dict[str, int]
+    image_size: int = 32
+
+
+class SklearnSource(Facts):
+    """A set that comes with scikit-learn; it has one split, `all`."""
+
+    kind: Literal["sklearn"]
+    dataset: Literal["digits"]
+
+    @property
+    def splits(self) -> dict[str, str]:
+        return {"all": self.dataset}
+
+
+class TorchvisionSource(_FileSource):
+    """`torchvision.datasets.<dataset>(root, **splits[split])`, never downloaded by the workbook.
+
+    `labels` is the attribute in which the class keeps its labels, or its pairs of file and label.
+    """
+
+    kind: Literal["torchvision"]
+    dataset: str
+    splits: dict[str, dict[str, str | int | bool]]
+    labels: str = "targets"
+
+
+class ParquetSource(_FileSource):
+    """The Hugging Face image schema: `image` is a struct of `bytes` and `path`.
+
+    `label` is a string column, or integers. Integers are named by the schema's metadata, or with
+    `label_names: manifest` by their place in the manifest's class names.
+    """
+
+    kind: Literal["parquet"]
+    splits: dict[str, Patterns]
+    image: str = "image"
+    label: str = "label"
+    label_names: Literal["metadata", "manifest"] = "metadata"
+
+
+class FileList(Facts):
+    """Which images a split has, and of which class each is, from tables that came with them.
+
+    `tables` names files below the source's root, each with its columns: a list of names, or `header` where its
+    first line says them. The ending tells how columns are parted: commas in `.csv`, tabs in `.tsv`; a `.mat` file
+    holds one variable a column; all others are parted at white space, and their last column takes the rest of
+    the line. Several tables are joined on the columns that they share.
+    `where` keeps the rows in which each column named there has the value, or one of the values.
+    `label` is the class, columns in braces: `{Species}`, `{gender} {status}`; or a list of columns of which one is
+    not zero, whose name is the class. `label_pattern` is a regular expression for it, the class its one group:
+    `^(.+)/` takes the folder of a file.
+    """
+
+    tables: dict[str, Literal["header"] | Columns] = Field(min_length=1)
+    where: dict[str, Texts] = {}
+    label: str | Columns
+    label_pattern: str | None = None
+
+    @field_validator("label_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is not None and re.compile(pattern).groups != 1:
+                raise ValueError(f"{pattern!r} must have one group, which is the class")
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        return pattern
+
+
+class FolderSource(_FileSource):
+    """Image files; the part of a pattern in braces is the class: `train/{*}/images/*.JPEG`.
+
+    For a split in `lists` the braces name columns of its tables instead, and the pattern makes a file of each row:
+    `images/{file}`. The folder before the first brace may hold wildcards; the first that has the file is taken.
+    """
+
+    kind: Literal["folder"]
+    splits: dict[str, Patterns]
+    lists: dict[str, FileList] = {}
+
+    @model_validator(mode="after")
+    def _class_is_known(self) -> "FolderSource":
+        if unknown := set(self.lists) - set(self.splits):
+            raise ValueError(f"lists are of {sorted(unknown)[0]!r}, for which splits gives no pattern")
+        for split, patterns in self.splits.items():
+            for pattern in patterns:
+                if split in self.lists and not re.search(r"\{[^{}]+\}", pattern):
+                    raise ValueError(f"{pattern!r} must name the column that holds the files, as in 'images/{{file}}'")
+                if split not in self.lists and not _names_class(pattern):
+                    raise ValueError(
+                        f"{pattern!r} does not say where the class is: put one whole folder in braces, as in "
+                        f"'train/{{*}}/*.png', or give lists for {split!r}"
+                    )
+        return self
+
+
+class ArrayFiles(Facts):
+    """`file.npy`, or `file.npz:key`: uint8 images (N, H, W) or (N, H, W, 1 or 3), integer labels (N,)."""
+
+    images: str
+    labels: str
+
+
+class ArraySource(_FileSource):
+    """NumPy arrays; labels are places in the manifest's class names."""
+
+    kind: Literal["array"]
+    splits: dict[str, ArrayFiles]
+
+
+Source = Annotated[
+    GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource,
+    Field(discriminator="kind"),
+]
+
+
+def _names_class(pattern: str) -> bool:
+    before, brace, rest = pattern.partition("{")
+    inside, closing, after = rest.partition("}")
+    whole_folder = before.endswith("/") or not before
+    return bool(brace and inside and closing and whole_folder and after.startswith("/"))
