@@ -7,9 +7,17 @@ from typing import Any
 from workbook.data.augmentation import Augmentation
 from workbook.errors import ProfileError
 from workbook.evaluation.extraction import Extraction
+from workbook.evaluation.few_shot import FewShotRecipe
 from workbook.evaluation.linear_probe import ProbeRecipe
 from workbook.pretraining.ablations import TABLE_2
 from workbook.pretraining.recipe import Recipe
+
+
+# the downstream sets of paper A (its twelve, of which Omniglot's are the evaluation alphabets) and of paper B
+SETS_A = ("chestx", "cropdisease", "deepweeds", "dtd", "eurosat", "flowers102", "kaokore", "omniglot:eval")
+SETS_A += ("resisc45", "imagenet-sketch", "svhn", "isic2018")
+SETS_B = ("caltech256", "cifar10", "cifar100", "cub200", "dtd", "fgvc-aircraft", "food101", "mit-indoor-67")
+SETS_B += ("nabirds", "flowers102", "oxford-pets", "stanford-cars", "stanford-dogs", "sun397")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +37,11 @@ class Profile:
     measured_per_class: int | None = 100  # images a class that the feature metrics read; None = all
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
+    transfer_sets: tuple[str, ...] = ()  # a manifest's name, or one side of its split as in "cifar100:eval"
+    transfer_images_per_class: int | None = None  # that probes are fitted to; None = all
+    transfer_protocols: tuple[str, ...] = ("linear", "finetuned, 1,000 images", "5-way 5-shot")  # see notebook 08
+    few_shot: FewShotRecipe = field(default_factory=FewShotRecipe)
+    finetune_epochs: int | None = None  # None = as many as the papers'
     device: str = "auto"
     precision: str = "auto"  # see `make_fabric`
 
@@ -69,6 +82,11 @@ SMOKE = Profile(
     measured_per_class=20,
     extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
+    transfer_sets=("generated:eval", "digits"),
+    transfer_images_per_class=20,
+    transfer_protocols=("linear", "finetuned, 1,000 images", "finetuned", "5-way 5-shot", "SGD probe", "k-NN"),
+    few_shot=FewShotRecipe(episodes=60),
+    finetune_epochs=1,
 )
 """Generated images, nothing to download; its verdicts read "not evaluated"."""
 
@@ -101,6 +119,11 @@ POCKET = replace(
     measured_per_class=100,
     # a coarser grid than B's 45 values: on these features a stage's C is about 0.01, the projector's 1 or above
     probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-6, 3))),
+    transfer_sets=("cifar100:eval", "omniglot:eval", "digits"),
+    transfer_images_per_class=200,
+    transfer_protocols=("linear", "finetuned, 1,000 images", "5-way 5-shot", "SGD probe", "k-NN"),
+    few_shot=FewShotRecipe(),
+    finetune_epochs=None,
 )
 """Real evidence on a laptop's CPU: CIFAR-100's concept split and a narrow ResNet."""
 
@@ -125,6 +148,14 @@ STUDY = replace(
     measured_per_class=None,
     extraction=Extraction(stage_budget=4096),
     probe=ProbeRecipe(),
+    # CIFAR-10 holds classes that the models were pretrained on
+    transfer_sets=(
+        "cifar100:eval",
+        "digits",
+        *(name for name in dict.fromkeys(SETS_A + SETS_B) if "cifar" not in name),
+    ),
+    transfer_images_per_class=None,
+    transfer_protocols=("linear", "finetuned, 1,000 images", "finetuned", "5-way 5-shot", "SGD probe", "k-NN"),
 )
 """The evidence that the README quotes: all of CIFAR-100, ResNet-18, one GPU."""
 
@@ -139,6 +170,7 @@ PAPER = replace(
         checkpoint_epochs=(0, 30, 60, 90, 100, 120, 150, 180, 210, 240, 270),
     ),
     extraction=Extraction(stage_budget=8192, dtype="float16"),
+    transfer_sets=tuple(dict.fromkeys(SETS_A + SETS_B)),
     seeds=1,
     ablation_seeds=1,
     ablation_backbones=tuple(TABLE_2),

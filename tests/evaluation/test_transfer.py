@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from workbook.errors import ManifestError
+from workbook.evaluation import transfer
+from workbook.evaluation.few_shot import FewShotRecipe
+from workbook.evaluation.finetuning import finetune_1000_recipe
+from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
+from workbook.evaluation.sgd_probe import SGDProbeRecipe
+from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.runs import train
+from workbook.store import Store
+
+RECIPE = Recipe(
+    dataset="generated",
+    side="pre",
+    images_per_class=2,
+    image_size=8,
+    backbone="narrow_resnet",
+    small_stem=True,
+    epochs=1,
+    batch_size=32,
+    warmup_epochs=0,
+)
+PROTOCOLS = {
+    "linear": transfer.LinearProbe(ProbeRecipe(c_values=(0.01, 0.1))),
+    "SGD probe": transfer.SGDProbe(SGDProbeRecipe(epochs=20)),
+    "k-NN": transfer.NearestNeighbours(),
+    "5-way 5-shot": transfer.FewShot(FewShotRecipe(episodes=40)),
+    "finetuned": transfer.Finetuning(finetune_1000_recipe, epochs=1),
+}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory, fabric):
+    """Two untuned runs on two tasks by every protocol; the store, the runs, the tasks and the table."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    runs = [train(replace(RECIPE, seed=seed), store, fabric) for seed in (0, 1)]
+    tasks, missing = transfer.load_present(["digits", "generated:eval"], images_per_class=15)
+    assert not missing
+    return store, runs, tasks, transfer.transfer_suite(runs, tasks, PROTOCOLS, store=store, fabric=fabric)
+
+
+def test_a_row_for_every_run_task_and_protocol(scored):
+    _, _, _, table = scored
+    assert len(table) == len(table.drop_duplicates(["seed", "dataset", "protocol"])) == 2 * 2 * len(PROTOCOLS)
+    assert table["accuracy"].between(0, 100).all()
+    digits = table[table["dataset"] == "digits"].groupby("protocol")["accuracy"].mean()
+    assert (digits[["linear", "SGD probe", "k-NN"]] > 50).all(), "ten classes, 15 images each, a random backbone"
+    assert digits["5-way 5-shot"] > 60
+    assert table[table["protocol"] == "finetuned"]["accuracy_before"].notna().all()
+    assert table[table["protocol"] == "5-way 5-shot"]["half_width"].gt(0).all()
+
+
+def test_the_numbers_are_those_of_the_protocol_on_the_run_s_features(scored, fabric):
+    store, runs, tasks, table = scored
+    train_part, test_part = transfer._features(runs[1], tasks[0], store, fabric)
+    expected = linear_probe(
+        np.array(train_part.layer("pooled")),
+        train_part.labels,
+        np.array(test_part.layer("pooled")),
+        test_part.labels,
+        PROTOCOLS["linear"].probe,
+    ).accuracy
+    row = table[(table["seed"] == 1) & (table["dataset"] == "digits") & (table["protocol"] == "linear")]
+    assert row["accuracy"].item() == pytest.approx(expected)
+
+
+def test_a_second_time_everything_comes_from_the_store(scored, fabric):
+    store, runs, tasks, table = scored
+    before = {artefact.key for artefact in store.artefacts()}
+    again = transfer.transfer_suite(runs, tasks, PROTOCOLS, store=store, fabric=fabric)
+    assert again.equals(table)
+    assert {artefact.key for artefact in store.artefacts()} == before
+
+
+def test_other_choices_are_other_scores(scored, fabric):
+    store, runs, tasks, table = scored
+    other = {"5-way 5-shot": transfer.FewShot(FewShotRecipe(episodes=40, seed=7))}
+    again = transfer.transfer_suite(runs[:1], tasks[:1], other, store=store, fabric=fabric)
+    row = table[(table["seed"] == 0) & (table["dataset"] == "digits") & (table["protocol"] == "5-way 5-shot")]
+    assert again["accuracy"].item() != row["accuracy"].item()
+
+
+def test_what_is_missing_is_said_and_nothing_takes_its_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path))
+    tasks, missing = transfer.load_present(["cifar100:eval", "digits"])
+    assert [task.name for task in tasks] == ["digits"]
+    assert list(missing) == ["cifar100:eval"] and "To get it" in missing["cifar100:eval"]
+
+
+def test_a_misspelt_set_or_side_is_an_error():
+    with pytest.raises(ManifestError, match="there is no manifest 'digit'"):
+        transfer.load_present(["digit"])
+    with pytest.raises(ManifestError, match="no side 'evil'"):
+        transfer.load_present(["generated:evil"])
+
+
+def test_a_task_is_one_side_thinned_in_training_alone():
+    task = transfer.load_task("generated:eval", images_per_class=3)
+    assert task.name == "generated:eval"
+    assert np.bincount(task.train.labels).tolist() == [3] * len(task.train.class_names)
+    assert len(task.test) > len(task.test.class_names)

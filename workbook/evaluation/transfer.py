@@ -1,0 +1,203 @@
+"""The transfer suite: models x data sets x protocols, as A Table 4 and B Tables 3 to 5 have them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+
+from workbook.data.images import Images
+from workbook.data.sources import load_images
+from workbook.errors import MissingDataError
+from workbook.evaluation.extraction import Extraction, Features, extract
+from workbook.evaluation.few_shot import FewShotRecipe, few_shot
+from workbook.evaluation.finetuning import finetune
+from workbook.evaluation.knn import knn_accuracy
+from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.evaluation.sgd_probe import SGDProbeRecipe, sgd_probe
+from workbook.evaluation.stagewise import probe_layers
+from workbook.files import write_atomically
+from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.runs import Run
+from workbook.progress import progress_bar
+from workbook.store import Store
+
+# Part of the key of every score that this module stores. Raise it when a change of the code alters one.
+TRANSFER_VERSION = 1
+_POOLED = Extraction(layers=("pooled",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A downstream data set, or one side of its concept split."""
+
+    dataset: str  # a manifest's name or path
+    side: str | None
+    train: Images
+    test: Images
+
+    @property
+    def name(self) -> str:
+        return self.dataset if self.side is None else f"{self.dataset}:{self.side}"
+
+
+def load_task(name: str, images_per_class: int | None = None) -> Task:
+    """The task of this name: a manifest's name or path, with a side as in "cifar100:eval".
+
+    At most `images_per_class` training images; all test images. Raises what `load_images` does.
+    """
+    dataset, _, side = name.partition(":")
+    train, test = (load_images(dataset, split, side=side or None) for split in ("train", "test"))
+    return Task(dataset=dataset, side=side or None, train=train.per_class(images_per_class), test=test)
+
+
+def load_present(names: Sequence[str], images_per_class: int | None = None) -> tuple[list[Task], dict[str, str]]:
+    """The tasks whose data is on this machine; for each of the others what is missing and how to get it."""
+    present, missing = [], {}
+    for name in names:
+        try:
+            present.append(load_task(name, images_per_class))
+        except MissingDataError as error:
+            missing[name] = str(error)
+    return present, missing
+
+
+class TransferProtocol(Protocol):
+    """How the transfer of a run to a task is scored."""
+
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+        """At least `accuracy`, top-1 in percent; the score comes from the store where it was computed before."""
+        ...
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """B App. H.1: L2-regularised logistic regression on the pooled features."""
+
+    probe: ProbeRecipe = field(default_factory=ProbeRecipe)
+
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+        train, test = _features(run, task, store, fabric)
+        (row,) = probe_layers(train, test, self.probe, store, fabric)
+        return {"accuracy": float(str(row["accuracy"]))}
+
+
+@dataclass(frozen=True)
+class SGDProbe:
+    """A 3.1: a linear classifier on the frozen backbone, trained by SGD."""
+
+    probe: SGDProbeRecipe = field(default_factory=SGDProbeRecipe)
+
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+        train, test = _features(run, task, store, fabric)
+
+        def compute() -> dict[str, float]:
+            x, y = np.array(train.layer("pooled")), train.labels
+            return {"accuracy": sgd_probe(x, y, test.layer("pooled"), test.labels, self.probe, device=fabric.device)}
+
+        return _stored(compute, self, (train, test), store)
+
+
+@dataclass(frozen=True)
+class NearestNeighbours:
+    """k-NN on the pooled features, by cosine; as many neighbours as there are images where those are fewer."""
+
+    k: int = 20
+
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+        train, test = _features(run, task, store, fabric)
+
+        def compute() -> dict[str, float]:
+            x, y = train.layer("pooled"), train.labels
+            k = min(self.k, len(y))
+            return {"accuracy": knn_accuracy(x, y, test.layer("pooled"), test.labels, k=k, device=fabric.device)}
+
+        return _stored(compute, self, (train, test), store)
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """A Table 4: episodes drawn from all images of the set, on pooled features."""
+
+    episodes: FewShotRecipe = field(default_factory=FewShotRecipe)
+
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+        parts = _features(run, task, store, fabric)
+
+        def compute() -> dict[str, float]:
+            # not in the paper: both splits, since nothing is trained on either, and Omniglot has 20 images a class
+            x = np.concatenate([part.layer("pooled") for part in parts])
+            y = np.concatenate([part.labels for part in parts])
+            result = few_shot(x, y, self.episodes, device=fabric.device)
+            return {"accuracy": result.accuracy, "half_width": result.half_width}
+
+        return _stored(compute, self, parts, store)
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """A Table 4 and B 5.3: the whole network, trained on the task; a run of its own.
+
+    recipe: one of `evaluation.finetuning`. It sees all training images of the task's side, or as many as it says.
+    """
+
+    recipe: Callable[..., Recipe]
+    epochs: int | None = None  # None = as many as the recipe says
+
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+        recipe = self.recipe(run.recipe, task.dataset, run.start(), side=task.side)
+        recipe = replace(recipe, epochs=self.epochs or recipe.epochs)
+        row = finetune(recipe, task.test, store, fabric)
+        return {name: float(str(row[name])) for name in ("accuracy", "accuracy_before")}
+
+
+def transfer_suite(
+    runs: Sequence[Run],
+    tasks: Sequence[Task],
+    protocols: Mapping[str, TransferProtocol],
+    *,
+    store: Store,
+    fabric: Fabric,
+) -> pd.DataFrame:
+    """Every run scored on every task by every protocol, one row each.
+
+    Columns: method, seed, dataset (the task's name), protocol, accuracy (percent, top-1), and what some protocols say
+    besides: `half_width` of the 95 % interval over episodes, and `accuracy_before` the first step of a finetuning.
+    """
+    jobs = [(name, task, run) for name in protocols for task in tasks for run in runs]
+    rows = []
+    with progress_bar("transfer", len(jobs), unit="scores") as bar:
+        for name, task, run in jobs:
+            score = protocols[name].score(run, task, store, fabric)
+            rows.append(
+                {"method": run.recipe.method, "seed": run.recipe.seed, "dataset": task.name, "protocol": name} | score
+            )
+            bar.update()
+    return pd.DataFrame(rows)
+
+
+def _features(run: Run, task: Task, store: Store, fabric: Fabric) -> tuple[Features, Features]:
+    return (
+        extract(run, task.train, _POOLED, store, fabric),
+        extract(run, task.test, _POOLED, store, fabric),
+    )
+
+
+def _stored(
+    compute: Callable[[], dict[str, float]], protocol: Any, parts: Sequence[Features], store: Store
+) -> dict[str, float]:
+    spec = {
+        "protocol": type(protocol).__name__,
+        "choices": asdict(protocol),
+        "features": [part.artefact.key for part in parts],
+        "version": TRANSFER_VERSION,
+    }
+
+    def make(folder: Path) -> None:
+        write_atomically(folder / "result.json", json.dumps(compute()).encode())
+
+    return json.loads(store.get_or_make("scores", spec, make).file("result.json").read_text())
