@@ -57,17 +57,16 @@ class ProbeHead:
 def finetune_recipe(
     base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = None
 ) -> Recipe:
-    """B 5.3: the one recipe for CNNs on every data set. `base` gives the backbone, the image size and the seed.
+    """B 5.3: the one recipe for CNNs on every data set.
 
+    base: gives the backbone, the image size, crops and flips, and the seed; nothing else of it is left.
     head: where the head starts; None = from class centroids (B App. G).
     """
-    return _started(
-        base,
-        dataset,
-        start,
-        side=side,
+    bare = _bare(base, dataset, start, side)
+    return replace(
+        bare,
         objective=CrossEntropy(smoothing=0.1, head=head or Centroids()),
-        augmentation=Augmentation(policy="autoaugment", cutout=0.5),
+        augmentation=replace(bare.augmentation, policy="autoaugment", cutout=0.5),
         epochs=60,
         batch_size=128,
         optimizer="adam",
@@ -85,14 +84,12 @@ def finetune_vit_recipe(
 
     What B does not repeat is of those scripts: warm-up, label smoothing, RandAugment, and the rate at 256 images.
     """
-    return _started(
-        base,
-        dataset,
-        start,
-        side=side,
+    bare = _bare(base, dataset, start, side)
+    return replace(
+        bare,
         objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=head or Centroids()),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
-        augmentation=Augmentation(policy="randaugment", erase=0.25),
+        augmentation=replace(bare.augmentation, policy="randaugment", erase=0.25),
         epochs=100,
         batch_size=128,  # the paper: 4 batches of 32, with their gradients added
         optimizer="adamw",
@@ -111,14 +108,10 @@ def finetune_1000_recipe(base: Recipe, dataset: str, start: Start, *, side: str 
     not in the paper: Islam et al. choose rate, batch size and weight decay for every data set; this is one point of
     their grid, with one cosine for their two steps, and the head is linear, without their batch norm before it.
     """
-    return _started(
-        base,
-        dataset,
-        start,
-        side=side,
+    return replace(
+        _bare(base, dataset, start, side),
         images=1000,
         objective=CrossEntropy(),
-        augmentation=Augmentation(),
         epochs=50,
         batch_size=32,
         optimizer="sgd",
@@ -138,7 +131,7 @@ def finetune(recipe: Recipe, test: Images, store: Store, fabric: Fabric) -> dict
     images = pretraining_images(recipe)
     batch_size = min(recipe.batch_size, len(images) // fabric.world_size * fabric.world_size)
     # not in the paper: a data set smaller than a batch
-    recipe = replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple({0, *recipe.checkpoint_epochs}))
+    recipe = replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple(sorted({0, *recipe.checkpoint_epochs})))
     run = train(recipe, store, fabric)
     return {
         "dataset": recipe.dataset,
@@ -166,26 +159,18 @@ def _accuracy(run: Run, test: Images, epoch: int, store: Store, fabric: Fabric) 
     return json.loads(store.get_or_make("accuracies", spec, make).file("result.json").read_text())["accuracy"]
 
 
-def _started(
-    base: Recipe,
-    dataset: str,
-    start: Start,
-    *,
-    augmentation: Augmentation,
-    warmup_epochs: int = 0,
-    **changes: object,
-) -> Recipe:
-    """The base's backbone, image size, crops and seed under another recipe; nothing else of it is left."""
-    crops = {"crop_scale": base.augmentation.crop_scale, "crop_ratio": base.augmentation.crop_ratio}
+def _bare(base: Recipe, dataset: str, start: Start, side: str | None) -> Recipe:
+    """The base's backbone, image size, crops and seed; nothing else of it is left."""
+    kept = base.augmentation
     return Recipe(
         dataset=dataset,
+        side=side,
         image_size=base.image_size,
         backbone=base.backbone,
         small_stem=base.small_stem,
-        seed=base.seed,
         start=start,
-        augmentation=replace(augmentation, flip=base.augmentation.flip, **crops),
+        augmentation=Augmentation(crop_scale=kept.crop_scale, crop_ratio=kept.crop_ratio, flip=kept.flip),
         checkpoint_epochs=(0,),
-        warmup_epochs=warmup_epochs,
-        **changes,
+        warmup_epochs=0,
+        seed=base.seed,
     )
