@@ -119,6 +119,8 @@ def test_refusals():
         replace(SQUARES, optimizer="adamax")
     with pytest.raises(ValueError, match=r"images \(9\) and images_per_class \(3\) exclude each other"):
         replace(SQUARES, images=9, images_per_class=3)
+    with pytest.raises(ValueError, match="a start is for finetuning with labels, got it with the objective Byol"):
+        replace(with_method(SQUARES, "Byol"), start=RunStart(run="0" * 20, epoch=1))
     with pytest.raises(ValueError, match=r"ema must lie in \[0, 1\), got 1"):
         replace(SQUARES, ema=1)
     with pytest.raises(ValueError, match=r"drop_path must lie in \[0, 1\), got -0.1"):

@@ -85,6 +85,8 @@ def test_a_start_that_cannot_be_had_is_refused_before_anything_is_trained(first,
     with pytest.raises(CheckpointError, match="cannot read .*missing"):
         train(replace(DIGITS, start=replace(other, path="/missing.pth")), shared, fabric)
     assert not store.artefacts() and not list(store.root.glob("partial/*/*"))
+    with pytest.raises(ValueError, match="its weights did not come"):
+        pretrain(replace(DIGITS, start=start), make_images(), tmp_path, fabric)
 
 
 def test_a_masked_autoencoder_starts_a_transformer_with_all_that_its_recipe_has(shared, fabric):

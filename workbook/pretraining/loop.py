@@ -67,28 +67,16 @@ def pretrain(
     The history has one row an epoch: epoch, loss and accuracy (percent; NaN where the method does not classify) over
     the epoch's augmented batches, lr at its end, images_per_second, seconds; and, where a method's embeddings could
     collapse, their spread (mean over the epoch, see `method.embedding_spread`).
-    Raises DivergedError when the loss is no longer finite, ValueError where the method cannot train on these images.
+    Raises DivergedError when the loss is no longer finite, ValueError where the method cannot train on these images,
+    or the weights of its start are missing.
     """
     if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
         return
-    with seeded(recipe.seed, "initialisation"):
-        method = create_method(recipe, len(images.class_names))
-    method.check(len(images), recipe.batch_size)
-    if backbone is not None:
-        method.backbone.model.load_state_dict(backbone)
-    method = method.to(memory_format=torch.channels_last)
-    if not (folder / _RESUME).exists():
-        # before Fabric wraps the method: what each device computes here it then has from the first
-        with fabric.autocast():
-            method.to(fabric.device).begin(plain_batches(images, recipe.image_size, _PLAIN_BATCH, fabric.device))
+    if recipe.start is not None and backbone is None:
+        raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
+    method = _first_method(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
     training = _set_up(recipe, method, fabric)
-    views = method.views(recipe.augmentation, recipe.image_size)
-    source: MemoryBatches | WorkerBatches
-    if images.image_size is None:
-        source = WorkerBatches(images, views, fabric.device)
-    else:
-        source = MemoryBatches(images, recipe.image_size, views, fabric.device)
-
+    source = _source(recipe, images, method, fabric.device)
     history = _resume(folder, training, fabric)
     if not history and 0 in recipe.saved_epochs:
         _save_checkpoint(folder, training, 0, fabric)
@@ -119,9 +107,33 @@ def create_method(recipe: Recipe, num_classes: int) -> Method:
     return recipe.objective.create(Encoder(backbone, projector), num_classes)
 
 
+def _first_method(
+    recipe: Recipe, images: Images, fabric: Fabric, backbone: dict[str, Tensor] | None, *, resumed: bool
+) -> Method:
+    """The method before its first step; of one that is resumed, only what its state is loaded into."""
+    with seeded(recipe.seed, "initialisation"):
+        method = create_method(recipe, len(images.class_names))
+    method.check(len(images), recipe.batch_size)
+    if backbone is not None:
+        method.backbone.model.load_state_dict(backbone)
+    method = method.to(memory_format=torch.channels_last).to(fabric.device)
+    if not resumed:
+        # Fabric wraps the method later, and then gives every device what the first one has
+        with fabric.autocast():
+            method.begin(plain_batches(images, recipe.image_size, _PLAIN_BATCH, fabric.device))
+    return method
+
+
+def _source(recipe: Recipe, images: Images, method: Method, device: torch.device) -> MemoryBatches | WorkerBatches:
+    views = method.views(recipe.augmentation, recipe.image_size)
+    if images.image_size is None:
+        return WorkerBatches(images, views, device)
+    return MemoryBatches(images, recipe.image_size, views, device)
+
+
 def _set_up(recipe: Recipe, method: Method, fabric: Fabric) -> _Training:
     # the decay grows from 0 with the steps, or the average of a short training would be its start
-    ema = None if recipe.ema is None else ModelEmaV3(method.to(fabric.device), recipe.ema, use_warmup=True)
+    ema = None if recipe.ema is None else ModelEmaV3(method, recipe.ema, use_warmup=True)
     optimizer = create_optimizer(
         recipe.optimizer,
         method,

@@ -58,6 +58,8 @@ class Recipe:
             raise ValueError(
                 f"images ({self.images}) and images_per_class ({self.images_per_class}) exclude each other: set one"
             )
+        if self.start is not None and not isinstance(self.objective, CrossEntropy):
+            raise ValueError(f"a start is for finetuning with labels, got it with the objective {self.objective.name}")
         for name, value in (("drop_path", self.drop_path), ("ema", self.ema or 0.0)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {value}")
