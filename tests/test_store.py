@@ -3,7 +3,7 @@ import json
 import multiprocessing
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,15 @@ def test_a_dataclass_is_its_fields():
         epochs: int = 3
 
     assert key_of({"recipe": Recipe()}) == key_of({"recipe": {"epochs": 3}})
+
+
+def test_where_something_lies_is_no_part_of_a_key():
+    @dataclass
+    class Start:
+        digest: str = "abc"
+        path: str = field(default="here", metadata={"local": True})
+
+    assert key_of({"start": Start(path="there")}) == key_of({"start": {"digest": "abc"}})
 
 
 def test_a_specification_of_anything_else_is_refused():

@@ -229,7 +229,9 @@ def _summary(spec: dict[str, Any]) -> str:
     """What tells one artefact of a kind from another."""
     if "recipe" in spec:
         recipe = spec["recipe"]
-        return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}"
+        start = recipe.get("start")
+        origin = f", from {start.get('run') or 'a file'}" if start else ""
+        return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
     if "embedding" in spec:
         return f"{spec['embedding']['kind']} of features {spec['features']}"
     if "layer" in spec:

@@ -178,7 +178,7 @@ PAPER = replace(
 """The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""
 
 # what a sweep sets for each of its recipes is not a profile's
-_FIXED = {"name", "seed", "projector", "objective"}
+_FIXED = {"name", "seed", "projector", "objective", "start"}
 
 PROFILES = {profile.name: profile for profile in (SMOKE, POCKET, STUDY, PAPER)}
 

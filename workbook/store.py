@@ -197,9 +197,13 @@ def _plain(value: Any) -> Any:
 
 
 def _as_plain(value: object) -> dict[str, Any]:
-    """The fields of a dataclass, without those marked as added that have their default: older keys stay as they are."""
+    """The fields of a dataclass, but not those marked as local, which say where something lies on this machine.
+
+    Nor those marked as added that have their default: older keys stay as they are.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        kept = [item for item in fields(value) if not (item.metadata.get("added") and _is_default(value, item))]
+        named = [item for item in fields(value) if not item.metadata.get("local")]
+        kept = [item for item in named if not (item.metadata.get("added") and _is_default(value, item))]
         return {item.name: getattr(value, item.name) for item in kept}
     raise TypeError(f"a specification holds plain values, got {type(value).__name__}")
 

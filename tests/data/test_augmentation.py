@@ -3,7 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from workbook.data.augmentation import Augmentation, _blur_kernel
+from workbook.data.augmentation import GREY, POLICIES, Augmentation, _blur_kernel, _EachImage
+from workbook.models.backbones import create_backbone
 from workbook.seeding import seeded
 
 STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0}
@@ -113,3 +114,67 @@ def test_the_second_view_of_byol_solarises_and_the_first_does_not(images, path):
     torch.testing.assert_close(path(byol.view(0), images), images, atol=1 / 255, rtol=0)
     changed = ((path(byol.view(1), images) - images).abs().amax((1, 2, 3)) > 2 / 255).float().mean()
     assert 0.05 < changed < 0.4
+
+
+def grey(images: torch.Tensor) -> torch.Tensor:
+    """(N, S, S): where an image is of the one colour that the backbones map to 0."""
+    return ((images * 255).round() == torch.tensor(GREY).view(1, 3, 1, 1)).all(1)
+
+
+def test_grey_is_nothing_to_a_backbone():
+    colour = torch.tensor(GREY).view(1, 3, 1, 1) / 255
+    seen = create_backbone("narrow_resnet", image_size=16).normalised(colour)
+    assert seen.abs().max() < 0.5 / 255 / 0.22
+
+
+@BOTH
+def test_cutout_is_a_square_of_its_size_around_any_point(path):
+    """A centre near the border leaves a part of the square outside; elsewhere all 8 x 8 pixels of it are there."""
+    images = torch.ones(400, 3, 16, 16)
+    cut = grey(path(Augmentation(**STILL, cutout=0.5), images))
+    heights, widths = cut.any(2).sum(1), cut.any(1).sum(1)
+    assert torch.equal(cut.sum((1, 2)), heights * widths), "a filled rectangle"
+    assert heights.max() == widths.max() == 8 and heights.min() == widths.min() == 4
+    whole = ((heights == 8) & (widths == 8)).float().mean()
+    assert whole == pytest.approx((9 / 16) ** 2, abs=0.08)
+    changed = (path(Augmentation(**STILL, cutout=0.5), images) != 1).any(1)
+    assert torch.equal(changed, cut)
+
+
+@BOTH
+def test_a_quarter_of_the_images_has_a_rectangle_erased(path):
+    cut = grey(path(Augmentation(**STILL, erase=0.25), torch.ones(400, 3, 32, 32)))
+    erased = cut.any((1, 2))
+    assert erased.float().mean() == pytest.approx(0.25, abs=0.07)
+    area = cut[erased].float().mean((1, 2))
+    assert 0.01 < area.min() < 0.08 and 0.2 < area.max() < 0.35
+
+
+@BOTH
+@pytest.mark.parametrize("policy", list(POLICIES))
+def test_a_policy_chooses_for_every_image_and_again_for_the_same_seed(images, path, policy):
+    augmentation = Augmentation(**STILL, policy=policy)
+    same = images[:1].expand(48, -1, -1, -1)
+    out = path(augmentation, same)
+    assert out.shape == same.shape and out.min() >= 0 and out.max() <= 1
+    assert len({tuple(image.flatten().tolist()) for image in out}) > 20
+    assert torch.equal(out, path(augmentation, same))
+
+
+@pytest.mark.parametrize("policy", list(POLICIES))
+def test_both_paths_apply_a_policy_alike(images, policy):
+    """Without crop and flip the policy draws the same numbers on both paths, and gives the same bytes."""
+    last = Augmentation(**STILL, policy=policy)._last_steps()
+    batch = _EachImage(last)
+    with seeded(0):
+        one = batch(images[:8])
+    with seeded(0):
+        other = torch.stack([last[0](image) for image in (images[:8] * 255).round().byte()])
+    assert torch.equal((one * 255).round().byte(), other)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="policy must be None or one of autoaugment, randaugment, got 'trivial'"):
+        Augmentation(policy="trivial")
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 1.5 and 0"):
+        Augmentation(cutout=1.5)

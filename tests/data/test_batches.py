@@ -24,6 +24,17 @@ def collect(source, *seed):
 
 
 @pytest.mark.parametrize("kind", [MemoryBatches, WorkerBatches])
+@pytest.mark.parametrize("policy", ["autoaugment", "randaugment"])
+def test_policies_and_cutout_follow_the_seed(kind, policy):
+    augmentation = Augmentation(policy=policy, cutout=0.5, erase=0.25)
+    source = make(kind, make_images(), View(augmentation, 12))
+    one, again, other = collect(source, 1), collect(source, 1), collect(source, 2)
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(one, again, strict=True))
+    assert not any(torch.equal(a[0], b[0]) for a, b in zip(one, other, strict=True))
+    assert all(batch.min() >= 0 and batch.max() <= 1 for batch, _ in one)
+
+
+@pytest.mark.parametrize("kind", [MemoryBatches, WorkerBatches])
 def test_batches_are_in_range_in_order_and_repeatable(kind):
     images = make_images()
     source = make(kind, images)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.conftest import make_images
 from workbook.data.images import Images, content_digest, fit
 from workbook.errors import CorruptDataError
 
@@ -127,3 +128,16 @@ def test_fit_gives_a_square_of_the_centre(width, height):
 def test_fit_leaves_an_image_of_the_right_size_alone():
     image = Image.new("L", (4, 4))
     assert fit(image, 4) is image
+
+
+def test_images_drawn_over_all_classes():
+    images = make_images(count=200, classes=4)
+    drawn = images.drawn(50)
+    assert len(drawn) == len(set(drawn.rows)) == 50 and list(drawn.rows) == sorted(drawn.rows)
+    assert list(drawn.labels) == list(images.labels[drawn.rows])
+    counts = np.bincount(drawn.labels)
+    assert counts.sum() == 50 and len(set(counts)) > 1, "not so many a class"
+    assert drawn.digest == images.drawn(50).digest != images.drawn(50, seed=1).digest
+    assert images.drawn(None) is images and len(images.drawn(1000)) == 200
+    with pytest.raises(ValueError, match="at least 1 image, got 0"):
+        images.drawn(0)

@@ -5,6 +5,7 @@ from torch import nn
 from tests.pretraining.small import make_method
 from workbook.pretraining.byol import Byol
 from workbook.pretraining.optimizers import create_optimizer
+from workbook.pretraining.supervised import CrossEntropy
 
 CHOICES = {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.1, "adam_beta": 0.95}
 
@@ -60,5 +61,43 @@ def test_adamw_takes_both_betas():
 
 
 def test_an_unknown_optimizer_is_refused():
-    with pytest.raises(ValueError, match="one of sgd, lars, adamw, got 'adam'"):
-        create_optimizer("adam", layer(), **CHOICES)
+    with pytest.raises(ValueError, match="one of sgd, lars, adam, adamw, got 'adamax'"):
+        create_optimizer("adamax", layer(), **CHOICES)
+
+
+def test_adam_adds_the_decay_to_the_gradient():
+    """The first step is lr * g / |g| whatever the decay; the second shows it, by hand for one number."""
+    linear = layer()
+    optimizer = create_optimizer("adam", linear, **CHOICES)
+    optimizer.step()
+    torch.testing.assert_close(linear.weight.data, torch.full((2, 2), 3 - 0.5))
+    optimizer.step()
+    g1, g2 = 4 + 0.1 * 3, 4 + 0.1 * 2.5
+    mean = (0.9 * 0.1 * g1 + 0.1 * g2) / (1 - 0.9**2)
+    square = (0.95 * 0.05 * g1**2 + 0.05 * g2**2) / (1 - 0.95**2)
+    torch.testing.assert_close(linear.weight.data, torch.full((2, 2), 2.5 - 0.5 * mean / square**0.5))
+    assert len(optimizer.param_groups) == 1, "biases are decayed, too"
+
+
+@pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
+def test_layer_decay_falls_from_the_head_to_the_patches(name):
+    method = make_method(CrossEntropy(), None, "tiny_vit")
+    groups = create_optimizer(name, method, **CHOICES, layer_decay=0.5).param_groups
+    scale = {parameter: group["lr_scale"] for group in groups for parameter in group["params"]}
+    assert set(scale) == set(method.parameters())
+    vit = method.backbone.model
+    assert scale[method.head.weight] == scale[method.head.bias] == 1
+    assert [scale[block.attn.qkv.weight] for block in vit.blocks] == [0.5**4, 0.5**3, 0.5**2, 0.5]
+    assert scale[vit.patch_embed.proj.weight] == scale[vit.cls_token] == scale[vit.pos_embed] == 0.5**5
+    plain = create_optimizer(name, method, **CHOICES).param_groups
+    decay = {parameter: group["weight_decay"] for group in plain for parameter in group["params"]}
+    assert all(group["weight_decay"] == decay[parameter] for group in groups for parameter in group["params"])
+
+
+def test_layer_decay_knows_the_stages_of_a_resnet():
+    method = make_method(CrossEntropy(), None)
+    groups = create_optimizer("sgd", method, **CHOICES, layer_decay=0.5).param_groups
+    scale = {parameter: group["lr_scale"] for group in groups for parameter in group["params"]}
+    resnet = method.backbone.model
+    scales = [scale[layer[0].conv1.weight] for layer in (resnet.layer1, resnet.layer2, resnet.layer3)]
+    assert scale[resnet.conv1.weight] < scales[0] < scales[1] < scales[2] < scale[method.head.weight] == 1

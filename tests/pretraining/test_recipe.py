@@ -3,9 +3,12 @@ from dataclasses import replace
 import pytest
 
 from tests.pretraining.small import SQUARES
+from workbook.data.augmentation import Augmentation
 from workbook.pretraining.methods import SETTINGS, Projector, method_name, recipe_name
 from workbook.pretraining.moco import Moco
 from workbook.pretraining.recipe import METHODS, Recipe, sweep, with_method
+from workbook.pretraining.starts import RunStart
+from workbook.pretraining.supervised import Centroids, CrossEntropy
 from workbook.profiles import PROFILES
 from workbook.store import _plain, key_of
 
@@ -82,6 +85,27 @@ def test_later_fields_do_not_change_the_keys_of_earlier_runs():
     assert key_of({"recipe": plain}) == "dc5075373d0d3e18f4a4"
 
 
+@pytest.mark.parametrize(
+    ("base", "key"),
+    [(SQUARES, "637d6b3c304f18fe6681"), (LARGE, "28f8b8b1cf84d53038ff")],
+    ids=["small", "large"],
+)
+def test_fields_for_finetuning_change_no_key_of_any_method(base, key):
+    """One digest over two seeds of every method, as it was before recipes had a start."""
+    assert key_of({"recipes": sweep(base, list(METHODS), [0, 1])}) == key
+
+
+def test_what_finetuning_adds_is_part_of_the_key():
+    objectives = [CrossEntropy(smoothing=0.1), CrossEntropy(mixup=0.8), CrossEntropy(cutmix=1.0)]
+    objectives.append(CrossEntropy(head=Centroids()))
+    augmentations = [Augmentation(policy="autoaugment"), Augmentation(cutout=0.5), Augmentation(erase=0.25)]
+    changes = [{"objective": one} for one in objectives] + [{"augmentation": one} for one in augmentations]
+    changes += [{"images": 100}, {"ema": 0.99}, {"drop_path": 0.1}, {"layer_decay": 0.7}, {"optimizer": "adam"}]
+    changes += [{"start": RunStart(run="0" * 20, epoch=epoch)} for epoch in (1, 2)]
+    keys = {key_of({"recipe": replace(SQUARES, **change)}) for change in [{}, *changes]}
+    assert len(keys) == 1 + len(changes)
+
+
 def test_every_method_has_a_key_of_its_own():
     keys = {key_of({"recipe": recipe}) for recipe in sweep(SQUARES, list(METHODS), [0])}
     assert len(keys) == len(METHODS)
@@ -91,5 +115,17 @@ def test_every_method_has_a_key_of_its_own():
 def test_refusals():
     with pytest.raises(ValueError, match="unknown method 'BYOL'; known: SL"):
         with_method(SQUARES, "BYOL")
-    with pytest.raises(ValueError, match="optimizer must be one of sgd, lars, adamw, got 'adam'"):
-        replace(SQUARES, optimizer="adam")
+    with pytest.raises(ValueError, match="optimizer must be one of sgd, lars, adam, adamw, got 'adamax'"):
+        replace(SQUARES, optimizer="adamax")
+    with pytest.raises(ValueError, match=r"images \(9\) and images_per_class \(3\) exclude each other"):
+        replace(SQUARES, images=9, images_per_class=3)
+    with pytest.raises(ValueError, match="a start is for finetuning with labels, got it with the objective Byol"):
+        replace(with_method(SQUARES, "Byol"), start=RunStart(run="0" * 20, epoch=1))
+    with pytest.raises(ValueError, match=r"ema must lie in \[0, 1\), got 1"):
+        replace(SQUARES, ema=1)
+    with pytest.raises(ValueError, match=r"drop_path must lie in \[0, 1\), got -0.1"):
+        replace(SQUARES, drop_path=-0.1)
+    with pytest.raises(ValueError, match=r"layer_decay must lie in \(0, 1\], got 0"):
+        replace(SQUARES, layer_decay=0)
+    with pytest.raises(ValueError, match="smoothing must lie in"):
+        CrossEntropy(smoothing=1.0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import kornia.augmentation as kornia
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 
@@ -14,9 +15,16 @@ def added(default: Any) -> Any:
     return field(default=default, metadata={"added": True})
 
 
+# Channel means in bytes of what the backbones subtract: a patch of this colour is nothing to them.
+GREY = (124, 116, 104)
+POLICIES: dict[str, Callable[..., v2.Transform]] = {"autoaugment": v2.AutoAugment, "randaugment": v2.RandAugment}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Crop, flip, colour jitter, greyscale, blur, solarisation, in this order, the same choices on both paths.
+    """Crop, flip, colour jitter, greyscale, blur, solarisation, policy, cutout, erasing, in this order.
+
+    The same choices on both paths.
 
     The defaults are supervised pretraining's: a random resized crop and a horizontal flip. Names of probabilities
     are those of what happens. A pair holds the probabilities in the first and in the second view of an image
@@ -32,6 +40,19 @@ class Augmentation:
     greyscale: float = added(0.0)
     blur: tuple[float, float] = added((0.0, 0.0))
     solarise: tuple[float, float] = added((0.0, 0.0))
+    # "autoaugment": ImageNet's policy (Cubuk et al. 2019), whatever the data; "randaugment": two operations (Cubuk
+    # et al. 2020). not in the papers: its magnitude, torchvision's 9 of 30; the grey where an image was moved away
+    policy: str | None = added(None)
+    # a grey square (DeVries and Taylor 2017) in every image; this is its side as a fraction of the image's, and
+    # its centre is anywhere in the image, so that a part may fall outside. B's "length 0.5" says no more
+    cutout: float = added(0.0)
+    erase: float = added(0.0)  # probability of a grey rectangle of 2 to 33 % of the image (Zhong et al. 2020)
+
+    def __post_init__(self) -> None:
+        if self.policy not in (None, *POLICIES):
+            raise ValueError(f"policy must be None or one of {', '.join(POLICIES)}, got {self.policy!r}")
+        if not (0 <= self.cutout <= 1 and 0 <= self.erase <= 1):
+            raise ValueError(f"cutout and erase must lie in [0, 1], got {self.cutout} and {self.erase}")
 
     def view(self, number: int | None) -> "Augmentation":
         """The augmentation of one view: number 0 or 1; None for a method that looks at each image once."""
@@ -56,6 +77,9 @@ class Augmentation:
         if self.solarise[0]:
             # kornia adds its first number to a threshold of 0.5 and its second to the image
             steps.append(kornia.RandomSolarize(0.0, 0.0, p=self.solarise[0]))
+        last = self._last_steps()
+        if last:
+            steps.append(_EachImage(last))
         return nn.Sequential(*steps)
 
     def for_images(self, size: int) -> v2.Transform:
@@ -73,7 +97,49 @@ class Augmentation:
             steps.append(v2.RandomApply([blur], self.blur[0]))
         if self.solarise[0]:
             steps.append(v2.RandomSolarize(128, self.solarise[0]))
-        return v2.Compose([*steps, v2.PILToTensor()])
+        return v2.Compose([*steps, v2.PILToTensor(), *self._last_steps()])
+
+    def _last_steps(self) -> list[nn.Module]:
+        """What takes uint8 (3, S, S), and is the same code on both paths."""
+        steps: list[nn.Module] = []
+        if self.policy:
+            steps.append(POLICIES[self.policy](fill=list(GREY)))
+        if self.cutout:
+            steps.append(_Cutout(self.cutout))
+        if self.erase:
+            steps.append(v2.RandomErasing(self.erase, scale=(0.02, 1 / 3), ratio=(0.3, 3.3), value=list(GREY)))
+        return steps
+
+
+class _EachImage(nn.Module):
+    """Steps for one image on each image of a batch, which are bytes meanwhile.
+
+    kornia's own policies make one choice for a whole batch.
+    """
+
+    def __init__(self, steps: list[nn.Module]) -> None:
+        super().__init__()
+        self.steps = nn.Sequential(*steps)
+
+    def forward(self, images: Tensor) -> Tensor:
+        changed = [self.steps(image) for image in (images * 255).round().clamp(0, 255).byte()]
+        return torch.stack(changed).float().div_(255)
+
+
+class _Cutout(nn.Module):
+    def __init__(self, length: float) -> None:
+        super().__init__()
+        self.length = length
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        side = round(self.length * min(height, width))
+        y, x = int(torch.randint(height, ())), int(torch.randint(width, ()))
+        top, left = y - side // 2, x - side // 2
+        cut = image.clone()
+        colour = torch.tensor(GREY, dtype=image.dtype, device=image.device).view(3, 1, 1)
+        cut[:, max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)] = colour
+        return cut
 
 
 class View(NamedTuple):

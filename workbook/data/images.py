@@ -90,6 +90,14 @@ class Images:
         rank = np.arange(len(order)) - starts[self.labels[order]]
         return self.select(np.sort(order[rank < count]))
 
+    def drawn(self, count: int | None, seed: int = 0) -> "Images":
+        """At most `count` images, drawn over all with `seed`, so that a class may be left without; None keeps all."""
+        if count is None:
+            return self
+        if count < 1:
+            raise ValueError(f"count must be at least 1 image, got {count}")
+        return self.select(np.sort(np.random.default_rng(seed).permutation(len(self))[:count]))
+
     def tensor(self, size: int) -> Tensor:
         """All images as uint8 (N, 3, size, size), in memory; the shorter side resized, the centre kept."""
         pixels = torch.empty((len(self), 3, size, size), dtype=torch.uint8)

@@ -140,11 +140,11 @@ def pool_to_budget(maps: Tensor, budget: int) -> Tensor:
     return F.adaptive_avg_pool2d(maps, side).flatten(1)
 
 
-def head_accuracy(run: Run, images: Images, fabric: Fabric) -> float:
-    """Top-1 accuracy (percent) of the run's own head on images of its own classes."""
+def head_accuracy(run: Run, images: Images, fabric: Fabric, *, epoch: int | None = None) -> float:
+    """Top-1 accuracy (percent) of the run's own head on images of its own classes, after `epoch` (None = its last)."""
     if images.class_names != run.class_names:
         raise ValueError(f"the head knows the run's {len(run.class_names)} classes, got images of other classes")
-    method = run.method().to(fabric.device)
+    method = run.method(epoch).to(fabric.device)
     correct = 0
     with torch.inference_mode(), fabric.autocast():
         for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):

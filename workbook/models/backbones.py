@@ -100,26 +100,28 @@ def existing_backbone(model: Any, stage_modules: tuple[str, ...] | None) -> Back
     return Backbone(model, stage_modules, mean=statistics["mean"], std=statistics["std"])
 
 
-def create_backbone(name: str, *, image_size: int, small_stem: bool = False) -> Backbone:
+def create_backbone(name: str, *, image_size: int, small_stem: bool = False, drop_path: float = 0.0) -> Backbone:
     """A randomly initialised backbone; weights come from torch's global generator.
 
     `small_stem` keeps the resolution of small images: a 3 x 3 convolution of stride 1 without max-pooling for
     ResNets, a first stride of 1 for EfficientNet, patches a quarter as long for ViT (16 -> 4) and half as long
-    for Swin (4 -> 2).
+    for Swin (4 -> 2). `drop_path`: with this probability the last residual branch is left out in training, earlier
+    ones more rarely (Huang et al. 2016).
     """
     if name not in STAGES:
         raise ValueError(f"unknown backbone {name!r}; known: {', '.join(STAGES)}")
     if name == "narrow_resnet":
-        model: Any = _narrow_resnet()
+        model: Any = _narrow_resnet(drop_path)
     elif name == "tiny_vit":
-        model = _tiny_vit(image_size, 4 if small_stem else 16)
+        model = _tiny_vit(image_size, 4 if small_stem else 16, drop_path)
     elif name.startswith("vit"):
-        patch = 4 if small_stem else 16
-        model = timm.create_model(name, num_classes=0, img_size=image_size, patch_size=patch, dynamic_img_size=True)
+        size = {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
+        model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path, **size)
     elif name.startswith("swin"):
-        model = timm.create_model(name, num_classes=0, img_size=image_size, patch_size=2 if small_stem else 4)
+        size = {"img_size": image_size, "patch_size": 2 if small_stem else 4}
+        model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path, **size)
     else:
-        model = timm.create_model(name, num_classes=0)
+        model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path)
     if small_stem and isinstance(model, ResNet):
         model.conv1 = nn.Conv2d(3, model.conv1.out_channels, 3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -129,7 +131,7 @@ def create_backbone(name: str, *, image_size: int, small_stem: bool = False) -> 
     return Backbone(model, STAGES[name])
 
 
-def _tiny_vit(image_size: int, patch: int) -> Any:
+def _tiny_vit(image_size: int, patch: int, drop_path: float) -> Any:
     """A vision transformer of four blocks at 96 channels. Not in the papers: DINO and MAE in minutes on two cores."""
     return VisionTransformer(
         img_size=image_size,
@@ -139,10 +141,11 @@ def _tiny_vit(image_size: int, patch: int) -> Any:
         num_heads=3,
         num_classes=0,
         dynamic_img_size=True,  # local crops are smaller
+        drop_path_rate=drop_path,
     )
 
 
-def _narrow_resnet() -> Any:
+def _narrow_resnet(drop_path: float) -> Any:
     """One basic block a stage at 16-32-64-128 channels, then a 1 x 1 convolution to 1,024.
 
     Not in the papers: it learns CIFAR-100 in minutes on two cores. The widening is the end of stage 5, as a
@@ -150,7 +153,9 @@ def _narrow_resnet() -> Any:
     are classes, and their effects in accuracy need that.
     """
     # with a "deep" stem timm makes the first block as wide as twice the stem; the stem itself is replaced
-    model = ResNet(BasicBlock, (1, 1, 1, 1), channels=(16, 32, 64, 128), stem_type="deep", stem_width=8, num_classes=0)
+    stem = {"stem_type": "deep", "stem_width": 8}
+    channels = (16, 32, 64, 128)
+    model = ResNet(BasicBlock, (1, 1, 1, 1), channels=channels, num_classes=0, drop_path_rate=drop_path, **stem)
     model.conv1 = nn.Conv2d(3, 16, 7, stride=2, padding=3, bias=False)
     widening = nn.Conv2d(128, 1024, 1, bias=False)
     for conv in (model.conv1, widening):

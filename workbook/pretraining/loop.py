@@ -8,18 +8,19 @@ import hashlib
 import io
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save as to_safetensors
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
+from workbook.data.batches import MemoryBatches, WorkerBatches, plain_batches, shuffled
 from workbook.data.images import Images
 from workbook.errors import CorruptArtefactError, DivergedError
 from workbook.files import write_atomically
@@ -34,55 +35,61 @@ from workbook.seeding import derive_seed, seeded
 HISTORY = "history.json"
 _RESUME = "resume.pt"  # a checksum, then what torch.save wrote
 _CHECKSUM_SIZE = 16
+_PLAIN_BATCH = 256
 
 
 def checkpoint_name(epoch: int) -> str:
     return f"epoch_{epoch:04d}.safetensors"
 
 
-def pretrain(recipe: Recipe, images: Images, folder: Path, fabric: Fabric) -> None:
+@dataclass(frozen=True)
+class _Training:
+    """What changes from step to step."""
+
+    method: Method
+    model: nn.Module  # the method as Fabric wraps it
+    optimizer: torch.optim.Optimizer
+    ema: ModelEmaV3 | None
+
+    @property
+    def result(self) -> nn.Module:
+        """What a checkpoint holds."""
+        return self.method if self.ema is None else self.ema.module
+
+
+def pretrain(
+    recipe: Recipe, images: Images, folder: Path, fabric: Fabric, *, backbone: dict[str, Tensor] | None = None
+) -> None:
     """Train `recipe` on `images` and leave in `folder` its checkpoints and history; resumes what is there.
 
+    backbone: the first weights of the backbone's model, where the recipe has a start. With `recipe.ema` the
+    checkpoints hold the moving average.
     The history has one row an epoch: epoch, loss and accuracy (percent; NaN where the method does not classify) over
     the epoch's augmented batches, lr at its end, images_per_second, seconds; and, where a method's embeddings could
     collapse, their spread (mean over the epoch, see `method.embedding_spread`).
-    Raises DivergedError when the loss is no longer finite, ValueError where the method cannot train on these images.
+    Raises DivergedError when the loss is no longer finite, ValueError where the method cannot train on these images,
+    or the weights of its start are missing.
     """
     if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
         return
-    with seeded(recipe.seed, "initialisation"):
-        method = create_method(recipe, len(images.class_names))
-    method.check(len(images), recipe.batch_size)
-    method = method.to(memory_format=torch.channels_last)
-    optimizer = create_optimizer(
-        recipe.optimizer,
-        method,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        adam_beta=recipe.adam_beta,
-    )
-    model, optimizer = fabric.setup(method, optimizer)
-    views = method.views(recipe.augmentation, recipe.image_size)
-    source: MemoryBatches | WorkerBatches
-    if images.image_size is None:
-        source = WorkerBatches(images, views, fabric.device)
-    else:
-        source = MemoryBatches(images, recipe.image_size, views, fabric.device)
-
-    history = _resume(folder, method, optimizer, fabric)
+    if recipe.start is not None and backbone is None:
+        raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
+    method = _first_method(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
+    training = _set_up(recipe, method, fabric)
+    source = _source(recipe, images, method, fabric.device)
+    history = _resume(folder, training, fabric)
     if not history and 0 in recipe.saved_epochs:
-        _save_checkpoint(folder, method, 0, fabric)
+        _save_checkpoint(folder, training, 0, fabric)
     epoch_images = len(images) // recipe.batch_size * recipe.batch_size
     title = f"{recipe.method} on {recipe.dataset}, seed {recipe.seed}"
     with progress_bar(
         title, recipe.epochs * epoch_images, done=len(history) * epoch_images, shown=fabric.is_global_zero
     ) as bar:
         for epoch in range(len(history) + 1, recipe.epochs + 1):
-            history.append(_train_epoch(recipe, method, model, optimizer, source, len(images), epoch, fabric, bar))
+            history.append(_train_epoch(recipe, training, source, len(images), epoch, fabric, bar))
             if epoch in recipe.saved_epochs:
-                _save_checkpoint(folder, method, epoch, fabric)
-            _save_resume(folder, method, optimizer, history, fabric)
+                _save_checkpoint(folder, training, epoch, fabric)
+            _save_resume(folder, training, history, fabric)
     if fabric.is_global_zero:
         write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1).encode())
         (folder / _RESUME).unlink(missing_ok=True)
@@ -91,11 +98,53 @@ def pretrain(recipe: Recipe, images: Images, folder: Path, fabric: Fabric) -> No
 
 def create_method(recipe: Recipe, num_classes: int) -> Method:
     """The untrained method of a recipe; weights come from torch's global generator."""
-    backbone = create_backbone(recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem)
+    backbone = create_backbone(
+        recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem, drop_path=recipe.drop_path
+    )
     projector = None
     if recipe.projector is not None:
         projector = MLPProjector(backbone.num_features, **asdict(recipe.projector))
     return recipe.objective.create(Encoder(backbone, projector), num_classes)
+
+
+def _first_method(
+    recipe: Recipe, images: Images, fabric: Fabric, backbone: dict[str, Tensor] | None, *, resumed: bool
+) -> Method:
+    """The method before its first step; of one that is resumed, only what its state is loaded into."""
+    with seeded(recipe.seed, "initialisation"):
+        method = create_method(recipe, len(images.class_names))
+    method.check(len(images), recipe.batch_size)
+    if backbone is not None:
+        method.backbone.model.load_state_dict(backbone)
+    method = method.to(memory_format=torch.channels_last).to(fabric.device)
+    if not resumed:
+        # Fabric wraps the method later, and then gives every device what the first one has
+        with fabric.autocast():
+            method.begin(plain_batches(images, recipe.image_size, _PLAIN_BATCH, fabric.device))
+    return method
+
+
+def _source(recipe: Recipe, images: Images, method: Method, device: torch.device) -> MemoryBatches | WorkerBatches:
+    views = method.views(recipe.augmentation, recipe.image_size)
+    if images.image_size is None:
+        return WorkerBatches(images, views, device)
+    return MemoryBatches(images, recipe.image_size, views, device)
+
+
+def _set_up(recipe: Recipe, method: Method, fabric: Fabric) -> _Training:
+    # the decay grows from 0 with the steps, or the average of a short training would be its start
+    ema = None if recipe.ema is None else ModelEmaV3(method, recipe.ema, use_warmup=True)
+    optimizer = create_optimizer(
+        recipe.optimizer,
+        method,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        adam_beta=recipe.adam_beta,
+        layer_decay=recipe.layer_decay,
+    )
+    model, optimizer = fabric.setup(method, optimizer)
+    return _Training(method, model, optimizer, ema)
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -109,16 +158,15 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 def _train_epoch(
     recipe: Recipe,
-    method: Method,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    training: _Training,
     source: MemoryBatches | WorkerBatches,
     count: int,
     epoch: int,
     fabric: Fabric,
     bar: tqdm,
 ) -> dict[str, float]:
-    """One epoch; its row of the history. `model` is the method as Fabric wraps it."""
+    """One epoch; its row of the history."""
+    method, model, optimizer = training.method, training.model, training.optimizer
     generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "order", epoch))
     order = shuffled(count, recipe.batch_size, generator, rank=fabric.global_rank, world=fabric.world_size)
     first, total = (epoch - 1) * len(order), recipe.epochs * len(order)
@@ -131,7 +179,7 @@ def _train_epoch(
             moment = Moment(step, total, recipe.epochs)
             lr = learning_rate(recipe, step, total)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("lr_scale", 1.0)
             result = model(views, labels, moment)
             fabric.backward(result.loss)
             method.after_backward(moment)
@@ -140,6 +188,8 @@ def _train_epoch(
             optimizer.step()
             optimizer.zero_grad()
             method.after_step(moment)
+            if training.ema is not None:
+                training.ema.update(method, step + 1)
             for name, value in result._asdict().items():
                 if value is not None:
                     sums[name] = sums.get(name, 0) + value.detach()
@@ -165,29 +215,23 @@ def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:
     return float(cast(Tensor, fabric.all_reduce(value, reduce_op=how)))
 
 
-def _save_checkpoint(folder: Path, method: nn.Module, epoch: int, fabric: Fabric) -> None:
+def _save_checkpoint(folder: Path, training: _Training, epoch: int, fabric: Fabric) -> None:
     if fabric.is_global_zero:
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in method.state_dict().items()}
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in training.result.state_dict().items()}
         write_atomically(folder / checkpoint_name(epoch), to_safetensors(tensors))
 
 
-def _save_resume(
-    folder: Path,
-    method: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    history: list[dict[str, float]],
-    fabric: Fabric,
-) -> None:
+def _save_resume(folder: Path, training: _Training, history: list[dict[str, float]], fabric: Fabric) -> None:
     if fabric.is_global_zero:
-        state = {"method": method.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
+        parts = {"method": training.method, "optimizer": training.optimizer, "ema": training.ema}
+        state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items() if part is not None}
+        state["history"] = history
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_atomically(folder / _RESUME, _checksum(buffer.getvalue()) + buffer.getvalue())
 
 
-def _resume(
-    folder: Path, method: nn.Module, optimizer: torch.optim.Optimizer, fabric: Fabric
-) -> list[dict[str, float]]:
+def _resume(folder: Path, training: _Training, fabric: Fabric) -> list[dict[str, float]]:
     """Load the state after the last complete epoch, where there is one; the history so far."""
     path = folder / _RESUME
     if not path.exists():
@@ -199,8 +243,10 @@ def _resume(
             "remove it, and the run starts again from its beginning"
         )
     state = torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=fabric.device, weights_only=True)
-    method.load_state_dict(state["method"])
-    optimizer.load_state_dict(state["optimizer"])
+    training.method.load_state_dict(state["method"])
+    training.optimizer.load_state_dict(state["optimizer"])
+    if training.ema is not None:
+        training.ema.load_state_dict(state["ema"])
     return state["history"]
 
 

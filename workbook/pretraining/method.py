@@ -1,6 +1,7 @@
 """What the loop asks of a method: its views of an image, the loss of a step, and what follows a step."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -10,6 +11,7 @@ from lightly.models.modules.memory_bank import MemoryBankModule
 from torch import Tensor, nn
 
 from workbook.data.augmentation import Augmentation, View
+from workbook.data.batches import Batch
 from workbook.models.backbones import Backbone
 from workbook.models.projectors import MLPProjector
 
@@ -75,6 +77,9 @@ class Method(nn.Module):
 
     def check(self, images: int, batch_size: int) -> None:
         """Raise ValueError where the method cannot train on so many images in batches of this size."""
+
+    def begin(self, batches: Iterator[Batch]) -> None:
+        """Before the first step, on the device; `batches` are all training images in order, not augmented."""
 
     def after_backward(self, moment: Moment) -> None:
         """Between the gradients and the optimiser's step."""

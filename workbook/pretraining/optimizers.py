@@ -4,30 +4,46 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from timm.models import group_parameters
 from timm.optim.lars import Lars
 from torch import nn
 from torch.optim import Optimizer
 
-OPTIMIZERS = ("sgd", "lars", "adamw")
+OPTIMIZERS = ("sgd", "lars", "adam", "adamw")
 
 
 def create_optimizer(
-    name: str, module: nn.Module, *, lr: float, momentum: float, weight_decay: float, adam_beta: float
+    name: str,
+    module: Any,
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    adam_beta: float,
+    layer_decay: float = 1.0,
 ) -> Optimizer:
     """An optimiser of all that is trained in `module`.
 
-    "sgd" decays every weight. "lars" (You et al. 2017) neither adapts nor decays biases and norm parameters
-    (Grill et al. 2020, section 3.3); "adamw" does not decay them. `momentum` is Adam's first beta.
+    "sgd" and "adam" decay every weight. "lars" (You et al. 2017) neither adapts nor decays biases and norm parameters
+    (Grill et al. 2020, section 3.3); "adamw" does not decay them. `momentum` is Adam's first beta. "adam" adds the
+    decay to the gradient, as Kingma and Ba's does; "adamw" shrinks the weights themselves.
+    layer_decay: a group's `lr_scale`, by which whoever sets its rate multiplies it, falls by this factor from one
+    layer of `module.backbone` to the one before it (Clark et al. 2020), and is 1 for what follows the backbone.
     """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": trained, "weight_decay": weight_decay}]
+    if name in ("lars", "adamw"):
+        groups = _matrices_and_vectors(trained, weight_decay)
+    if layer_decay != 1:
+        groups = _by_layer(groups, module.backbone.model, layer_decay)
     if name == "sgd":
-        return torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay)
-    groups = _matrices_and_vectors(trained, weight_decay)
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum)
     if name == "lars":
         return Lars(groups, lr=lr, momentum=momentum, trust_coeff=0.001)
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=(momentum, adam_beta))
-    raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+    return adam(groups, lr=lr, betas=(momentum, adam_beta))
 
 
 def _matrices_and_vectors(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -41,3 +57,16 @@ def _matrices_and_vectors(parameters: Iterable[nn.Parameter], weight_decay: floa
         {"params": matrices, "weight_decay": weight_decay, "always_adapt": True},
         {"params": vectors, "weight_decay": 0.0, "always_adapt": False},
     ]
+
+
+def _by_layer(groups: list[dict[str, Any]], model: Any, layer_decay: float) -> list[dict[str, Any]]:
+    """The same groups, each divided by the layer of `model` that a parameter belongs to, as timm counts layers."""
+    layers = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+    count = max(layers.values()) + 1
+    depths = {parameter: count - layers[name] for name, parameter in model.named_parameters()}
+    divided = []
+    for group in groups:
+        for depth in sorted({depths.get(parameter, 0) for parameter in group["params"]}):
+            chosen = [parameter for parameter in group["params"] if depths.get(parameter, 0) == depth]
+            divided.append({**group, "params": chosen, "lr_scale": layer_decay**depth})
+    return divided

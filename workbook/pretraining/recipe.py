@@ -7,6 +7,7 @@ from functools import partial
 from workbook.data.augmentation import Augmentation, added
 from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
 from workbook.pretraining.optimizers import OPTIMIZERS
+from workbook.pretraining.starts import Start
 from workbook.pretraining.supervised import CrossEntropy
 
 # not in the papers: below so many images a batch a method keeps the base recipe's optimiser and takes its small form
@@ -20,22 +21,27 @@ class Recipe:
     dataset: str
     side: str | None = "pre"  # side of the concept split; None = all classes
     images_per_class: int | None = None  # None = all
+    images: int | None = added(None)  # so many, drawn over all classes; None = all
     image_size: int = 224
     backbone: str = "resnet50"
     small_stem: bool = False
+    drop_path: float = added(0.0)  # see `create_backbone`
+    start: Start | None = field(default=None, metadata={"added": True})  # of the backbone; None = at random
     objective: Objective = field(default_factory=CrossEntropy, metadata={"added": True})
     projector: Projector | None = None  # None = without an MLP, whatever the objective
     augmentation: Augmentation = field(default_factory=Augmentation)
     epochs: int = 100
     checkpoint_epochs: tuple[int, ...] = ()  # besides the last; 0 = before the first step
     batch_size: int = 1024  # over all devices
-    optimizer: str = added("sgd")  # or "lars", "adamw"
+    optimizer: str = added("sgd")  # or "lars", "adam", "adamw"
     lr: float = 0.4  # at batch size 1024, scaled linearly with the batch (A 5.1)
     momentum: float = 0.9
     weight_decay: float = 1e-4  # not in the paper: [20]'s value
     adam_beta: float = added(0.999)  # the second one
+    layer_decay: float = added(1.0)  # of the learning rate, see `create_optimizer`
     warmup_epochs: int = 5  # not in the paper: it states a warm-up for Byol alone
     clip_norm: float | None = None  # largest norm of the gradient; None = no clipping
+    ema: float | None = added(None)  # decay of the moving average of all weights, which is what is kept; None = none
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,6 +54,17 @@ class Recipe:
         late = [epoch for epoch in self.checkpoint_epochs if not 0 <= epoch <= self.epochs]
         if late:
             raise ValueError(f"checkpoint_epochs must lie in [0, {self.epochs}], got {late[0]}")
+        if self.images is not None and self.images_per_class is not None:
+            raise ValueError(
+                f"images ({self.images}) and images_per_class ({self.images_per_class}) exclude each other: set one"
+            )
+        if self.start is not None and not isinstance(self.objective, CrossEntropy):
+            raise ValueError(f"a start is for finetuning with labels, got it with the objective {self.objective.name}")
+        for name, value in (("drop_path", self.drop_path), ("ema", self.ema or 0.0)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must lie in (0, 1], got {self.layer_decay}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
 

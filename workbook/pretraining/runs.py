@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
+from torch import Tensor
 
 from workbook.data.images import Images
 from workbook.data.sources import load_images
+from workbook.errors import CheckpointError
+from workbook.models.checkpoints import from_checkpoint
 from workbook.pretraining.loop import HISTORY, checkpoint_name, create_method, pretrain
 from workbook.pretraining.method import Method
 from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.starts import RunStart
 from workbook.store import Artefact, Store
 
 # Part of every run's key. Raise it when a change of the code alters what the same recipe trains.
@@ -46,15 +52,23 @@ class Run:
         method.load_state_dict(load_file(self.artefact.file(checkpoint_name(epoch))))
         return method.eval().to(memory_format=torch.channels_last)
 
+    def start(self, epoch: int | None = None) -> RunStart:
+        """Its backbone at the end of `epoch` (None = the last), as the start of another recipe."""
+        return RunStart(run=self.artefact.key, epoch=self.recipe.epochs if epoch is None else epoch)
+
 
 def pretraining_images(recipe: Recipe) -> Images:
-    """The training images of a recipe: its side of the concept split, thinned to its number a class."""
+    """The training images of a recipe: its side of the concept split, thinned to its number a class or of all."""
     # not in the paper: every seed sees the same subset, so that seeds differ in weights and order alone
-    return load_images(recipe.dataset, "train", side=recipe.side).per_class(recipe.images_per_class)
+    images = load_images(recipe.dataset, "train", side=recipe.side)
+    return images.per_class(recipe.images_per_class).drawn(recipe.images)
 
 
 def train(recipe: Recipe, store: Store, fabric: Fabric) -> Run:
-    """The run of this recipe: from the store, or trained now (and resumed where it was interrupted)."""
+    """The run of this recipe: from the store, or trained now (and resumed where it was interrupted).
+
+    Raises CheckpointError, before anything is trained, where the recipe's start cannot be had or does not fit.
+    """
     images = pretraining_images(recipe)
     spec = {
         "recipe": recipe,
@@ -65,12 +79,58 @@ def train(recipe: Recipe, store: Store, fabric: Fabric) -> Run:
     with store.lock("runs", spec) if fabric.is_global_zero else nullcontext():
         stored = fabric.broadcast(store.find("runs", spec) is not None)
         if not stored:
+            backbone = start_weights(recipe, store)
             with store.workdir("runs", spec) as folder:
-                pretrain(recipe, images, folder, fabric)
+                pretrain(recipe, images, folder, fabric, backbone=backbone)
             if fabric.is_global_zero:
                 store.seal("runs", spec)
             fabric.barrier()
     return Run(recipe, store.get("runs", spec), images.class_names, stored)
+
+
+def start_weights(recipe: Recipe, store: Store) -> dict[str, Tensor] | None:
+    """The weights that the recipe's start gives the backbone's model; None without a start.
+
+    A projector, a head or a target that the start has besides stays behind.
+    Raises CheckpointError where there is no such run, epoch or file, or the weights are of another backbone.
+    """
+    start = recipe.start
+    if start is None:
+        return None
+    load = partial(
+        from_checkpoint,
+        architecture=recipe.backbone,
+        image_size=recipe.image_size,
+        small_stem=recipe.small_stem,
+    )
+    if isinstance(start, RunStart):
+        return load(_run_checkpoint(start, recipe, store), prefix="backbone.model.").backbone.model.state_dict()
+    model = load(Path(start.path), part=start.part, prefix=start.prefix)
+    if model.digest != start.digest:
+        raise CheckpointError(
+            f"the weights in {start.path} are not those that the recipe names (their digest is {model.digest}, "
+            f"not {start.digest}): make the start anew with `file_start`"
+        )
+    return model.backbone.model.state_dict()
+
+
+def _run_checkpoint(start: RunStart, recipe: Recipe, store: Store) -> Path:
+    run = next((found for found in store.artefacts() if found.key == start.run), None)
+    if run is None or "recipe" not in run.spec:
+        raise CheckpointError(
+            f"{store.root} has no run {start.run} to start from: train it first, or take another key "
+            "(`workbook store list` shows them)"
+        )
+    own = run.spec["recipe"]
+    if (own["backbone"], own["small_stem"]) != (recipe.backbone, recipe.small_stem):
+        raise CheckpointError(
+            f"run {start.run} is a {own['backbone']} with small_stem={own['small_stem']} and cannot start a "
+            f"{recipe.backbone} with small_stem={recipe.small_stem}: give the recipe the backbone of its start"
+        )
+    if checkpoint_name(start.epoch) not in run.checksums:
+        kept = sorted({own["epochs"], *own["checkpoint_epochs"]})
+        raise CheckpointError(f"run {start.run} has no checkpoint of epoch {start.epoch}: start from one of {kept}")
+    return run.file(checkpoint_name(start.epoch))
 
 
 def train_all(recipes: Sequence[Recipe], store: Store, fabric: Fabric) -> list[Run]:

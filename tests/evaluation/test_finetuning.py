@@ -1,0 +1,147 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from tests.pretraining.test_starts import DIGITS
+from workbook.data.augmentation import Augmentation
+from workbook.data.sources import load_images
+from workbook.evaluation.extraction import Extraction, extract
+from workbook.evaluation.finetuning import (
+    ProbeHead,
+    finetune,
+    finetune_1000_recipe,
+    finetune_recipe,
+    finetune_vit_recipe,
+)
+from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
+from workbook.pretraining import runs
+from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.runs import Run, pretraining_images, train
+from workbook.pretraining.starts import RunStart
+from workbook.pretraining.supervised import Centroids, CrossEntropy
+from workbook.store import Store, key_of
+
+START = RunStart(run="0" * 20, epoch=30)
+BASE = Recipe(
+    dataset="imagenet1k",
+    images_per_class=7,
+    image_size=64,
+    backbone="resnet18",
+    small_stem=True,
+    augmentation=Augmentation(crop_scale=(0.3, 1.0), jitter=0.8),
+    checkpoint_epochs=(3,),
+    clip_norm=1.0,
+    seed=4,
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def first(shared, fabric) -> Run:
+    """A run that has seen digits for a few epochs."""
+    augmentation = Augmentation(crop_scale=(0.7, 1.0), flip=0.0)
+    return train(replace(DIGITS, images_per_class=40, epochs=3, lr=3.2, augmentation=augmentation), shared, fabric)
+
+
+@pytest.fixture(scope="module")
+def tested():
+    return load_images("digits", "test").per_class(10)
+
+
+def test_the_papers_recipe():
+    recipe = finetune_recipe(BASE, "dtd", START)
+    assert (recipe.dataset, recipe.side, recipe.images_per_class, recipe.start) == ("dtd", None, None, START)
+    assert (recipe.backbone, recipe.small_stem, recipe.image_size, recipe.seed) == ("resnet18", True, 64, 4)
+    assert recipe.objective == CrossEntropy(smoothing=0.1, head=Centroids()) and recipe.projector is None
+    assert recipe.augmentation == Augmentation(crop_scale=(0.3, 1.0), policy="autoaugment", cutout=0.5)
+    assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("adam", 0.9, 1e-4)
+    assert (recipe.batch_size, recipe.epochs, recipe.warmup_epochs, recipe.clip_norm) == (128, 60, 0, None)
+    assert recipe.ema is not None and 0 in recipe.saved_epochs
+
+
+def test_the_recipe_for_transformers():
+    recipe = finetune_vit_recipe(BASE, "dtd", START)
+    objective = CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=Centroids())
+    assert recipe.objective == objective and recipe.augmentation.erase == 0.25
+    assert (recipe.optimizer, recipe.layer_decay, recipe.weight_decay, recipe.drop_path) == ("adamw", 0.65, 0.05, 0.1)
+    assert (recipe.batch_size, recipe.epochs) == (128, 100)
+    assert recipe.lr * 256 / 1024 == pytest.approx(5e-4), "the base rate is at 256 images"
+
+
+def test_a_thousand_images():
+    recipe = finetune_1000_recipe(BASE, "dtd", START, side="eval")
+    assert (recipe.images, recipe.images_per_class, recipe.side) == (1000, None, "eval")
+    assert recipe.objective == CrossEntropy() and recipe.optimizer == "sgd"
+    assert recipe.lr * recipe.batch_size / 1024 == pytest.approx(0.01)
+
+
+def test_from_centroids_it_starts_above_chance_and_is_stored(first, shared, fabric, tested, monkeypatch):
+    recipe = replace(finetune_recipe(DIGITS, "digits", first.start()), images=200, epochs=2)
+    row = finetune(recipe, tested, shared, fabric)
+    assert row["accuracy_before"] > 30, "chance is 10"
+    assert row["accuracy"] > 30 and row["images"] == 200 and row["dataset"] == "digits"
+    run = train(recipe, shared, fabric)
+    assert run.stored and run.artefact.key == row["key"]
+    x, y = features(run, 0, pretraining_images(recipe), shared, fabric)
+    means = np.stack([x[y == label].mean(0) for label in range(10)])
+    np.testing.assert_allclose(run.method(0).head.weight.detach(), means, rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(runs, "pretrain", None)
+    assert finetune(recipe, tested, shared, fabric) == row
+
+
+def test_fewer_images_than_a_batch_are_one_batch(first, shared, fabric, tested):
+    recipe = replace(finetune_recipe(DIGITS, "digits", first.start()), images=50, epochs=1)
+    row = finetune(recipe, tested, shared, fabric)
+    run = next(found for found in shared.artefacts() if found.key == row["key"])
+    assert run.spec["recipe"]["batch_size"] == 50 == row["images"]
+    with pytest.raises(ValueError, match="batch of 128 images cannot be filled from 50: lower batch_size"):
+        train(recipe, shared, fabric)
+
+
+@pytest.mark.parametrize("c_values", [(0.01,), (1e-4, 1e-2, 1.0)])
+def test_a_head_from_a_probe_is_that_probe(first, shared, fabric, tested, c_values):
+    recipe = replace(DIGITS, start=first.start(), objective=CrossEntropy(head=ProbeHead(c_values=c_values)))
+    recipe = replace(recipe, images_per_class=20)
+    row = finetune(recipe, tested, shared, fabric)
+    train_x, train_y = features(first, 3, pretraining_images(recipe), shared, fabric)
+    test_x, test_y = features(first, 3, tested, shared, fabric)
+    probe = linear_probe(train_x, train_y, test_x, test_y, ProbeRecipe(c_values=c_values))
+    # the probe's last fit begins elsewhere, and both end within the solver's tolerance: an image or two may differ
+    assert row["accuracy_before"] == pytest.approx(probe.accuracy, abs=2) and probe.accuracy > 30
+
+
+def test_a_probe_s_weights_are_those_of_scikit_learn():
+    """On features with a constant channel and channels of other scales, whose standardisation is folded in."""
+    generator = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = generator.normal(size=(60, 4)) * [1, 10, 0.1, 0] + y[:, None] + [0, 5, 0, 2]
+    x[:, 3] = 2.0
+    weight, bias = ProbeHead(c_values=(0.3,)).weights(torch.tensor(x), torch.tensor(y), 3)
+    scale = np.where(x.std(0) > 1e-6, x.std(0), np.inf)
+    reference = LogisticRegression(C=0.3, tol=1e-10, max_iter=10_000).fit((x - x.mean(0)) / scale, y)
+    expected = reference.predict_proba((x - x.mean(0)) / scale)
+    np.testing.assert_allclose((torch.tensor(x) @ weight.T + bias).softmax(1), expected, atol=2e-3)
+    assert torch.equal(weight[:, 3], torch.zeros(3, dtype=torch.float64))
+
+
+def test_a_probe_needs_an_image_of_every_class():
+    with pytest.raises(ValueError, match="must hold each of"):
+        ProbeHead(c_values=(1.0,)).weights(torch.rand(6, 2), torch.tensor([0, 1, 0, 1, 0, 1]), 3)
+
+
+def test_how_a_head_starts_is_part_of_the_key():
+    heads = [None, Centroids(), Centroids(bias=False), ProbeHead(), ProbeHead(c_values=(1.0,))]
+    recipes = [replace(DIGITS, objective=CrossEntropy(head=head)) for head in heads]
+    assert len({key_of({"recipe": recipe}) for recipe in recipes}) == 5
+
+
+def features(run: Run, epoch: int, images, store: Store, fabric) -> tuple[np.ndarray, np.ndarray]:
+    found = extract(run, images, Extraction(layers=("pooled",)), store, fabric, epoch=epoch)
+    return np.array(found.layer("pooled")), found.labels
