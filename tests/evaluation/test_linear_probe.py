@@ -224,6 +224,17 @@ def test_only_constant_channels_give_the_most_frequent_class() -> None:
     assert result.accuracy == pytest.approx(100 * 4 / 6)
 
 
+def test_the_same_numbers_in_float32_and_float64_are_the_same() -> None:
+    x, y = blobs(400, 10, 4)
+    assert probe(x.float(), y) == probe(x.float().double(), y)
+
+
+def test_rounding_to_float32_moves_the_optimum_by_rounding() -> None:
+    x, y = blobs(400, 10, 4)
+    exact, rounded = (fit_logistic(z, y, 1.0, num_classes=4, tolerance=1e-12) for z in (x, x.float()))
+    torch.testing.assert_close(rounded, exact, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_precision_of_the_features_hardly_matters(dtype: torch.dtype) -> None:
     x, y = blobs(400, 10, 4)
@@ -250,10 +261,38 @@ def test_a_class_missing_in_validation_is_fine() -> None:
 
 
 def test_a_class_with_one_image_stays_in_training() -> None:
-    x, y = blobs(150, 10, 3)
-    y[-1] = 3
-    result = linear_probe(x, y, x, y, SHORT)
-    assert len(result.validation_accuracy) == len(SHORT.c_values)
+    x, y = blobs(150, 10, 3, separation=8.0)
+    x[-1], y[-1] = -40.0, 3
+    recipe = replace(SHORT, c_values=(100.0,))
+    for seed in range(3):  # set aside, it would be an error of the validation part, for nothing could learn it
+        assert linear_probe(x, y, x, y, replace(recipe, seed=seed)).validation_accuracy == (100.0,)
+
+
+def test_one_image_a_class_is_enough_where_validation_is_given() -> None:
+    y = torch.arange(40) % 4
+    x = torch.eye(4, dtype=torch.float64)[y] + 0.01 * torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    result = linear_probe(x[:4], y[:4], x[20:], y[20:], SHORT, validation=(x[4:20], y[4:20]))
+    assert result.accuracy == 100.0
+
+
+def test_more_channels_than_images() -> None:
+    x, y = blobs(300, 400, 3, separation=0.15)
+    centre, scale = x[:60].mean(0), x[:60].std(0, correction=0)
+    weights = sklearn_weights((x[:60] - centre) / scale, y[:60], 1.0)
+    predicted = ((x[60:] - centre) / scale @ weights[:-1] + weights[-1]).argmax(1)
+    expected = 100 * float((predicted == y[60:]).double().mean())
+    recipe = replace(SHORT, c_values=(1.0,))
+    result = linear_probe(x[:30], y[:30], x[60:], y[60:], recipe, validation=(x[30:60], y[30:60]))
+    assert 50 < expected < 95
+    assert result.accuracy == pytest.approx(expected, abs=0.42)  # one image of 240
+
+
+def test_gaps_in_the_labels_do_not_matter() -> None:
+    x, y = blobs(300, 10, 4)
+    assert probe(x, 3 * y + 5) == probe(x, y)
+    first = linear_probe(x[:100], y[:100], x[200:], y[200:], SHORT, validation=(x[100:200], y[100:200]))
+    y = 3 * y + 5
+    assert linear_probe(x[:100], y[:100], x[200:], y[200:], SHORT, validation=(x[100:200], y[100:200])) == first
 
 
 X, Y = blobs(40, 5, 3)
@@ -263,8 +302,7 @@ REFUSED = {
     "shape of labels": (X, Y[:-1], r"train labels must have shape \(40,\), got \(39,\)"),
     "float labels": (X, Y.double(), "train labels must be integers, got torch.float64"),
     "one class": (X, Y * 0, "at least two classes, got"),
-    "gap": (X, Y * 2, r"missing: \[1, 3\]"),
-    "negative": (X, Y - 1, "from -1"),
+    "negative": (X, Y - 1, "training labels must not be negative, got -1"),
     "one image a class": (X[:3], Y[:3], "pass `validation`"),
 }
 
@@ -277,8 +315,10 @@ def test_refusals(name: str) -> None:
 
 
 def test_refusals_of_the_other_parts() -> None:
-    with pytest.raises(ValueError, match="test labels must be 0 ... 2"):
+    with pytest.raises(ValueError, match=r"test labels must be among the 3 of training, 0 ... 2, got \[3\]"):
         linear_probe(X, Y, X, Y + 1, SHORT)
+    with pytest.raises(ValueError, match=r"validation labels .* 0 ... 4, got \[1\]: number all parts alike"):
+        linear_probe(X, 2 * Y, X, 2 * Y, SHORT, validation=(X, Y))
     with pytest.raises(ValueError, match=r"test features must have shape \(N, 5\), got \(40, 4\)"):
         linear_probe(X, Y, X[:, :4], Y, SHORT)
     with pytest.raises(ValueError, match="validation features must be finite"):
@@ -287,8 +327,10 @@ def test_refusals_of_the_other_parts() -> None:
         linear_probe(X, Y, X, Y, replace(SHORT, validation_fraction=1.5))
     with pytest.raises(ValueError, match="c_values must be positive and ascend"):
         linear_probe(X, Y, X, Y, replace(SHORT, c_values=(1.0, 0.1)))
-    with pytest.raises(ValueError, match="each of the 4 classes"):
+    with pytest.raises(ValueError, match=r"labels must hold each of 0 ... 3.*got 3 classes"):
         fit_logistic(X, Y, 1.0, num_classes=4)
+    with pytest.raises(ValueError, match=r"labels must hold each of 0 ... 2.*got 3 classes: \[0, 2, 4\]"):
+        fit_logistic(X, 2 * Y, 1.0, num_classes=3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbook.evaluation.logistic import count_classes, fit_logistic, regularisation_path
-
-Array = Tensor | np.ndarray
+from workbook.evaluation.logistic import fit_logistic, regularisation_path
+from workbook.evaluation.parts import Array, other_part, standardisation, top1, training_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,67 +41,38 @@ def linear_probe(
 ) -> ProbeResult:
     """Accuracy of a linear classifier on frozen features (B App. H.1).
 
-    train_x, test_x: (N, D) float of any precision, memory maps included; train_y, test_y: (N,) int in
-    0 ... K-1, every class in training. `validation` is a pair (x, y); without it, a stratified part of
-    the training data is set aside. C is chosen there (ties: the smaller), then the classifier is
-    fitted again on both parts and tested once. Each fit standardises the channels by its own training
-    data; a constant channel becomes 0. Holds the features in float64, several times over. Runs on
-    `device` (CPU or CUDA), by default that of `train_x`.
+    train_x, test_x: (N, D) float of any precision, memory maps included; train_y, test_y: (N,) int from
+    0. The labels that occur in training are the classes, gaps between them do not matter, and others are
+    refused in the other parts. `validation` is a pair (x, y); without it, a stratified part of the
+    training data is set aside. C is chosen there (ties: the smaller), then the classifier is fitted again
+    on both parts and tested once. Each fit standardises the channels by its own training data; a constant
+    channel becomes 0. Holds the features in float64, several times over. Runs on `device` (CPU or CUDA),
+    by default that of `train_x`.
     """
     recipe = recipe or ProbeRecipe()
     device = torch.device(device or (train_x.device if isinstance(train_x, Tensor) else "cpu"))
-    x, y = _checked(train_x, train_y, "train", device)
-    num_classes = count_classes(y)
-    test = _checked(test_x, test_y, "test", device, x.shape[1], num_classes)
+    x, y, labels = training_part(train_x, train_y, device)
+    dim, num_classes = x.shape[1], len(labels)
+    test = other_part(test_x, test_y, "test", device, dim, labels)
     if validation is None:
         held_out = _stratified_part(y, recipe.validation_fraction, recipe.seed)
         fit, chooser = (x[~held_out], y[~held_out]), (x[held_out], y[held_out])
     else:
-        fit, chooser = (x, y), _checked(*validation, "validation", device, x.shape[1], num_classes)
+        fit, chooser = (x, y), other_part(*validation, "validation", device, dim, labels)
         x, y = torch.cat([x, chooser[0]]), torch.cat([y, chooser[1]])
 
-    centre, scale = _standardisation(fit[0])
+    centre, scale = standardisation(fit[0])
     path = regularisation_path((fit[0] - centre) / scale, fit[1], recipe.c_values, num_classes=num_classes)
     scores: list[float] = []
     for weights in path:
-        scores.append(_accuracy((chooser[0] - centre) / scale, chooser[1], weights))
+        scores.append(top1((chooser[0] - centre) / scale, chooser[1], weights))
         if scores[-1] > max(scores[:-1], default=-1.0):
             best, start = recipe.c_values[len(scores) - 1], weights
 
-    centre, scale = _standardisation(x)
+    centre, scale = standardisation(x)
     weights = fit_logistic((x - centre) / scale, y, best, num_classes=num_classes, start=start)
-    accuracy = _accuracy((test[0] - centre) / scale, test[1], weights)
+    accuracy = top1((test[0] - centre) / scale, test[1], weights)
     return ProbeResult(accuracy=accuracy, c=best, validation_accuracy=tuple(scores))
-
-
-def _checked(
-    x: Array,
-    y: Array,
-    part: str,
-    device: torch.device,
-    dim: int | None = None,
-    num_classes: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Features as float64 (N, D), labels as int64 (N,) on the device; a ValueError says what came instead."""
-    if x.ndim != 2 or 0 in x.shape or (dim is not None and x.shape[1] != dim):
-        raise ValueError(f"{part} features must have shape (N, {dim or 'D'}), got {tuple(x.shape)}")
-    if tuple(y.shape) != (x.shape[0],):
-        raise ValueError(f"{part} labels must have shape ({x.shape[0]},), got {tuple(y.shape)}")
-    y = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y)
-    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-        raise ValueError(f"{part} labels must be integers, got {y.dtype}")
-    if num_classes is not None and (int(y.min()) < 0 or int(y.max()) >= num_classes):
-        raise ValueError(
-            f"{part} labels must be 0 ... {num_classes - 1}, the classes of training, "
-            f"got {int(y.min())} ... {int(y.max())}"
-        )
-    x = torch.from_numpy(np.array(x, dtype=np.float64)) if isinstance(x, np.ndarray) else x
-    x = x.to(device, torch.float64)
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(
-            f"{part} features must be finite, got {int((~torch.isfinite(x)).sum())} NaN or infinite values"
-        )
-    return x, y.to(device, torch.int64)
 
 
 def _stratified_part(y: Tensor, fraction: float, seed: int) -> Tensor:
@@ -117,16 +87,3 @@ def _stratified_part(y: Tensor, fraction: float, seed: int) -> Tensor:
     if not held_out.any():
         raise ValueError("every class has one training image, which leaves none to choose C on: pass `validation`")
     return torch.from_numpy(held_out).to(y.device)
-
-
-def _standardisation(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel; infinite where constant, so that it becomes 0."""
-    centre = x.mean(dim=0)
-    scale = x.std(dim=0, correction=0)
-    constant = scale <= torch.finfo(torch.float32).eps * centre.abs()
-    return centre, scale.masked_fill(constant, float("inf"))
-
-
-def _accuracy(x: Tensor, y: Tensor, weights: Tensor) -> float:
-    predicted = (x @ weights[:-1] + weights[-1]).argmax(dim=1)
-    return 100.0 * float((predicted == y).double().mean())

@@ -79,8 +79,12 @@ class _Problem:
     """
 
     def __init__(self, x: Tensor, y: Tensor, num_classes: int) -> None:
-        if (found := count_classes(y)) != num_classes:
-            raise ValueError(f"labels must hold each of the {num_classes} classes, got {found} classes")
+        present = torch.unique(y)
+        if num_classes < 2 or not torch.equal(present.cpu(), torch.arange(num_classes)):
+            raise ValueError(
+                f"labels must hold each of 0 ... {num_classes - 1}, at least two classes, "
+                f"got {len(present)} classes: {present.tolist()[:5]} ..."
+            )
         x = x.double()
         self.mean = x.mean(dim=0)
         x = x - self.mean
@@ -297,18 +301,3 @@ def _centred(theta: Tensor) -> Tensor:
 
 def _numpy(tensor: Tensor) -> np.ndarray:
     return tensor.double().cpu().numpy()
-
-
-def count_classes(y: Tensor) -> int:
-    """K of labels that hold each of 0 ... K-1, at least two."""
-    present = torch.unique(y)
-    count = len(present)
-    if count < 2:
-        raise ValueError(f"training labels must hold at least two classes, got {present.tolist()}")
-    if int(present[0]) != 0 or int(present[-1]) != count - 1:
-        missing = sorted(set(range(int(present[-1]) + 1)) - set(present.tolist()))[:5]
-        raise ValueError(
-            f"training labels must hold each of 0 ... K-1, got {count} classes from {int(present[0])} "
-            f"to {int(present[-1])} (missing: {missing}): relabel, or add images of these classes"
-        )
-    return count
