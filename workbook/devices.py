@@ -5,7 +5,6 @@ import os
 import torch
 from lightning_fabric import Fabric
 
-
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
