@@ -5,7 +5,6 @@ import os
 import torch
 from lightning_fabric import Fabric
 
-
 _PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
@@ -31,7 +30,8 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
         precision=_PRECISIONS[precision],
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
-        strategy="ddp" if processes > 1 else "auto",
+        # label injection leaves the backbone out of most steps
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
     )
     fabric.launch()
     return fabric

@@ -26,7 +26,7 @@ from workbook.errors import CorruptArtefactError, DivergedError
 from workbook.files import write_atomically
 from workbook.models.backbones import create_backbone
 from workbook.models.projectors import MLPProjector
-from workbook.pretraining.method import Encoder, Method, Moment
+from workbook.pretraining.method import Encoder, Method, Moment, StepResult
 from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.recipe import Recipe
 from workbook.progress import progress_bar
@@ -166,35 +166,22 @@ def _train_epoch(
     bar: tqdm,
 ) -> dict[str, float]:
     """One epoch; its row of the history."""
-    method, model, optimizer = training.method, training.model, training.optimizer
     generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "order", epoch))
     order = shuffled(count, recipe.batch_size, generator, rank=fabric.global_rank, world=fabric.world_size)
     first, total = (epoch - 1) * len(order), recipe.epochs * len(order)
     sums: dict[str, Tensor] = {}
     started = time.perf_counter()
-    model.train()
+    training.model.train()
     with seeded(recipe.seed, "epoch", epoch, fabric.global_rank):
         batches = source.batches(order, derive_seed(recipe.seed, "views", epoch))
         for step, (views, labels) in enumerate(batches, start=first):
-            moment = Moment(step, total, recipe.epochs)
-            lr = learning_rate(recipe, step, total)
-            for group in optimizer.param_groups:
-                group["lr"] = lr * group.get("lr_scale", 1.0)
-            result = model(views, labels, moment)
-            fabric.backward(result.loss)
-            method.after_backward(moment)
-            if recipe.clip_norm is not None:
-                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            method.after_step(moment)
-            if training.ema is not None:
-                training.ema.update(method, step + 1)
+            result = _step(recipe, training, views, labels, Moment(step, total, recipe.epochs), fabric)
             for name, value in result._asdict().items():
                 if value is not None:
                     sums[name] = sums.get(name, 0) + value.detach()
             bar.update(recipe.batch_size)
     seconds = time.perf_counter() - started
+    lr = learning_rate(recipe, first + len(order) - 1, total)
     loss = _over_devices(fabric, sums["loss"] / len(order), "mean")
     if not math.isfinite(loss):
         raise DivergedError(
@@ -209,6 +196,29 @@ def _train_epoch(
     what = "accuracy" if "correct" in sums else "spread"
     bar.set_postfix({"loss": f"{loss:.3f}", what: f"{row[what]:.3g}", "epoch": epoch})
     return row | {"images_per_second": seen / seconds, "seconds": seconds}
+
+
+def _step(
+    recipe: Recipe, training: _Training, views: list[Tensor], labels: Tensor, moment: Moment, fabric: Fabric
+) -> StepResult:
+    """One batch: every part of the method's step, its moving average, and what the first part found."""
+    method, model, optimizer = training.method, training.model, training.optimizer
+    lr = learning_rate(recipe, moment.step, moment.steps)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    results = []
+    for part in method.parts(moment):
+        results.append(model(views, labels, part))
+        fabric.backward(results[-1].loss)
+        method.after_backward(part)
+        if recipe.clip_norm is not None:
+            fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+    method.after_step(moment)
+    if training.ema is not None:
+        training.ema.update(method, moment.step + 1)
+    return results[0]
 
 
 def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:

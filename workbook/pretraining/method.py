@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ class Moment(NamedTuple):
     step: int  # from 0
     steps: int  # of the whole training
     epochs: int  # of the whole training
+    part: Literal["all", "head", "backbone"] = "all"  # what this part of the step updates, see `Method.parts`
 
     @property
     def epoch(self) -> float:
@@ -80,6 +81,10 @@ class Method(nn.Module):
 
     def begin(self, batches: Iterator[Batch]) -> None:
         """Before the first step, on the device; `batches` are all training images in order, not augmented."""
+
+    def parts(self, moment: Moment) -> tuple[Moment, ...]:
+        """What a step consists of, in order: each part has its own loss, backward pass and step of the optimiser."""
+        return (moment,)
 
     def after_backward(self, moment: Moment) -> None:
         """Between the gradients and the optimiser's step."""

@@ -49,6 +49,8 @@ def method_name(objective: str, projector: Projector | None) -> str:
     "SL", "SL-MLP", "Byol w/o MLP"; a projector that lacks a component of the method's own is named by those it has,
     as in A Table 5: "SL-MLP (BN, ReLU)"; two projectors: "SL-MLP x 2".
     """
+    if objective not in SETTINGS:  # a label injection: no method of pretraining, but what follows one
+        return objective
     setting = SETTINGS[objective]
     if projector is None:
         return objective if setting.plain else f"{objective} w/o MLP"

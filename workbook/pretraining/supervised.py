@@ -98,8 +98,14 @@ class Supervised(Method):
         self.head.bias.copy_(bias)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-        images, targets = self.mix(views[0], labels) if self.mix else (views[0], labels)
-        logits = self.classify(images)
+        images, targets = self.mixed(views[0], labels)
+        return self.result(self.classify(images), targets)
+
+    def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The images and their targets, (N,) labels or (N, K) shares, after mixup or cutmix."""
+        return self.mix(images, labels) if self.mix else (images, labels)
+
+    def result(self, logits: Tensor, targets: Tensor) -> StepResult:
         loss = F.cross_entropy(logits, targets, label_smoothing=self.objective.smoothing)
         largest = targets if targets.ndim == 1 else targets.argmax(1)  # of two mixed images
         return StepResult(loss, (logits.detach().argmax(1) == largest).sum())
