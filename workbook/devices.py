@@ -1,11 +1,12 @@
 """The device and the precision, chosen once and carried by a Fabric."""
 
 import os
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
 
-_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:

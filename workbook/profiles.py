@@ -12,12 +12,11 @@ from workbook.evaluation.linear_probe import ProbeRecipe
 from workbook.pretraining.ablations import TABLE_2
 from workbook.pretraining.recipe import Recipe
 
-
 # the downstream sets of paper A (its twelve, of which Omniglot's are the evaluation alphabets) and of paper B
-SETS_A = ("chestx", "cropdisease", "deepweeds", "dtd", "eurosat", "flowers102", "kaokore", "omniglot:eval")
-SETS_A += ("resisc45", "imagenet-sketch", "svhn", "isic2018")
-SETS_B = ("caltech256", "cifar10", "cifar100", "cub200", "dtd", "fgvc-aircraft", "food101", "mit-indoor-67")
-SETS_B += ("nabirds", "flowers102", "oxford-pets", "stanford-cars", "stanford-dogs", "sun397")
+SETS_A: tuple[str, ...] = ("chestx", "cropdisease", "deepweeds", "dtd", "eurosat", "flowers102", "kaokore")
+SETS_A += ("omniglot:eval", "resisc45", "imagenet-sketch", "svhn", "isic2018")
+SETS_B: tuple[str, ...] = ("caltech256", "cifar10", "cifar100", "cub200", "dtd", "fgvc-aircraft", "food101")
+SETS_B += ("mit-indoor-67", "nabirds", "flowers102", "oxford-pets", "stanford-cars", "stanford-dogs", "sun397")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,6 @@ SMOKE = Profile(
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer_sets=("generated:eval", "digits"),
     transfer_images_per_class=20,
-    transfer_protocols=("linear", "finetuned, 1,000 images", "finetuned", "5-way 5-shot", "SGD probe", "k-NN"),
     few_shot=FewShotRecipe(episodes=60),
     finetune_epochs=1,
 )

@@ -139,13 +139,15 @@ def finetune(recipe: Recipe, test: Images, store: Store, fabric: Fabric) -> dict
         "dataset": recipe.dataset,
         "seed": recipe.seed,
         "images": len(images),
-        "accuracy_before": _accuracy(run, test, 0, store, fabric),
-        "accuracy": _accuracy(run, test, recipe.epochs, store, fabric),
+        "accuracy_before": stored_accuracy(run, test, store, fabric, epoch=0),
+        "accuracy": stored_accuracy(run, test, store, fabric),
         "key": run.artefact.key,
     }
 
 
-def _accuracy(run: Run, test: Images, epoch: int, store: Store, fabric: Fabric) -> float:
+def stored_accuracy(run: Run, test: Images, store: Store, fabric: Fabric, *, epoch: int | None = None) -> float:
+    """`head_accuracy` of the run after `epoch` (None = its last), from the store or computed now."""
+    epoch = run.recipe.epochs if epoch is None else epoch
     spec = {
         "run": run.artefact.key,
         "epoch": epoch,

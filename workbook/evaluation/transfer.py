@@ -165,8 +165,9 @@ def transfer_suite(
 ) -> pd.DataFrame:
     """Every run scored on every task by every protocol, one row each.
 
-    Columns: method, seed, dataset (the task's name), protocol, accuracy (percent, top-1), and what some protocols say
-    besides: `half_width` of the 95 % interval over episodes, and `accuracy_before` the first step of a finetuning.
+    Columns: method, seed, run (its key), dataset (the task's name), protocol, accuracy (percent, top-1), and what some
+    protocols say besides: `half_width` of the 95 % interval over episodes, and `accuracy_before` the first step of a
+    finetuning.
     """
     jobs = [(name, task, run) for name in protocols for task in tasks for run in runs]
     rows = []
@@ -174,7 +175,9 @@ def transfer_suite(
         for name, task, run in jobs:
             score = protocols[name].score(run, task, store, fabric)
             rows.append(
-                {"method": run.recipe.method, "seed": run.recipe.seed, "dataset": task.name, "protocol": name} | score
+                {"method": run.recipe.method, "seed": run.recipe.seed, "run": run.artefact.key}
+                | {"dataset": task.name, "protocol": name}
+                | score
             )
             bar.update()
     return pd.DataFrame(rows)

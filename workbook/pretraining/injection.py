@@ -75,7 +75,7 @@ class Injected(Supervised):
             features = self.backbone(images)
             self._held = features, targets
             return self.result(self.head(features.detach()), targets)
-        if moment.part == "backbone":
+        if moment.part == "backbone" and self._held is not None:
             (features, targets), self._held = self._held, None
             return self.result(F.linear(features, self.head.weight.detach(), self.head.bias.detach()), targets)
         if self.reaches_backbone(moment):
