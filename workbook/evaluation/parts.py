@@ -12,26 +12,26 @@ def training_part(x: Array, y: Array, device: torch.device) -> tuple[Tensor, Ten
 
     The labels that occur here are the classes of the probe; gaps between them do not matter.
     """
-    x, y = _checked(x, y, "train", device, None)
-    labels, y = torch.unique(y, return_inverse=True)
+    features, given = _checked(x, y, "train", device, None)
+    labels, classes = torch.unique(given, return_inverse=True)
     if len(labels) < 2:
         raise ValueError(f"training labels must hold at least two classes, got {labels.tolist()}")
     if int(labels[0]) < 0:
         raise ValueError(f"training labels must not be negative, got {int(labels[0])}: leave out images without class")
-    return x, y, labels
+    return features, classes, labels
 
 
 def other_part(x: Array, y: Array, part: str, device: torch.device, dim: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The same of the validation or test part: features with `dim` channels, and the classes that training gave."""
-    x, y = _checked(x, y, part, device, dim)
-    place = torch.searchsorted(labels, y).clamp_(max=len(labels) - 1)
-    strange = torch.unique(y[labels[place] != y]).tolist()
+    features, given = _checked(x, y, part, device, dim)
+    classes = torch.searchsorted(labels, given).clamp_(max=len(labels) - 1)
+    strange = torch.unique(given[labels[classes] != given]).tolist()
     if strange:
         raise ValueError(
             f"{part} labels must be among the {len(labels)} of training, {int(labels[0])} ... {int(labels[-1])}, "
             f"got {strange[:5]}: number all parts alike, or leave out images of classes that training lacks"
         )
-    return x, place
+    return features, classes
 
 
 def _checked(x: Array, y: Array, part: str, device: torch.device, dim: int | None) -> tuple[Tensor, Tensor]:

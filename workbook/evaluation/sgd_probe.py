@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,7 +74,10 @@ def _trained(x: Tensor, y: Tensor, num_classes: int, recipe: SGDProbeRecipe) -> 
     """(D+1, K) float32, the intercepts last."""
     weights = torch.zeros(x.shape[1], num_classes, device=x.device, requires_grad=True)
     intercepts = torch.zeros(num_classes, device=x.device, requires_grad=True)
-    groups = [{"params": [weights], "weight_decay": recipe.weight_decay}, {"params": [intercepts]}]
+    groups: list[dict[str, Any]] = [
+        {"params": [weights], "weight_decay": recipe.weight_decay},
+        {"params": [intercepts]},
+    ]
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
     batches = list(_batches(len(x), recipe))
     for step, batch in enumerate(batches):
