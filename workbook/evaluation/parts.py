@@ -24,14 +24,14 @@ def training_part(x: Array, y: Array, device: torch.device) -> tuple[Tensor, Ten
 def other_part(x: Array, y: Array, part: str, device: torch.device, dim: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The same of the validation or test part: features with `dim` channels, and the classes that training gave."""
     features, given = _checked(x, y, part, device, dim)
-    place = torch.searchsorted(labels, given).clamp_(max=len(labels) - 1)
-    strange = torch.unique(given[labels[place] != given]).tolist()
+    classes = torch.searchsorted(labels, given).clamp_(max=len(labels) - 1)
+    strange = torch.unique(given[labels[classes] != given]).tolist()
     if strange:
         raise ValueError(
             f"{part} labels must be among the {len(labels)} of training, {int(labels[0])} ... {int(labels[-1])}, "
             f"got {strange[:5]}: number all parts alike, or leave out images of classes that training lacks"
         )
-    return features, place
+    return features, classes
 
 
 def _checked(x: Array, y: Array, part: str, device: torch.device, dim: int | None) -> tuple[Tensor, Tensor]:
