@@ -8,8 +8,10 @@ from workbook.data.augmentation import Augmentation
 from workbook.errors import ProfileError
 from workbook.evaluation.extraction import Extraction
 from workbook.evaluation.few_shot import FewShotRecipe
+from workbook.evaluation.injection import CKARecipe
 from workbook.evaluation.linear_probe import ProbeRecipe
 from workbook.pretraining.ablations import TABLE_2
+from workbook.pretraining.injection import CYCLES
 from workbook.pretraining.recipe import Recipe
 
 # the downstream sets of paper A (its twelve, of which Omniglot's are the evaluation alphabets) and of paper B
@@ -41,6 +43,10 @@ class Profile:
     transfer_protocols: tuple[str, ...] = ("linear", "finetuned, 1,000 images", "5-way 5-shot")  # see notebook 08
     few_shot: FewShotRecipe = field(default_factory=FewShotRecipe)
     finetune_epochs: int | None = None  # None = as many as the papers'
+    injected: tuple[str, ...] = ("Mocov2", "SimCLR", "SwAV", "DINO")  # the methods that label injection starts from
+    control_cycles: tuple[int | None, ...] = (*CYCLES, None)  # of label injection; None = the head alone
+    injection_epochs: int = 100
+    cka: CKARecipe = field(default_factory=CKARecipe)
     device: str = "auto"
     precision: str = "auto"  # see `make_fabric`
 
@@ -85,6 +91,10 @@ SMOKE = Profile(
     transfer_images_per_class=20,
     few_shot=FewShotRecipe(episodes=60),
     finetune_epochs=1,
+    injected=("Mocov2",),
+    control_cycles=(1, 2, None),
+    injection_epochs=1,
+    cka=CKARecipe(minibatch=100, passes=1, images_per_class=5),
 )
 """Generated images, nothing to download; its verdicts read "not evaluated"."""
 
@@ -122,6 +132,10 @@ POCKET = replace(
     transfer_protocols=("linear", "finetuned, 1,000 images", "5-way 5-shot", "SGD probe", "k-NN"),
     few_shot=FewShotRecipe(),
     finetune_epochs=None,
+    injected=("SimCLR", "Mocov2"),
+    control_cycles=(1, 2, 4, 10, 100, None),
+    injection_epochs=20,
+    cka=CKARecipe(images_per_class=30),
 )
 """Real evidence on a laptop's CPU: CIFAR-100's concept split and a narrow ResNet."""
 
@@ -153,6 +167,10 @@ STUDY = replace(
         *(name for name in dict.fromkeys(SETS_A + SETS_B) if "cifar" not in name),
     ),
     transfer_images_per_class=None,
+    injected=("Mocov2", "SimCLR", "SwAV", "DINO"),
+    control_cycles=(*CYCLES, None),
+    injection_epochs=100,
+    cka=CKARecipe(),
     transfer_protocols=("linear", "finetuned, 1,000 images", "finetuned", "5-way 5-shot", "SGD probe", "k-NN"),
 )
 """The evidence that the README quotes: all of CIFAR-100, ResNet-18, one GPU."""

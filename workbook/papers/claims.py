@@ -173,14 +173,22 @@ _B = _claims(
     (
         "injection.accuracy",
         "4.2, Fig. 6",
-        "Upstream accuracy rises as the control cycle falls",
+        "Upstream accuracy rises as the control cycle falls (measured: from the largest to the smallest)",
         None,
         "points",
     ),
     (
         "injection.best",
         "4.2, Fig. 7",
-        "The control cycle of the best CIS is that of the best transfer",
+        "The control cycle of the best CIS is that of the best transfer"
+        " (measured: its transfer by linear probe less the best of the others)",
+        None,
+        "log-odds",
+    ),
+    (
+        "injection.tipping",
+        "4.2, Fig. 6",
+        "Diversity falls from the control cycle of the best transfer to a cycle of 1 (measured: cluster diversity)",
         None,
         "",
     ),
