@@ -1,5 +1,6 @@
 """The device and the precision, chosen once and carried by a Fabric."""
 
+import logging
 import os
 from typing import Literal
 
@@ -25,6 +26,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a report says the precision itself
     processes = int(os.environ.get("WORLD_SIZE", 1))
     fabric = Fabric(
         accelerator=device,

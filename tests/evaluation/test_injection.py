@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from workbook.data import load_images
+from workbook.evaluation.extraction import head_accuracy
+from workbook.evaluation.injection import CKARecipe, Injected, injection_table, stage_cka
+from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.metrics import minibatch_cka, model_diversity
+from workbook.pretraining.injection import injection_recipe, over_cycles
+from workbook.pretraining.recipe import Recipe, with_method
+from workbook.pretraining.runs import train
+from workbook.store import Store
+
+BASE = with_method(
+    Recipe(
+        dataset="digits",
+        side=None,
+        images_per_class=20,
+        image_size=16,
+        backbone="narrow_resnet",
+        small_stem=True,
+        epochs=1,
+        batch_size=50,
+        warmup_epochs=0,
+    ),
+    "SimCLR",
+)
+CKA = CKARecipe(minibatch=40, passes=2, images_per_class=10)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, fabric):
+    """A store, its sweep (the start, T = 1, T = 2 and the head alone) and test images."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    start = train(BASE, store, fabric)
+    recipe = replace(injection_recipe(BASE, start.start(), 1, epochs=2), batch_size=50)
+    models = [Injected(start, start)]
+    models += [Injected(start, train(cycle, store, fabric)) for cycle in over_cycles(recipe, [1, 2, None])]
+    return store, models, load_images("digits", "test")
+
+
+def test_a_row_a_model_with_the_start_first(swept, fabric):
+    store, models, test = swept
+    table = injection_table(models, test, probe=ProbeRecipe(c_values=(0.01, 0.1)), store=store, fabric=fabric)
+    assert list(table["stage"]) == ["start", "T = 1", "T = 2", "T = ∞"]
+    assert list(table["control_cycle"].isna()) == [True, False, False, True]
+    assert set(table["method"]) == {"SimCLR"}
+    np.testing.assert_allclose(table["cluster_cis"], table["accuracy"] * table["cluster"])
+    np.testing.assert_allclose(table["spectral_cis"], table["accuracy"] * table["spectral"])
+    # of its own head where there is one, of a probe for the start
+    assert table["accuracy"][1] == head_accuracy(models[1].run, test, fabric)
+    assert table["accuracy"][0] > 20, "ten classes"
+    # without a gradient the weights are the start's, and so is their diversity
+    assert table["cluster"][3] == pytest.approx(table["cluster"][0])
+    by_layer = model_diversity(models[1].run.method().backbone.model)
+    assert table["cluster"][1] == pytest.approx(by_layer["cluster"].mean())
+
+
+def test_cka_of_a_model_with_itself_is_one_on_the_diagonal_and_symmetric(swept, fabric):
+    store, models, test = swept
+    own = stage_cka(models[0].run, models[0].run, test, CKA, store, fabric)
+    assert own.shape == (5, 5)
+    np.testing.assert_allclose(np.diag(own), 1)
+    np.testing.assert_allclose(own, own.T)
+
+
+def test_cka_is_of_the_whole_maps_of_the_stages_rows_first(swept, fabric):
+    store, models, test = swept
+    one = CKARecipe(minibatch=60, passes=1, images_per_class=6)
+    found = stage_cka(models[0].run, models[1].run, test, one, store, fabric)
+    pixels = test.per_class(6).tensor(16).float() / 255
+    with torch.inference_mode():
+        x, y = (model.run.method().backbone.stages(pixels)[0] for model in models[:2])
+    assert found[1, 3] == pytest.approx(minibatch_cka([(x[1].flatten(1), y[3].flatten(1))]), abs=1e-5)
+
+
+def test_a_map_is_made_once(swept, fabric, monkeypatch):
+    store, models, test = swept
+    first = stage_cka(models[0].run, models[2].run, test, CKA, store, fabric)
+    monkeypatch.setattr("workbook.evaluation.injection.minibatch_cka_matrix", None)
+    np.testing.assert_array_equal(stage_cka(models[0].run, models[2].run, test, CKA, store, fabric), first)
+
+
+def test_a_sweep_that_is_run_again_trains_what_is_left_alone(swept, fabric):
+    store, models, _ = swept
+    recipe = models[1].run.recipe
+    runs = [train(cycle, store, fabric) for cycle in over_cycles(recipe, [1, 3])]
+    assert [run.stored for run in runs] == [True, False]
