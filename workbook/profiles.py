@@ -94,7 +94,7 @@ SMOKE = Profile(
     injected=("Mocov2",),
     control_cycles=(1, 2, None),
     injection_epochs=1,
-    cka=CKARecipe(minibatch=100, passes=1, images_per_class=5),
+    cka=CKARecipe(minibatch=100, passes=1, cka_images_per_class=5),
 )
 """Generated images, nothing to download; its verdicts read "not evaluated"."""
 
@@ -135,7 +135,7 @@ POCKET = replace(
     injected=("SimCLR", "Mocov2"),
     control_cycles=(1, 2, 4, 10, 100, None),
     injection_epochs=20,
-    cka=CKARecipe(images_per_class=30),
+    cka=CKARecipe(cka_images_per_class=30),
 )
 """Real evidence on a laptop's CPU: CIFAR-100's concept split and a narrow ResNet."""
 

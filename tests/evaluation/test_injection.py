@@ -28,7 +28,7 @@ BASE = with_method(
     ),
     "SimCLR",
 )
-CKA = CKARecipe(minibatch=40, passes=2, images_per_class=10)
+CKA = CKARecipe(minibatch=40, passes=2, cka_images_per_class=10)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_cka_of_a_model_with_itself_is_one_on_the_diagonal_and_symmetric(swept, 
 
 def test_cka_is_of_the_whole_maps_of_the_stages_rows_first(swept, fabric):
     store, models, test = swept
-    one = CKARecipe(minibatch=60, passes=1, images_per_class=6)
+    one = CKARecipe(minibatch=60, passes=1, cka_images_per_class=6)
     found = stage_cka(models[0].run, models[1].run, test, one, store, fabric)
     pixels = test.per_class(6).tensor(16).float() / 255
     with torch.inference_mode():

@@ -35,7 +35,7 @@ class CKARecipe:
 
     minibatch: int = 600
     passes: int = 3
-    images_per_class: int | None = 60  # not in the paper
+    cka_images_per_class: int | None = 60  # not in the paper
     seed: int = 0
 
 
@@ -108,7 +108,7 @@ def stage_cka(x: Run, y: Run, images: Images, recipe: CKARecipe, store: Store, f
 
     In [-1, 1]; higher = more alike. B App. D, Fig. 6: `recipe.minibatch` images at a time, the whole feature maps.
     """
-    images = images.per_class(recipe.images_per_class, seed=recipe.seed)
+    images = images.per_class(recipe.cka_images_per_class, seed=recipe.seed)
     spec = {
         "x": x.artefact.key,
         "y": y.artefact.key,
