@@ -93,7 +93,7 @@ SMOKE = Profile(
     finetune_epochs=1,
     injected=("Mocov2",),
     control_cycles=(1, 2, None),
-    injection_epochs=1,
+    injection_epochs=4,
     cka=CKARecipe(minibatch=100, passes=1, cka_images_per_class=5),
 )
 """Generated images, nothing to download; its verdicts read "not evaluated"."""

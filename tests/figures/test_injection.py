@@ -15,12 +15,13 @@ TABLE = pd.DataFrame(
 
 
 def test_cycles_ascend_and_never_comes_last():
-    figure = measures_over_cycles(TABLE, {"cis": "CIS"}, title="t")
+    figure = measures_over_cycles(TABLE, {"cis": "CIS"}, title="t", starred=["cis"])
     band, line, star = figure.data
     assert list(line.x) == ["1", "2", "10", "∞"] == list(figure.layout.xaxis.categoryarray)
     assert list(line.y) == [6.5, 7.5, 5.5, 1.5]
     assert list(band.y) == [7.0, 8.0, 6.0, 2.0, 1.0, 5.0, 7.0, 6.0]
     assert (list(star.x), list(star.y)) == (["2"], [7.5])
+    assert len(measures_over_cycles(TABLE, {"cis": "CIS"}, title="t").data) == 2, "no star where none is asked for"
 
 
 @pytest.mark.parametrize(("cycle", "name"), [(None, "∞"), (float("nan"), "∞"), (3.0, "3"), (100, "100")])

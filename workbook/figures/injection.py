@@ -1,6 +1,6 @@
 """Label injection over its control cycle: B Figs. 6, 7 and 11."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,12 @@ def cycle_name(cycle: float | None) -> str:
     return _NEVER if cycle is None or not np.isfinite(cycle) else str(int(cycle))
 
 
-def measures_over_cycles(table: pd.DataFrame, columns: Mapping[str, str], *, title: str) -> go.Figure:
+def measures_over_cycles(
+    table: pd.DataFrame, columns: Mapping[str, str], *, title: str, starred: Collection[str] = ()
+) -> go.Figure:
     """A panel a column of `table`: a line a method over the control cycle, most labels on the left.
 
-    The mean over the seeds, their range as a band, a star where the mean is best (highest).
+    The mean over the seeds, their range as a band; in the columns of `starred` a star where the mean is highest.
     table: tidy, columns method, seed, control_cycle (None or NaN = never) and those of `columns`: column -> axis title.
     """
     names = table["control_cycle"].map(cycle_name)
@@ -29,8 +31,10 @@ def measures_over_cycles(table: pd.DataFrame, columns: Mapping[str, str], *, tit
     for panel, (column, axis) in enumerate(columns.items(), start=1):
         for method, rows in table.assign(cycle=names).groupby("method", sort=False):
             found = rows.groupby("cycle")[column].agg(["mean", "min", "max", "count"]).reindex(cycles).dropna()
-            for trace in _line(found, str(method), shown=panel == 1):
-                figure.add_trace(trace, row=1, col=panel)
+            traces = _line(found, str(method), shown=panel == 1)
+            if column in starred:
+                traces.append(_star(found["mean"], str(method)))
+            figure.add_traces(traces, rows=1, cols=panel)
         figure.update_xaxes(
             title="control cycle T", type="category", categoryorder="array", categoryarray=cycles, row=1, col=panel
         )
@@ -40,7 +44,6 @@ def measures_over_cycles(table: pd.DataFrame, columns: Mapping[str, str], *, tit
 
 def _line(found: pd.DataFrame, method: str, *, shown: bool) -> list[go.Scatter]:
     colour, places = COLOURS[method], list(found.index)
-    best = found["mean"].idxmax()
     return [
         go.Scatter(
             x=places + places[::-1],
@@ -65,17 +68,20 @@ def _line(found: pd.DataFrame, method: str, *, shown: bool) -> list[go.Scatter]:
             customdata=found["count"],
             hovertemplate="T = %{x}: %{y:.4g}, n = %{customdata}",
         ),
-        go.Scatter(
-            x=[best],
-            y=[found.at[best, "mean"]],
-            name=f"{method}, best",
-            legendgroup=method,
-            showlegend=False,
-            mode="markers",
-            marker={"color": colour, "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
-            hovertemplate="best at T = %{x}: %{y:.4g}",
-        ),
     ]
+
+
+def _star(means: pd.Series, method: str) -> go.Scatter:
+    return go.Scatter(
+        x=[means.idxmax()],
+        y=[means.max()],
+        name=f"{method}, best",
+        legendgroup=method,
+        showlegend=False,
+        mode="markers",
+        marker={"color": COLOURS[method], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}},
+        hovertemplate="best at T = %{x}: %{y:.4g}",
+    )
 
 
 def cka_maps(maps: Mapping[str, np.ndarray], stages: Sequence[str], *, x_title: str, title: str) -> go.Figure:
