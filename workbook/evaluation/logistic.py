@@ -7,9 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbook.evaluation.quasi_newton import Blocks, Diagonal, Memory, centred
+
 TOLERANCE = 5e-5  # relative to the objective; see `fit_logistic`
 MAX_ITERATIONS = 10_000
-MEMORY = 20  # pairs of steps and gradient changes that L-BFGS remembers
+PATIENCE = 30  # iterations without a gain before float32 is held to be at its noise
+REFRESH = 40  # iterations before the curvature is modelled anew by blocks
+LARGEST_BLOCKS = 2**28  # numbers in the model by blocks: 1 GiB in float32
 # Probabilities below exp(-60) change no sum, but as denormal numbers they slow a product tenfold.
 SMALLEST_LOG_PROBABILITY = -60.0
 
@@ -38,7 +42,7 @@ def fit_logistic(
     """
     problem = _Problem(x, y, num_classes)
     theta = problem.zeros() if start is None else problem.from_weights(start)
-    memory = _Memory(theta.numel(), theta.device)
+    memory = Memory(theta.numel(), theta.device, torch.float32)
     theta = _minimise(problem, problem.loss_weight(c), theta, memory, tolerance, max_iterations)
     return problem.to_weights(theta)
 
@@ -58,7 +62,7 @@ def regularisation_path(
         raise ValueError(f"c_values must be positive and ascend, got {tuple(c_values)}")
     problem = _Problem(x, y, num_classes)
     previous, theta = problem.zeros(), problem.zeros()
-    memory = _Memory(theta.numel(), theta.device)
+    memory = Memory(theta.numel(), theta.device, torch.float32)
     for i, value in enumerate(c):
         weight = problem.loss_weight(value)
         guess = theta
@@ -94,8 +98,11 @@ class _Problem:
             x = triangle.T
         eigenvalues, rotation = torch.linalg.eigh(x.T @ x)
         self.basis = rotation if basis is None else basis @ rotation
-        self.eigenvalues = eigenvalues.clamp_min(0)
-        z = x @ rotation
+        ones = x.new_ones(len(x), 1)  # the intercept's channel
+        self.eigenvalues = torch.cat([eigenvalues.clamp_min(0), ones.sum(dim=0)])
+        self.ridge = torch.ones_like(self.eigenvalues)[:, None]
+        self.ridge[-1] = 0
+        z = torch.cat([x @ rotation, ones], dim=1)
         self.z = {torch.float64: z, torch.float32: z.float()}
         self.y = y[:, None]
         self.num_classes = num_classes
@@ -107,18 +114,18 @@ class _Problem:
         return float(c) / 2 if self.num_classes == 2 else float(c)
 
     def zeros(self) -> Tensor:
-        return torch.zeros(self.basis.shape[1] + 1, self.num_classes, dtype=torch.float64, device=self.y.device)
+        return torch.zeros(len(self.eigenvalues), self.num_classes, dtype=torch.float64, device=self.y.device)
 
     def from_weights(self, weights: Tensor) -> Tensor:
         weights = weights.to(self.basis)
-        return _centred(torch.cat([self.basis.T @ weights[:-1], weights[-1:] + self.mean @ weights[:-1]]))
+        return centred(torch.cat([self.basis.T @ weights[:-1], weights[-1:] + self.mean @ weights[:-1]]))
 
     def to_weights(self, theta: Tensor) -> Tensor:
         weights = self.basis @ theta[:-1]
         return torch.cat([weights, theta[-1:] - self.mean @ weights])
 
     def logits(self, theta: Tensor) -> Tensor:
-        return torch.addmm(theta[-1], self.z[theta.dtype], theta[:-1])
+        return self.z[theta.dtype] @ theta
 
     def loss_and_residual(self, logits: Tensor) -> tuple[float, Tensor]:
         """Sum of the cross-entropies, and (N, K) probabilities minus targets; both exact when tiny."""
@@ -144,91 +151,53 @@ class _Problem:
         return min(objective, max(weight * self.prior_loss - objective, 1e-5 * objective))
 
     def loss_gradient(self, residual: Tensor) -> Tensor:
-        return torch.cat([self.z[residual.dtype].T @ residual, residual.sum(dim=0, keepdim=True)])
+        return self.z[residual.dtype].T @ residual
 
-    def curvature(self, residual: Tensor, weight: float) -> Tensor:
-        """Diagonal model of the Hessian, (R+1, K): weight * mean p(1-p) per class * eigenvalue + ridge.
+    def diagonal(self, variances: Tensor, weight: float, dtype: torch.dtype) -> Diagonal:
+        """As if all samples had a class's mean p(1-p): in the eigenbasis nothing is left but the diagonal."""
+        slopes = weight * self.eigenvalues[:, None] * variances.double().mean(dim=0).clamp_min(1e-20) + self.ridge
+        return Diagonal(slopes.to(dtype))
 
-        Boehning's bound has 1/2 where this has p(1-p) at the present probabilities.
+    def blocks(self, variances: Tensor, weight: float, dtype: torch.dtype) -> Blocks | None:
+        """The Hessian's block of each class; None where they cost more than the iterations since the last.
+
+        With a large C most samples are classified surely and have no curvature, and the few others may
+        have a spectrum far from that of all. Only they are summed; those below a tenth of the class's
+        mean p(1-p) are taken together, as in `diagonal`.
         """
-        n, size = len(residual), residual.abs()
-        mean_variance = (size * (1 - size)).mean(dim=0).clamp_min(1e-20)
-        eigenvalues = self.eigenvalues.to(residual.dtype)
-        slopes = weight * eigenvalues[:, None] * mean_variance + 1
-        return torch.cat([slopes, weight * n * mean_variance[None]])
-
-
-class _Memory:
-    """L-BFGS in its compact form (Byrd, Nocedal and Schnabel 1994), kept along a regularisation path.
-
-    A pair is a step and the change of the *loss* gradient, without C and without the ridge, so it
-    gives the exact change of the objective's gradient for any C. That saves learning the curvature
-    anew at each C.
-    """
-
-    def __init__(self, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        self.steps, self.changes, self.scaled = torch.zeros(3, MEMORY, size, dtype=dtype, device=device)
-        # step_change[i, j] = step i . change j of the objective; change_change the same in the metric
-        self.step_change, self.change_change = np.zeros((2, MEMORY, MEMORY))
-        self.order: list[int] = []  # slots in use, the oldest first
-
-    def begin(self, weight: float, curvature: Tensor) -> None:
-        """Set C and the diagonal model for the directions to come."""
-        self.weight, self.curvature = weight, curvature
-        changes = self._objective_changes(self.steps, self.changes)
-        self.scaled = self._precondition(changes)
-        self.step_change = _numpy(self.steps @ changes.T)
-        self.change_change = _numpy(changes @ self.scaled.T)
-
-    def add(self, step: Tensor, loss_change: Tensor) -> None:
-        step, loss_change = step.flatten(), loss_change.flatten()
-        change = self._objective_changes(step[None], loss_change[None])
-        scaled = self._precondition(change)[0]
-        if not float(step @ change[0]) > 0:  # lost to rounding
-            return
-        slot = self.order.pop(0) if len(self.order) == MEMORY else len(self.order)
-        self.order.append(slot)
-        self.steps[slot], self.changes[slot], self.scaled[slot] = step, loss_change, scaled
-        self.step_change[:, slot] = _numpy(self.steps @ change[0])
-        self.change_change[:, slot] = self.change_change[slot] = _numpy(self.scaled @ change[0])
-
-    def direction(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian's estimate times the gradient."""
-        flat = gradient.flatten()
-        newton = self._precondition(flat[None])[0]
-        if not self.order:
-            return -newton.view_as(gradient)
-        slots = np.ix_(self.order, self.order)
-        last = self.order[-1]
-        gamma = self.step_change[last, last] / self.change_change[last, last]
-        upper = np.triu(self.step_change[slots])
-        a = np.linalg.solve(upper, _numpy(self.steps @ flat)[self.order])
-        inner = np.diag(np.diag(upper)) + gamma * self.change_change[slots]
-        b = np.linalg.solve(upper.T, inner @ a - gamma * _numpy(self.scaled @ flat)[self.order])
-        on_steps, on_scaled = np.zeros((2, MEMORY))
-        on_steps[self.order], on_scaled[self.order] = b, gamma * a
-        mix = torch.from_numpy(np.stack([on_steps, on_scaled])).to(flat)
-        return (self.scaled.T @ mix[1] - self.steps.T @ mix[0] - gamma * newton).view_as(gradient)
-
-    def _objective_changes(self, steps: Tensor, loss_changes: Tensor) -> Tensor:
-        changes = self.weight * loss_changes + steps
-        intercepts = slice(steps.shape[1] - self.curvature.shape[1], None)
-        changes[:, intercepts] -= steps[:, intercepts]
-        return changes
-
-    def _precondition(self, vectors: Tensor) -> Tensor:
-        scaled = vectors.view(-1, *self.curvature.shape) / self.curvature
-        return _centred(scaled).flatten(start_dim=1)
+        (n, k), r = variances.shape, len(self.eigenvalues)
+        unsure = variances > 0.1 * variances.mean(dim=0)
+        # 2 r^2 operations a sample and class, against 4 r in an iteration
+        if float(unsure.sum()) * r > 2 * REFRESH * n * k or k * r * r > LARGEST_BLOCKS:
+            return None
+        rest = torch.where(unsure, 0.0, variances).double().mean(dim=0).clamp_min(1e-20)
+        diagonal = (weight * rest[:, None] * self.eigenvalues + self.ridge[:, 0]).to(dtype)
+        roots = (weight * variances).sqrt().to(dtype)
+        matrices = torch.empty(k, r, r, dtype=dtype, device=variances.device)
+        for c in range(k):
+            rows = unsure[:, c].nonzero()[:, 0]
+            part = self.z[dtype][rows] * roots[rows, c, None]
+            torch.mm(part.T, part, out=matrices[c])
+        matrices.diagonal(dim1=1, dim2=2).add_(diagonal)
+        return Blocks(matrices)
 
 
 def _minimise(
-    problem: _Problem, weight: float, theta: Tensor, memory: _Memory, tolerance: float, max_iterations: int
+    problem: _Problem, weight: float, theta: Tensor, memory: Memory, tolerance: float, max_iterations: int
 ) -> Tensor:
-    """Descend in float32, check in float64, and go on in float64 where float32 was not enough."""
+    """Descend in float32, check in float64, and go on with more of float64 where that was not enough.
+
+    At a large C some logits are in the hundreds, and rounding them to float32 can hide the gradient.
+    Mostly it suffices to sum them in float64, while the products with the data stay in float32.
+    """
     if tolerance >= 1e-6:
         theta = _descend(problem, weight, theta.float(), memory, 0.8 * tolerance, max_iterations)[0].double()
-    exact = _Memory(theta.numel(), theta.device, torch.float64)
-    theta, gap = _descend(problem, weight, theta, exact, tolerance, max_iterations)
+        for _ in range(3):
+            theta, gap, iterations = _descend(problem, weight, theta, memory, 0.9 * tolerance, max_iterations)
+            if iterations == 0 and gap <= tolerance:
+                return theta
+    exact = Memory(theta.numel(), theta.device, torch.float64)
+    theta, gap, _ = _descend(problem, weight, theta, exact, tolerance, max_iterations)
     if gap > tolerance:
         warnings.warn(
             f"logistic regression stopped with a relative gap of at most {gap:.1e}, "
@@ -240,35 +209,47 @@ def _minimise(
 
 
 def _descend(
-    problem: _Problem, weight: float, theta: Tensor, memory: _Memory, tolerance: float, max_iterations: int
-) -> tuple[Tensor, float]:
-    """L-BFGS from `theta`, in its precision: the last point and the bound on its relative gap."""
+    problem: _Problem, weight: float, theta: Tensor, memory: Memory, tolerance: float, max_iterations: int
+) -> tuple[Tensor, float, int]:
+    """L-BFGS from `theta`: the last point, the bound on its relative gap, and the iterations made.
+
+    Points and logits are summed in theta's precision, which the first gradient has too; the other
+    products with the data have that of the memory.
+    """
     logits = problem.logits(theta)
     loss, residual = problem.loss_and_residual(logits)
     loss_gradient = problem.loss_gradient(residual)
-    curvature = problem.curvature(residual, weight)
-    memory.begin(weight, curvature)
-    smallest, stalled = float("inf"), 0
+    variances = _variances(residual)
+    intercepts = (weight * variances.sum(dim=0)).clamp_min(1e-20)
+    model = memory.blocks or problem.diagonal(variances, weight, memory.dtype)
+    memory.begin(weight, problem.ridge, model)
+    smallest, lowest, stalled = float("inf"), float("inf"), 0
     for iteration in range(max_iterations + 1):
-        gradient = weight * loss_gradient
-        gradient[:-1] += theta[:-1]
+        gradient = weight * loss_gradient + problem.ridge * theta
         objective = weight * loss + 0.5 * float(theta[:-1].square().sum(dtype=torch.float64))
-        bound = gradient[:-1].square().sum() + (gradient[-1].square() / curvature[-1]).sum()
-        gap = 0.5 * float(bound) / problem.scale(objective, weight)
-        stalled = 0 if gap < smallest else stalled + 1
-        smallest = min(gap, smallest)
-        # At float32's noise the gradient shrinks no more; float64 has the patience of max_iterations.
-        if gap <= tolerance or iteration == max_iterations or (stalled > 100 and theta.dtype == torch.float32):
+        scale = problem.scale(objective, weight)
+        bound = gradient[:-1].square().sum() + (gradient[-1].square() / intercepts).sum()
+        gap = 0.5 * float(bound) / scale
+        fell = lowest - objective > 0.01 * tolerance * scale
+        stalled = 0 if gap < smallest or fell else stalled + 1
+        smallest, lowest = min(gap, smallest), objective if fell else lowest
+        # At float32's noise nothing shrinks any more; float64 has the patience of max_iterations.
+        noise = stalled > PATIENCE and memory.dtype == torch.float32
+        if gap <= tolerance or iteration == max_iterations or noise:
             break
-        direction = memory.direction(gradient)
+        if memory.age >= REFRESH:
+            memory.blocks = problem.blocks(_variances(residual), weight, memory.dtype) or memory.blocks
+            memory.begin(weight, problem.ridge, memory.blocks or model)
+            memory.age = 0
+        direction = memory.direction(gradient.to(memory.dtype))
         found = _line_search(problem, weight, theta, logits, gradient, direction)
         if found is None:
             break
         length, logits, loss, residual = found
         step, before = length * direction, loss_gradient
-        theta, loss_gradient = theta + step, problem.loss_gradient(residual)
+        theta, loss_gradient = theta + step, problem.loss_gradient(residual.to(memory.dtype))
         memory.add(step, loss_gradient - before)
-    return theta, gap
+    return theta, gap, iteration
 
 
 def _line_search(
@@ -294,10 +275,7 @@ def _line_search(
     return None
 
 
-def _centred(theta: Tensor) -> Tensor:
-    """Adding one vector to every class changes no probability: keep the sum over classes at zero."""
-    return theta - theta.mean(dim=-1, keepdim=True)
-
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.double().cpu().numpy()
+def _variances(residual: Tensor) -> Tensor:
+    """(N, K) p(1-p), the curvature of a class's own logit; Boehning's bound on the Hessian has 1/2 for it."""
+    size = residual.abs()
+    return size * (1 - size)
