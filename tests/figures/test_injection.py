@@ -16,7 +16,7 @@ TABLE = pd.DataFrame(
 
 def test_cycles_ascend_and_never_comes_last():
     figure = measures_over_cycles(TABLE, {"cis": "CIS"}, title="t", starred=["cis"])
-    band, line, star = figure.data
+    line, band, star = figure.data
     assert list(line.x) == ["1", "2", "10", "∞"] == list(figure.layout.xaxis.categoryarray)
     assert list(line.y) == [6.5, 7.5, 5.5, 1.5]
     assert list(band.y) == [7.0, 8.0, 6.0, 2.0, 1.0, 5.0, 7.0, 6.0]

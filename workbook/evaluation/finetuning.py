@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from workbook.data.images import Images
 from workbook.evaluation.extraction import head_accuracy
 from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
 from workbook.evaluation.logistic import fit_logistic
+from workbook.evaluation.parts import standardisation
 from workbook.files import write_atomically
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run, pretraining_images, train
@@ -46,9 +46,7 @@ class ProbeHead:
             choice = ProbeRecipe(c_values=self.c_values, validation_fraction=self.validation_fraction)
             c = linear_probe(features, labels, features, labels, choice).c
         x = features.double()
-        # as the probe standardises: a constant channel has no weight
-        centre, scale = x.mean(0), x.std(0, correction=0)
-        scale = scale.masked_fill(scale <= torch.finfo(torch.float32).eps * centre.abs(), float("inf"))
+        centre, scale = standardisation(x)
         fitted = fit_logistic((x - centre) / scale, labels, c, num_classes=num_classes)
         weight = fitted[:-1] / scale[:, None]
         return weight.T, fitted[-1] - centre @ weight

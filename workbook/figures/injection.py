@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbook.figures.style import COLOURS, faded, plain
+from workbook.figures.style import COLOURS, line_and_range, over_seeds, plain
 
 _NEVER = "∞"
 
@@ -30,45 +30,15 @@ def measures_over_cycles(
     figure = make_subplots(cols=len(columns), horizontal_spacing=0.09)
     for panel, (column, axis) in enumerate(columns.items(), start=1):
         for method, rows in table.assign(cycle=names).groupby("method", sort=False):
-            found = rows.groupby("cycle")[column].agg(["mean", "min", "max", "count"]).reindex(cycles).dropna()
-            traces = _line(found, str(method), shown=panel == 1)
+            found = over_seeds(rows, column, by="cycle").set_index("cycle").reindex(cycles).dropna().reset_index()
+            figure.add_traces(line_and_range(found, "cycle", str(method), shown=panel == 1), rows=1, cols=panel)
             if column in starred:
-                traces.append(_star(found["mean"], str(method)))
-            figure.add_traces(traces, rows=1, cols=panel)
+                figure.add_trace(_star(found.set_index("cycle")["mean"], str(method)), row=1, col=panel)
         figure.update_xaxes(
             title="control cycle T", type="category", categoryorder="array", categoryarray=cycles, row=1, col=panel
         )
         figure.update_yaxes(title={"text": axis, "font": {"size": 12}, "standoff": 4}, row=1, col=panel)
     return plain(figure, title=title, height=430)
-
-
-def _line(found: pd.DataFrame, method: str, *, shown: bool) -> list[go.Scatter]:
-    colour, places = COLOURS[method], list(found.index)
-    return [
-        go.Scatter(
-            x=places + places[::-1],
-            y=[*found["max"], *found["min"][::-1]],
-            mode="lines",
-            fill="toself",
-            fillcolor=faded(colour, 0.18),
-            line={"width": 0},
-            legendgroup=method,
-            showlegend=False,
-            hoverinfo="skip",
-        ),
-        go.Scatter(
-            x=places,
-            y=found["mean"],
-            name=method,
-            legendgroup=method,
-            showlegend=shown,
-            mode="lines+markers",
-            line={"color": colour, "width": 3},
-            marker={"size": 7},
-            customdata=found["count"],
-            hovertemplate="T = %{x}: %{y:.4g}, n = %{customdata}",
-        ),
-    ]
 
 
 def _star(means: pd.Series, method: str) -> go.Scatter:
