@@ -82,7 +82,7 @@ SMOKE = Profile(
     ablation_images_per_class=10,
     ablation_batch_size=16,
     ablation_epochs=1,
-    ablation_sweeps=("number of projectors", "augmentation"),
+    ablation_sweeps=("number of projectors",),
     probe_images_per_class=20,
     measured_per_class=20,
     extraction=Extraction(stage_budget=1024),
