@@ -17,7 +17,9 @@ def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
     """
     protocols, sets = (list(dict.fromkeys(table[column])) for column in ("protocol", "dataset"))
     methods = list(dict.fromkeys(table["method"]))
-    figure = make_subplots(cols=len(protocols), subplot_titles=protocols, shared_yaxes=True, horizontal_spacing=0.03)
+    titles = [protocol.replace(", ", ",<br>") for protocol in protocols]  # else neighbours overlap
+    figure = make_subplots(cols=len(protocols), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
+    figure.update_annotations(font={"size": 13})
     offsets = np.linspace(-0.14, 0.14, len(methods)) if len(methods) > 1 else np.zeros(1)
     for panel, protocol in enumerate(protocols, start=1):
         for method, offset in zip(methods, offsets, strict=True):
@@ -43,7 +45,7 @@ def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
     )
     height = 230 + 46 * len(sets)
     # the panels' names stand below the legend
-    return plain(figure, title=title, height=height).update_layout(legend={"y": 1 + 34 / (height - 170)})
+    return plain(figure, title=title, height=height).update_layout(legend={"y": 1 + 44 / (height - 170)})
 
 
 def gains(measured: pd.DataFrame, paper: Mapping[str, float], *, title: str, axis: str) -> go.Figure:
