@@ -36,6 +36,14 @@ def test_features_of_a_scored_model_are_listed(run, fabric):
     assert f"of weights from outside, mobilenetv2_035, {model.digest}" in listed.output
 
 
+def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
+    spec = {"flavour": "sweet", "parts": [1, 2], "version": 3}
+    Store().get_or_make("cakes", spec, lambda folder: write_atomically(folder / "x.npy", b"123"))
+    listed = run("store", "list")
+    assert listed.exit_code == 0, listed.output
+    assert "cakes" in listed.output and "flavour sweet, version 3" in listed.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from typer.testing import CliRunner
 
+from workbook.cli import app
 from workbook.report.runner import run_reports
 from workbook.store import Store
 
@@ -37,6 +39,14 @@ def test_the_second_time_everything_comes_from_the_store(reports):
     _, ((_, first), (_, second)) = reports
     assert first
     assert second == first
+
+
+def test_all_that_notebooks_store_is_listed(reports, monkeypatch):
+    out, (_, (_, stored)) = reports
+    monkeypatch.setenv("WORKBOOK_STORE", str(out.parent / "store"))
+    listed = CliRunner().invoke(app, ["store", "list"])
+    assert listed.exit_code == 0, listed.output
+    assert [path.name for path in stored if path.name not in listed.output] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

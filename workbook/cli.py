@@ -109,7 +109,7 @@ def store_list() -> None:
     for artefact in store.artefacts():
         megabytes = sum(path.stat().st_size for path in artefact.path.iterdir()) / 1e6
         kind, date = artefact.path.parent.name, artefact.provenance["date"]
-        typer.echo(f"{artefact.key}  {kind:9} {date}  {megabytes:9.1f} MB  {_summary(artefact.spec)}")
+        typer.echo(f"{artefact.key}  {kind:10} {date}  {megabytes:9.1f} MB  {_summary(kind, artefact.spec)}")
     typer.echo(f"in {store.root}")
 
 
@@ -225,20 +225,26 @@ def _absolute(name: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
-def _summary(spec: dict[str, Any]) -> str:
-    """What tells one artefact of a kind from another."""
-    if "recipe" in spec:
+def _summary(kind: str, spec: dict[str, Any]) -> str:
+    """What tells one artefact of a kind from another; of a kind that is not known here, all that is short."""
+    if kind == "runs":
         recipe = spec["recipe"]
         start = recipe.get("start")
         origin = f", from {start.get('run') or 'a file'}" if start else ""
         return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
-    if "embedding" in spec:
+    if kind == "maps":
         return f"{spec['embedding']['kind']} of features {spec['features']}"
-    if "layer" in spec:
+    if kind == "probes":
         return f"{spec['layer']} of features {spec['train']}"
-    if "weights" in spec:
+    if kind == "scores":
+        return f"{spec['protocol']} of features {', '.join(spec['features'])}"
+    if kind == "cka":
+        return f"of run {spec['x']} with run {spec['y']}"
+    if kind == "features" and "weights" in spec:
         return f"of weights from outside, {spec['architecture']}, {spec['weights']}"
-    return f"of run {spec['run']}, epoch {spec['epoch']}"
+    if kind in ("features", "accuracies"):
+        return f"of run {spec['run']}, epoch {spec['epoch']}"
+    return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 
 def _paper_sizes(manifest: Manifest) -> str:

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.learn_methods                                # all of them, 3 seeds: about an hour
     python -m tests.benchmarks.learn_methods --methods SimCLR Byol --seeds 1
 
-One JSON file, by default notebooks/results/learning.json: what was measured, on what.
+One JSON file, by default notebooks/results/learning.json: what was measured, on what. The runs of methods that are not
+trained now stay in it; each run says which code made it.
 """
 
 import argparse
@@ -31,8 +32,10 @@ def main() -> None:
     fabric, rows = make_fabric("cpu"), []
     for method in args.methods:
         for seed in range(args.seeds):
-            rows.append(asdict(learn(recipe_of(method, seed), fabric)))
-    table = pd.DataFrame(rows).round(3)
+            rows.append(asdict(learn(recipe_of(method, seed), fabric)) | {"code": provenance()["code"]})
+    before = json.loads(args.out.read_text())["runs"] if args.out.exists() else []
+    kept = [run for run in before if run["method"] not in args.methods]
+    table = pd.DataFrame([*kept, *rows]).round(3)
     record = provenance() | {"question": __doc__.splitlines()[0], "runs": json.loads(table.to_json(orient="records"))}
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode())
     print(table.drop(columns="seed").groupby(["method", "backbone"], sort=False).mean().round(2).to_string())

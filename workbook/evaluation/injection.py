@@ -129,13 +129,13 @@ def _stage_batches(
     x: Run, y: Run, images: Images, recipe: CKARecipe, fabric: Fabric
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     backbones = [run.method().backbone.to(fabric.device) for run in (x, y)]
-    pixels = images.tensor(x.recipe.image_size)
     for number in range(recipe.passes):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed + number))
         for rows in order.split(recipe.minibatch):
             if len(rows) < 4 or (len(rows) < recipe.minibatch and len(images) >= recipe.minibatch):
                 continue  # every minibatch counts alike, and a small one is noise
-            batch = pixels[rows].to(fabric.device).float().div_(255).contiguous(memory_format=torch.channels_last)
+            pixels = images.select(rows.numpy()).tensor(x.recipe.image_size)
+            batch = pixels.to(fabric.device).float().div_(255).contiguous(memory_format=torch.channels_last)
             with torch.inference_mode(), fabric.autocast():
                 stages = [[stage.float() for stage in backbone.stages(batch)[0]] for backbone in backbones]
             yield stages[0], stages[1]
