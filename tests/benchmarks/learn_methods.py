@@ -38,7 +38,7 @@ def main() -> None:
     table = pd.DataFrame([*kept, *rows]).round(3)
     record = provenance() | {"question": __doc__.splitlines()[0], "runs": json.loads(table.to_json(orient="records"))}
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode())
-    print(table.drop(columns="seed").groupby(["method", "backbone"], sort=False).mean().round(2).to_string())
+    print(table.drop(columns=["seed", "code"]).groupby(["method", "backbone"], sort=False).mean().round(2).to_string())
 
 
 if __name__ == "__main__":

@@ -5,26 +5,16 @@ import pytest
 import torch
 
 from tests.conftest import make_images
+from tests.pretraining.small import DIGITS
 from workbook.data.batches import plain_batches
 from workbook.evaluation.extraction import CUT_POINTS, Extraction, extract, head_accuracy, pool_to_budget
 from workbook.evaluation.linear_probe import ProbeRecipe
 from workbook.evaluation.stagewise import stagewise_evaluation
-from workbook.pretraining.recipe import Projector, Recipe, with_method
+from workbook.pretraining.recipe import Projector, with_method
 from workbook.pretraining.runs import Run, train
 from workbook.store import Store
 
-RECIPE = Recipe(
-    dataset="digits",
-    side=None,
-    images_per_class=20,
-    image_size=8,
-    backbone="narrow_resnet",
-    small_stem=True,
-    epochs=2,
-    checkpoint_epochs=(0,),
-    batch_size=32,
-    warmup_epochs=0,
-)
+RECIPE = replace(DIGITS, epochs=2)
 
 
 @pytest.fixture(scope="module")

@@ -4,30 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from tests.pretraining.small import DIGITS
 from workbook.data import load_images
 from workbook.evaluation.extraction import head_accuracy
 from workbook.evaluation.injection import CKARecipe, Injected, injection_table, stage_cka
 from workbook.evaluation.linear_probe import ProbeRecipe
 from workbook.metrics import minibatch_cka, model_diversity
 from workbook.pretraining.injection import injection_recipe, over_cycles
-from workbook.pretraining.recipe import Recipe, with_method
+from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import train
 from workbook.store import Store
 
-BASE = with_method(
-    Recipe(
-        dataset="digits",
-        side=None,
-        images_per_class=20,
-        image_size=16,
-        backbone="narrow_resnet",
-        small_stem=True,
-        epochs=1,
-        batch_size=50,
-        warmup_epochs=0,
-    ),
-    "SimCLR",
-)
+BASE = with_method(replace(DIGITS, image_size=16, epochs=1, batch_size=50, checkpoint_epochs=()), "SimCLR")
 CKA = CKARecipe(minibatch=40, passes=2, cka_images_per_class=10)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from workbook.pretraining.loop import create_method
@@ -15,6 +17,7 @@ SQUARES = Recipe(
     batch_size=16,
     warmup_epochs=0,
 )
+DIGITS = replace(SQUARES, dataset="digits", images_per_class=20, image_size=8, checkpoint_epochs=(0,), batch_size=32)
 START = Moment(step=0, steps=100, epochs=10)
 
 
