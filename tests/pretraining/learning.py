@@ -46,7 +46,7 @@ _OBJECTIVES: dict[str, dict[str, Any]] = {
     "SwAV": {"prototypes": 48, "local_count": 0},
     "DINO": {"outputs": 256, "local_count": 0, "momentum": 0.9},
 }
-_RECIPES: dict[str, dict[str, Any]] = {"SwAV": {"lr": 1.6}, "MAE": {"backbone": "tiny_vit", "epochs": 12}}
+_RECIPES: dict[str, dict[str, Any]] = {"SwAV": {"lr": 1.6}, "MAE": {"backbone": "tiny_vit", "epochs": 14}}
 _PROBE = ProbeRecipe(c_values=(1e-4, 1e-3, 1e-2))
 OWN_METHODS = [name for name in METHODS if not name.endswith(("w/o MLP", "w/ MLP"))]  # each as its authors have it
 
