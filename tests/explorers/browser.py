@@ -1,0 +1,137 @@
+"""JupyterLab and Voila on loopback, in a headless browser: what the explorers' tests and pictures need."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import papermill
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+_MISSING = "there is no Chromium: .ci/browser installs it (Debian: sudo apt-get install chromium)"
+_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+# of a notebook in JupyterLab: false while it runs, "done", or the error of the first cell that failed
+_RAN = """() => {
+    const outputs = [...document.querySelectorAll('.jp-OutputArea-output')].map(output => output.innerText);
+    const failed = outputs.find(text => text.includes('Traceback (most recent call last)'));
+    const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
+    return failed ? failed : prompts.every(prompt => /\\[\\d+\\]/.test(prompt.innerText)) && 'done';
+}"""
+_START = 60.0  # seconds that a server may take to answer
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, headless; the test is skipped where there is none, and fails there in CI."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(_MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*_QUIET, "--disable-sync"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def prepare(notebook: Path, folder: Path, parameters: Mapping[str, Any]) -> Path:
+    """A copy of the notebook with these parameters, not executed."""
+    copy = folder / notebook.name
+    papermill.execute_notebook(notebook, copy, dict(parameters), prepare_only=True, progress_bar=False)
+    return copy
+
+
+@contextmanager
+def jupyterlab(folder: Path, environment: Mapping[str, str], *, dark: bool = False) -> Iterator[str]:
+    """The address of a JupyterLab that shows this folder; settings and token are its own."""
+    token, port = secrets.token_hex(8), _free_port()
+    settings = folder / ".settings"
+    _write_settings(settings, dark)
+    command = [
+        *("jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"),
+        *(f"--LabApp.user_settings_dir={settings}", f"--LabApp.workspaces_dir={folder / '.workspaces'}"),
+        *(["--allow-root"] if os.getuid() == 0 else []),
+    ]
+    with _served(command, f"http://127.0.0.1:{port}/api", environment, folder):
+        yield f"http://127.0.0.1:{port}/lab/tree/{{name}}?reset&token={token}"
+
+
+@contextmanager
+def voila(notebook: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The address at which Voila serves this notebook."""
+    port = _free_port()
+    command = ["voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
+    # Voila runs the notebook before it answers the root: ask for something that is there at once
+    with _served(command, f"http://127.0.0.1:{port}/voila/static/favicon.ico", environment, notebook.parent):
+        yield f"http://127.0.0.1:{port}/"
+
+
+def open_notebook(page: Page, address: str, name: str, *, timeout: float = 180) -> None:
+    """Open a notebook in JupyterLab, run all its cells, and wait until they are done; fails on an error in a cell."""
+    page.goto(address.format(name=name))
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+    # the kernel stands before its first cell is asked for
+    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=60_000)
+    page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
+    page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+    outcome = page.wait_for_function(_RAN, timeout=timeout * 1000).json_value()
+    if outcome != "done":
+        pytest.fail(f"{name} failed in JupyterLab: {outcome}")
+
+
+def _write_settings(folder: Path, dark: bool) -> None:
+    """No news, no asking; every cell is drawn, also those out of sight."""
+    chosen = {
+        "notebook-extension/tracker": {"windowingMode": "none"},
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "apputils-extension/themes": {"theme": f"JupyterLab {'Dark' if dark else 'Light'}"},
+    }
+    for name, values in chosen.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+
+@contextmanager
+def _served(command: list[str], probe: str, environment: Mapping[str, str], folder: Path) -> Iterator[None]:
+    """The server while it is needed; what it wrote is shown where it does not start."""
+    log = folder / ".server.log"
+    run = [sys.executable, "-m", *command]
+    with log.open("w") as file:
+        process = subprocess.Popen(run, stdout=file, stderr=file, env={**os.environ, **environment}, cwd=folder)
+    try:
+        deadline = time.monotonic() + _START
+        while not _answers(probe):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"{' '.join(command[:2])} did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()  # it stops its kernels
+        process.wait(timeout=30)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=5):
+            return True
+    except (URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
