@@ -82,8 +82,8 @@ def open_notebook(page: Page, address: str, name: str, *, timeout: float = 180) 
     """Open a notebook in JupyterLab, run all its cells, and wait until they are done; fails on an error in a cell."""
     page.goto(address.format(name=name))
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-    # the kernel stands before its first cell is asked for
-    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=60_000)
+    # a kernel that is still starting would not be asked
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
     page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
     outcome = page.wait_for_function(_RAN, timeout=timeout * 1000).json_value()
