@@ -44,6 +44,8 @@ class Profile:
     few_shot: FewShotRecipe = field(default_factory=FewShotRecipe)
     finetune_epochs: int | None = None  # None = as many as the papers'
     injected: tuple[str, ...] = ("Mocov2", "SimCLR", "SwAV", "DINO")  # the methods that label injection starts from
+    injected_vit: tuple[str, ...] = ("DINO", "MAE")  # the same on `vit`
+    vit: str = "tiny_vit"
     control_cycles: tuple[int | None, ...] = (*CYCLES, None)  # of label injection; None = the head alone
     injection_epochs: int = 100
     cka: CKARecipe = field(default_factory=CKARecipe)
@@ -92,6 +94,7 @@ SMOKE = Profile(
     few_shot=FewShotRecipe(episodes=60),
     finetune_epochs=1,
     injected=("Mocov2",),
+    injected_vit=("MAE",),
     control_cycles=(1, 2, None),
     injection_epochs=4,
     cka=CKARecipe(minibatch=100, passes=1, cka_images_per_class=5),
@@ -133,6 +136,7 @@ POCKET = replace(
     few_shot=FewShotRecipe(),
     finetune_epochs=None,
     injected=("SimCLR", "Mocov2"),
+    injected_vit=(),  # a night for both: overrides={"injected_vit": ["DINO", "MAE"]}
     control_cycles=(1, 2, 4, 10, 100, None),
     injection_epochs=20,
     cka=CKARecipe(cka_images_per_class=30),
@@ -168,6 +172,7 @@ STUDY = replace(
     ),
     transfer_images_per_class=None,
     injected=("Mocov2", "SimCLR", "SwAV", "DINO"),
+    injected_vit=("DINO", "MAE"),
     control_cycles=(*CYCLES, None),
     injection_epochs=100,
     cka=CKARecipe(),
@@ -190,6 +195,7 @@ PAPER = replace(
     seeds=1,
     ablation_seeds=1,
     ablation_backbones=tuple(TABLE_2),
+    vit="vit_base_patch16_224",
 )
 """The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""
 

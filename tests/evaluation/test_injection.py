@@ -77,3 +77,9 @@ def test_a_sweep_that_is_run_again_trains_what_is_left_alone(swept, fabric):
     recipe = models[1].run.recipe
     runs = [train(cycle, store, fabric) for cycle in over_cycles(recipe, [1, 3])]
     assert [run.stored for run in runs] == [True, False]
+
+
+def test_the_same_method_on_a_vit_has_a_name_of_its_own(swept):
+    _, (start, *_), _ = swept
+    run = replace(start.run, recipe=replace(start.run.recipe, backbone="tiny_vit"))
+    assert (start.method, Injected(run, run).method) == ("SimCLR", "SimCLR (ViT)")

@@ -17,6 +17,7 @@ from workbook.pretraining.injection import (
     injection_recipe,
     injection_vit_recipe,
     over_cycles,
+    supervised_vit_recipe,
 )
 from workbook.pretraining.loop import create_method, pretrain
 from workbook.pretraining.recipe import Recipe
@@ -157,6 +158,15 @@ def test_recipes_keep_data_backbone_and_seed_of_the_base_and_nothing_else_of_its
     assert vit.lr * vit.batch_size / 1024 == pytest.approx(5e-4 * 32 / 256)
     assert (vit.layer_decay, vit.drop_path, vit.objective.mixup, vit.objective.cutmix) == (0.65, 0.1, 0.8, 1.0)
     assert isinstance(recipe.objective.head, Centroids)
+
+
+def test_the_vit_to_compare_with_differs_in_what_a_start_is_for():
+    base = replace(RECIPE, backbone="tiny_vit")
+    alone, injected = supervised_vit_recipe(base), injection_vit_recipe(base, None, 1, epochs=base.epochs)
+    assert alone.method == "SL"
+    assert (alone.start, alone.layer_decay, alone.objective.head) == (None, 1.0, base.objective.head)
+    kept = {"objective": injected.objective, "layer_decay": 0.65, "checkpoint_epochs": ()}
+    assert replace(alone, **kept) == injected
 
 
 def test_a_sweep_changes_the_cycle_alone():

@@ -50,6 +50,11 @@ class Injected:
     run: Run
 
     @property
+    def method(self) -> str:
+        """Of the start, and whether that is a ViT: "DINO (ViT)"."""
+        return self.start.recipe.method + (" (ViT)" if "vit" in self.start.recipe.backbone else "")
+
+    @property
     def control_cycle(self) -> int | None:
         objective = self.run.recipe.objective
         return objective.control_cycle if isinstance(objective, LabelInjection) else None
@@ -68,7 +73,7 @@ def injection_table(
     """One row a model: what it is, its upstream accuracy, its diversity, and how its features vary.
 
     test: test images of the classes that the models were trained on. probe: of a start, which has no head.
-    Columns: method (of the start), seed, stage (see `Injected`), control_cycle (NaN for the start and for never),
+    Columns: method and seed (of the start), stage (see `Injected`), control_cycle (NaN for the start and for never),
     accuracy (percent, upstream: of the model's own head, of a start by linear probe), cluster, spectral (diversity),
     cluster_cis, spectral_cis, and V_intra, S_inter, MSC of the pooled features of `test`.
     """
@@ -86,7 +91,7 @@ def injection_table(
             pooled, labels = features.layer("pooled"), features.labels
             rows.append(
                 {
-                    "method": model.start.recipe.method,
+                    "method": model.method,
                     "seed": model.start.recipe.seed,
                     "stage": model.stage,
                     "control_cycle": model.control_cycle or float("nan"),

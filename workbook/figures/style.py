@@ -58,7 +58,9 @@ def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
 
 
 def dash_of(method: str) -> str:
-    """Solid with an MLP, dashed without, as in A Fig. 2."""
+    """Solid with an MLP, dashed without, as in A Fig. 2; dotted for the method on a ViT."""
+    if method.endswith("(ViT)"):
+        return "dot"
     return "dash" if method.endswith("w/o MLP") or method in ("SL", "Mocov1") else "solid"
 
 

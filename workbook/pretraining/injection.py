@@ -96,10 +96,11 @@ class Injected(Supervised):
 
 
 def injection_recipe(
-    base: Recipe, start: Start, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
+    base: Recipe, start: Start | None, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
 ) -> Recipe:
     """B 5.3's label injection for CNNs, on the data that `base` was pretrained on and with its backbone and seed.
 
+    start: None = at random, for a model to compare with.
     head: where the head starts; None = from class centroids (B App. G, which 5.3 names beside the linear probe).
     """
     return replace(
@@ -122,7 +123,7 @@ def injection_recipe(
 
 
 def injection_vit_recipe(
-    base: Recipe, start: Start, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
+    base: Recipe, start: Start | None, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
 ) -> Recipe:
     """B 5.3's label injection for ViTs; what it does not repeat is of the scripts that it names (MAE's)."""
     return replace(
@@ -140,6 +141,17 @@ def injection_vit_recipe(
         layer_decay=0.65,
         drop_path=0.1,
         ema=None,
+    )
+
+
+def supervised_vit_recipe(base: Recipe) -> Recipe:
+    """A ViT that learns from labels alone, by the same scripts: what injected ones are compared with (Fig. 6)."""
+    with_labels = injection_vit_recipe(base, None, 1, epochs=base.epochs)
+    return replace(
+        with_labels,
+        objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0),
+        layer_decay=1.0,  # no layer knows anything yet
+        checkpoint_epochs=base.checkpoint_epochs,
     )
 
 
