@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tqdm.auto import tqdm as tqdm_auto
 
 # An unattended report shows one line, so that each says all: what, how far, how fast, how long yet.
-_LINE = "{desc}: {percentage:.0f}%, {rate_fmt}, {remaining} left{postfix}"
+_LINE = "{desc}: {percentage:.0f}%, {rate_noinv_fmt}, {remaining} left{postfix}"
 _WAITING = "{desc}: {elapsed}"
 
 _DELAY = 1.0  # seconds before a bar is drawn: most of what is done in less would only flicker
@@ -36,6 +36,13 @@ def waiting(title: str) -> Iterator[tqdm]:
         yield bar
 
 
+def expect(bar: tqdm, units: int) -> None:
+    """So many more units to do, or, below 0, fewer."""
+    bar.total += units
+    if hasattr(bar, "container"):  # a notebook's bar is as wide as it was told at first
+        bar.container.children[1].max = bar.total
+
+
 def count_earlier(bar: tqdm, units: int) -> None:
     """Units that were done before the bar was opened: they count as done, but say nothing of the rate."""
     if bar.disable:
@@ -53,7 +60,7 @@ def _bar(title: str, line: str, **choices: Any) -> Iterator[tqdm]:
             bar = stack.enter_context(tqdm_auto(desc=title, leave=False, delay=_DELAY, **choices))
         else:
             file = stack.enter_context(Path(target).open("a"))
-            title = "".join(f"{_summary(outer)} › " for outer in _open) + title
+            title = f"{_summary(_open[-1])} › {title}" if _open else title
             choices |= {"bar_format": line, "file": file, "mininterval": 1.0, "position": 0}
             bar = stack.enter_context(tqdm(desc=title, delay=_DELAY, **choices))
         if not bar.disable:
@@ -69,7 +76,7 @@ def _listed(bar: tqdm) -> Iterator[None]:
     try:
         yield
     finally:
-        _open.remove(bar)
+        _open[:] = [other for other in _open if other is not bar]  # bars compare equal that stand in the same line
 
 
 def _summary(bar: tqdm) -> str:

@@ -1,7 +1,7 @@
 """Runs: recipes that were trained, from the store or trained now."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from workbook.pretraining.loop import HISTORY, checkpoint_name, create_method, i
 from workbook.pretraining.method import Method
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import RunStart
-from workbook.progress import progress_bar
+from workbook.progress import expect, progress_bar
 from workbook.store import Artefact, Store
 
 # Part of every run's key. Raise it when a change of the code alters what the same recipe trains.
@@ -105,20 +105,44 @@ def train_all(recipes: Sequence[Recipe], store: Store, fabric: Fabric) -> list[R
     runs = {at: plan.run(store, stored=True) for at, plan in enumerate(planned) if plan.stored(store, fabric)}
     left = [at for at in range(len(planned)) if at not in runs]
     if left:
-        total = sum(planned[at].work for at in left)
-        with progress_bar("runs", total, shown=fabric.is_global_zero) as bar:
-            wait = False
-            while left:
-                for at in left:
-                    titled = f"run {at + 1} of {len(planned)}: " if len(planned) > 1 else ""
-                    bar.set_description_str(titled + planned[at].recipe.title)
-                    run = _train(planned[at], store, fabric, bar, wait=wait)
-                    if run is not None:
-                        runs[at] = run
-                        wait = False
-                left, before = [at for at in left if at not in runs], len(left)
-                wait = len(left) == before  # others train all that is left: wait for the first of them
+        with progress_bar("runs", sum(planned[at].work for at in left), shown=fabric.is_global_zero) as bar:
+            runs |= _train_left(planned, left, store, fabric, bar)
     return [runs[at] for at in range(len(planned))]
+
+
+def _train_left(
+    planned: Sequence[_Planned], left: Sequence[int], store: Store, fabric: Fabric, bar: tqdm
+) -> dict[int, Run]:
+    """The runs of the plans at `left`; the bar expects the images of all of them, and is told which come without us."""
+    runs: dict[int, Run] = {}
+    elsewhere: set[int] = set()
+    wait = False
+    while left:
+        for at in left:
+            plan = planned[at]
+            titled = f"run {at + 1} of {len(planned)}: " if len(planned) > 1 else ""
+            bar.set_description_str(titled + plan.recipe.title)
+            with _held(plan, store, fabric, wait=wait) as held:
+                missing = held and not plan.stored(store, fabric)
+                if missing == (at in elsewhere):  # ours now after all, or known not to be
+                    expect(bar, plan.work if missing else -plan.work)
+                    elsewhere ^= {at}
+                if missing:
+                    _train(plan, store, fabric, bar)
+            if held:
+                runs[at] = plan.run(store, stored=not missing)
+                wait = False
+        left, before = [at for at in left if at not in runs], len(left)
+        wait = len(left) == before  # others train all that is left: wait for the first of them
+    return runs
+
+
+@contextmanager
+def _held(plan: _Planned, store: Store, fabric: Fabric, *, wait: bool) -> Iterator[bool]:
+    """Under the lock of the run, which the first process takes for all of ours; whether it is held."""
+    title = plan.recipe.title
+    with store.lock("runs", plan.spec, title=title, wait=wait) if fabric.is_global_zero else nullcontext(True) as held:
+        yield fabric.broadcast(held)
 
 
 def _plan(recipes: Sequence[Recipe], fabric: Fabric) -> list[_Planned]:
@@ -137,24 +161,13 @@ def _plan(recipes: Sequence[Recipe], fabric: Fabric) -> list[_Planned]:
     return planned
 
 
-def _train(plan: _Planned, store: Store, fabric: Fabric, bar: tqdm, *, wait: bool) -> Run | None:
-    """The run, trained now or meanwhile by another process; without `wait` None where another one is at it."""
-    title = plan.recipe.title
-    first = fabric.is_global_zero
-    with store.lock("runs", plan.spec, title=title, wait=wait) if first else nullcontext(True) as held:
-        if not fabric.broadcast(held):
-            return None
-        stored = plan.stored(store, fabric)
-        if stored:
-            bar.total -= plan.work
-        else:
-            backbone = start_weights(plan.recipe, store)
-            with store.workdir("runs", plan.spec) as folder:
-                pretrain(plan.recipe, plan.images, folder, fabric, backbone=backbone, bar=bar)
-            if first:
-                store.seal("runs", plan.spec)
-            fabric.barrier()
-    return plan.run(store, stored=stored)
+def _train(plan: _Planned, store: Store, fabric: Fabric, bar: tqdm) -> None:
+    backbone = start_weights(plan.recipe, store)
+    with store.workdir("runs", plan.spec) as folder:
+        pretrain(plan.recipe, plan.images, folder, fabric, backbone=backbone, bar=bar)
+    if fabric.is_global_zero:
+        store.seal("runs", plan.spec)
+    fabric.barrier()
 
 
 def start_weights(recipe: Recipe, store: Store) -> dict[str, Tensor] | None:
