@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from workbook.report.parameters import declared_parameters, parse_assignments, p
 from workbook.report.progress import Progress, last_line
 from workbook.report.record import ReportResult, read_records, write_record
 from workbook.report.results import adopt, results_table, update_readme
-from workbook.report.runner import run_reports
+from workbook.report.runner import _environment, run_reports
 
 PARAMETERS = 'profile: str = "smoke"  # the size\nstages: int | None = None\noverrides: dict = {}'
 FINDINGS = """
@@ -150,30 +151,103 @@ def test_a_later_run_of_one_notebook_keeps_the_other_pages(folder):
     assert "1 of 3 failed" in (out / "index.html").read_text()
 
 
-def test_interrupt_indexes_what_is_there(tmp_path):
+MEETING = """
+import os, pathlib, time
+pathlib.Path("{own}").touch()
+while not pathlib.Path("{other}").exists():
+    time.sleep(0.05)
+print("SHARE", os.environ["OMP_NUM_THREADS"], os.environ["WORKBOOK_REPORT"])
+"""
+
+
+def test_two_notebooks_run_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("workbook.report.runner.available_cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    slow = new_code_cell("time.sleep(1)")
+    notebooks = [
+        write_notebook(tmp_path / "01.ipynb", new_code_cell(MEETING.format(own="a", other="b")), slow),
+        write_notebook(tmp_path / "02.ipynb", new_code_cell(MEETING.format(own="b", other="a"))),
+        write_notebook(tmp_path / "03.ipynb", new_code_cell("1 / 0")),
+    ]
+    stream = io.StringIO()
+    results = run_reports(notebooks, profile="smoke", parameters={}, out=tmp_path / "out", jobs=2, stream=stream)
+    assert [(result.notebook, result.status) for result in results] == [
+        ("01", "passed"),
+        ("02", "passed"),
+        ("03", "failed"),
+    ]
+    told = re.findall(r"\[\d/3\] (\d+)  (passed|FAILED)", stream.getvalue())
+    assert told.index(("02", "passed")) < told.index(("01", "passed")), "told as they come"
+    seen = [
+        re.search(r"SHARE (\d+) (\S+findings\.json)", (tmp_path / f"out/{name}.ipynb").read_text())
+        for name in ("01", "02")
+    ]
+    assert [found[1] for found in seen] == ["3", "3"], "each has its share of the cores"
+    assert seen[0][2] != seen[1][2], "and a place of its own for what it finds"
+    assert "1 of 3 failed" in (tmp_path / "out/index.html").read_text()
+
+
+@pytest.mark.parametrize(("given", "jobs", "threads"), [("5", 2, "5"), (None, 1, None)])
+def test_threads_are_the_user_s_or_all(tmp_path, monkeypatch, given, jobs, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert _environment(tmp_path, tmp_path, jobs).get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_what_is_stopped_leaves_no_kernel_and_says_so(tmp_path, number):
+    told_pid = "import os, pathlib, signal, time\npathlib.Path(f'{os.getpid()}.pid').touch()\n"
     write_notebook(tmp_path / "01_first.ipynb", new_markdown_cell("# First"))
-    write_notebook(
-        tmp_path / "02_long.ipynb",
-        new_code_cell("import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)"),
-    )
+    write_notebook(tmp_path / "02_long.ipynb", new_code_cell(told_pid + "time.sleep(300)"))
+    stubborn = """
+import subprocess
+child = subprocess.Popen(["sleep", "300"])
+pathlib.Path(f"{child.pid}.pid").touch()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+while True:
+    time.sleep(1)
+"""
+    write_notebook(tmp_path / "03_stubborn.ipynb", new_code_cell(told_pid + stubborn))
+    write_notebook(tmp_path / "04_never.ipynb", new_code_cell("1"))
     program = (
         # a shell that starts this in the background has its children ignore an interrupt
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pathlib import Path; from workbook.report.runner import run_reports\n"
-        "run_reports(sorted(Path().glob('*.ipynb')), profile='smoke', parameters={}, out=Path('out'))"
+        "from pathlib import Path; from workbook.report import kernels, runner\n"
+        "kernels._PATIENCE = 2\n"
+        "runner.run_reports(sorted(Path().glob('*.ipynb')), profile='smoke', parameters={}, out=Path('out'), jobs=2)"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "started").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=120)
-    assert "KeyboardInterrupt" in told
-    assert "Interrupted: 1 of 2 notebooks were run" in (tmp_path / "out/index.html").read_text()
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=told)
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 3 or process.poll() is not None)
+    left = {int(path.stem) for path in tmp_path.glob("*.pid")}
+    assert len(left) == 3 and all(map(is_running, left)), "two kernels, and what one of them started"
+    process.send_signal(number)
+    assert process.wait(timeout=120) == {signal.SIGTERM: 143}.get(number, -number)
+    wait_for(lambda: sum(map(is_running, left)) <= (number == signal.SIGKILL))
+    if number == signal.SIGKILL:  # nobody was left to write, or to end more than the kernels, which end by themselves
+        (child,) = filter(is_running, left)
+        os.kill(child, signal.SIGKILL)
+        return
+    assert not any(map(is_running, left))
+    assert "KeyboardInterrupt" in (tmp_path / "told").read_text() or number == signal.SIGTERM
+    assert "Interrupted: 1 of 4 notebooks were run" in (tmp_path / "out/index.html").read_text()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "index.html",
         *(f"01_first.{kind}" for kind in ("html", "ipynb", "json")),
     }
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def is_running(process: int) -> bool:
+    """Not there, or a zombie whose parent has yet to hear of its end: not running."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout.strip()
+    return bool(found) and not found.startswith("Z")
 
 
 def test_nothing_runs_when_a_parameter_is_unknown(tmp_path):
@@ -282,20 +356,54 @@ def test_the_last_line_of_a_bar(tmp_path):
     assert last_line(log) == "SL:  20%|██ |"
 
 
-def test_progress_rewrites_a_terminal_and_spares_a_log(tmp_path, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def test_progress_rewrites_a_terminal_and_spares_a_log(tmp_path):
     (tmp_path / "log").write_text("SL: 20%\n")
     terminal, pipe = Terminal(), io.StringIO()
     for stream in (terminal, pipe):
-        with Progress(stream, "[1/2] n", 12, tmp_path / "log") as progress:
-            progress.cell(4)
-            assert progress.line() == "[1/2] n  cell 4/12  SL: 20%"
+        with Progress(stream) as progress, progress.notebook("[1/2] n", 12, tmp_path / "log") as status:
+            assert status.line() == "[1/2] n  cell 0/12  SL: 20%"
+            status.cell(4)
+            assert status.line() == "[1/2] n  cell 4/12", "what an earlier cell said is over"
+            with (tmp_path / "log").open("a") as log:
+                log.write("\rSL-MLP: 30%\r")
+            assert status.line() == "[1/2] n  cell 4/12  SL-MLP: 30%"
+            (tmp_path / "log").write_text("SL: 20%\n")
     assert terminal.getvalue().startswith("\r\x1b[K[1/2] n  cell 0/12  SL: 20%")
     assert terminal.getvalue().endswith("\r\x1b[K")
     assert pipe.getvalue() == ""
+
+
+def test_several_notebooks_have_a_line_each(tmp_path):
+    terminal = Terminal()
+    with Progress(terminal) as progress:
+        with progress.notebook("[1/3] a", 2, tmp_path / "a"):
+            with progress.notebook("[2/3] b", 2, tmp_path / "b"):
+                assert screen(terminal) == ["[1/3] a  cell 0/2", "[2/3] b  cell 0/2"]
+                progress.tell("[3/3] c  passed")
+                assert screen(terminal) == ["[3/3] c  passed", "[1/3] a  cell 0/2", "[2/3] b  cell 0/2"]
+            assert screen(terminal) == ["[3/3] c  passed", "[1/3] a  cell 0/2", ""]
+        assert screen(terminal) == ["[3/3] c  passed", "", ""]
+
+
+def screen(terminal: io.StringIO) -> list[str]:
+    """What a terminal shows that knows a new line, a carriage return, erasing to the end of the line, and one up."""
+    lines, at = [""], 0
+    for part in re.findall(r"\x1b\[[KA]|[\r\n]|[^\x1b\r\n]+", terminal.getvalue()):
+        if part == "\n":
+            at += 1
+            lines += [""] * (at == len(lines))
+        elif part == "\x1b[A":
+            at -= 1
+        elif part == "\x1b[K":
+            lines[at] = ""
+        elif part != "\r":
+            lines[at] += part
+    return lines
 
 
 def test_an_empty_folder_says_what_to_run(tmp_path):

@@ -10,8 +10,10 @@ from typer.core import TyperGroup
 
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
+from workbook.devices import choose_device
 from workbook.errors import WorkbookError
 from workbook.evaluation.scoring import open_model
+from workbook.machine import available_cores
 from workbook.pretraining.methods import recipe_name
 from workbook.profiles import load_profile, override_fields
 from workbook.report.parameters import parse_assignments, parse_value
@@ -127,6 +129,10 @@ def report(
     assignments: Annotated[
         list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Override, as YAML.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Notebooks that run at a time; 2 if none, but 1 on an accelerator or a single core."),
+    ] = None,
 ) -> None:
     """Run notebooks into reports/PROFILE/ with an index; exit status 1 if one of them failed."""
     given = parse_assignments(assignments or [])
@@ -134,7 +140,8 @@ def report(
     # Unknown profiles, data sets and refused values are told now, not by every notebook in turn.
     if "dataset" in given:
         load_manifest(parse_value("dataset", given["dataset"]))
-    load_profile(profile, **{name: parse_value(name, text) for name, text in given.items() if name in fields})
+    overrides = {name: parse_value(name, text) for name, text in given.items() if name in fields}
+    setting = load_profile(profile, **overrides)
     out = _REPORTS / profile
     results = run_reports(
         notebooks or sorted(_NOTEBOOKS.glob("*.ipynb")),
@@ -142,6 +149,7 @@ def report(
         parameters=given,
         out=out,
         override_fields=fields,
+        jobs=jobs or _default_jobs(setting.device),
     )
     failed = sum(result.status == "failed" for result in results)
     typer.echo(f"{len(results) - failed} of {len(results)} notebooks passed: {out / 'index.html'}")
@@ -217,6 +225,11 @@ def readme() -> None:
     """Rewrite the README's table of results from notebooks/ and notebooks/results/."""
     changed = update_readme(CHECKOUT / "README.md", notebooks=_NOTEBOOKS, results=_RESULTS)
     typer.echo("README.md rewritten" if changed else "README.md is up to date")
+
+
+def _default_jobs(device: str) -> int:
+    """Two, since a notebook leaves cores idle while it starts, draws and reads; one where they would share a device."""
+    return 2 if choose_device(device) == "cpu" and available_cores() > 1 else 1
 
 
 def _absolute(name: str) -> str:

@@ -10,6 +10,15 @@ from lightning_fabric import Fabric
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
+def choose_device(device: str = "auto") -> str:
+    """The device itself: for "auto" CUDA where there is one, else MPS, else the CPU."""
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise ValueError(f'device must be "auto", "cpu", "cuda" or "mps", got {device!r}')
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     """A launched Fabric on a device: "auto", "cpu", "cuda" or "mps".
 
@@ -20,10 +29,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     """
     if precision not in ("auto", *_PRECISIONS):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise ValueError(f'device must be "auto", "cpu", "cuda" or "mps", got {device!r}')
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = choose_device(device)
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" else "float32"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a report says the precision itself

@@ -2,27 +2,88 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 from tqdm.auto import tqdm as tqdm_auto
 
+# An unattended report shows one line, so that each says all: what, how far, how fast, how long yet.
+_LINE = "{desc}: {percentage:.0f}%, {rate_noinv_fmt}, {remaining} left{postfix}"
+_WAITING = "{desc}: {elapsed}"
+
+_DELAY = 1.0  # seconds before a bar is drawn: most of what is done in less would only flicker
+
+_open: list[tqdm] = []  # bars within bars, the outermost first
+
 
 @contextmanager
-def progress_bar(title: str, total: int, *, done: int = 0, unit: str = "images", shown: bool = True) -> Iterator[tqdm]:
-    """A bar over `total` units of work, `done` of them before now; shows the rate and the time left.
+def progress_bar(title: str, total: int, *, unit: str = "images", shown: bool = True) -> Iterator[tqdm]:
+    """A bar over `total` units of work; shows the rate and the time left.
 
-    WORKBOOK_PROGRESS names a file that takes the lines instead: an executed report keeps no half-drawn bars.
+    WORKBOOK_PROGRESS names a file that takes the lines instead: an executed report keeps no half-drawn bars. There
+    the line of a bar within another one begins with the outer one's.
     """
-    choices = {"desc": title, "total": total, "initial": done, "unit": f" {unit}", "disable": not shown}
-    target = os.environ.get("WORKBOOK_PROGRESS")
-    if target is None:
-        with tqdm_auto(**choices, unit_scale=True, leave=False) as bar:
-            yield bar
-        return
-    with (
-        Path(target).open("a") as file,
-        tqdm(**choices, unit_scale=True, file=file, mininterval=1.0, ncols=100) as bar,
-    ):
+    with _bar(title, _LINE, total=total, unit=f" {unit}", unit_scale=True, disable=not shown) as bar:
         yield bar
+
+
+@contextmanager
+def waiting(title: str) -> Iterator[tqdm]:
+    """A line that says for how long we have been waiting; it moves on with `refresh`."""
+    with _bar(title, _WAITING, bar_format=_WAITING) as bar:
+        yield bar
+
+
+def expect(bar: tqdm, units: int) -> None:
+    """So many more units to do, or, below 0, fewer."""
+    bar.total += units
+    if hasattr(bar, "container"):  # a notebook's bar is as wide as it was told at first
+        bar.container.children[1].max = bar.total
+
+
+def count_earlier(bar: tqdm, units: int) -> None:
+    """Units that were done before the bar was opened: they count as done, but say nothing of the rate."""
+    if bar.disable:
+        return
+    bar.initial += units
+    bar.n += units
+    bar.last_print_n += units
+
+
+@contextmanager
+def _bar(title: str, line: str, **choices: Any) -> Iterator[tqdm]:
+    target = os.environ.get("WORKBOOK_PROGRESS")
+    with ExitStack() as stack:
+        if target is None:
+            bar = stack.enter_context(tqdm_auto(desc=title, leave=False, delay=_DELAY, **choices))
+        else:
+            file = stack.enter_context(Path(target).open("a"))
+            title = f"{_summary(_open[-1])} › {title}" if _open else title
+            choices |= {"bar_format": line, "file": file, "mininterval": 1.0, "position": 0}
+            bar = stack.enter_context(tqdm(desc=title, delay=_DELAY, **choices))
+        if not bar.disable:
+            stack.enter_context(_listed(bar))
+        yield bar
+    if _open:
+        _open[-1].refresh()
+
+
+@contextmanager
+def _listed(bar: tqdm) -> Iterator[None]:
+    _open.append(bar)
+    try:
+        yield
+    finally:
+        _open[:] = [other for other in _open if other is not bar]  # bars compare equal that stand in the same line
+
+
+def _summary(bar: tqdm) -> str:
+    """What a bar is about, how far it is, and, where that is known, how long it will take."""
+    state = bar.format_dict
+    done, total, elapsed = state["n"] - state["initial"], state["total"], state["elapsed"]
+    text = f"{bar.desc} {100 * state['n'] / total:.0f}%" if total else bar.desc
+    if done <= 0 or not total:
+        return text
+    return f"{text}, {tqdm.format_interval(elapsed / done * (total - state['n']))} left"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from workbook.machine import available_cores
+
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "lightly", "scikit-learn")
 
 
@@ -26,11 +28,12 @@ def provenance() -> dict[str, object]:
 
 @cache
 def hardware() -> str:
-    """One line a reader understands: processor and cores, or the GPU."""
+    """One line a reader understands: processor, cores, and how many of them are used; or the GPU."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    cores = torch.get_num_threads()
-    return f"{_processor()}, {cores} cores" if cores > 1 else f"{_processor()}, 1 core"
+    cores, used = available_cores(), torch.get_num_threads()
+    text = f"{_processor()}, {cores} core{'s' * (cores > 1)}"
+    return text if used >= cores else f"{text}, {used} used"
 
 
 def _processor() -> str:

@@ -18,11 +18,14 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from workbook.errors import CorruptArtefactError, StoreError
 from workbook.files import write_atomically
+from workbook.progress import waiting
 from workbook.provenance import provenance
+
+_TICK = 1.0  # seconds between two looks at a lock that another process holds
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -100,15 +103,24 @@ class Store:
             return self.seal(kind, spec)
 
     @contextmanager
-    def lock(self, kind: str, spec: Mapping[str, Any]) -> Iterator[None]:
-        """Held by one process at a time; the operating system releases it when that process dies."""
+    def lock(self, kind: str, spec: Mapping[str, Any], *, title: str = "", wait: bool = True) -> Iterator[bool]:
+        """Held by one process at a time; the operating system releases it when that process dies.
+
+        Yields whether it is held: without `wait`, False where another process has it. title: what is made under it,
+        which a line of progress says for as long as we wait.
+        """
         with self._mended():
             folder = self.root / "locks"
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / f"{kind}-{key_of(spec)}.lock")
-            lock.acquire()
+            held = _acquire(lock, 0)
         try:
-            yield
+            if wait and not held:
+                with waiting(f"waits for another process that makes {title or f'these {kind}'}") as line:
+                    while not _acquire(lock, _TICK):
+                        line.refresh()
+                held = True
+            yield held
         finally:
             lock.release()
 
@@ -124,7 +136,8 @@ class Store:
         """Call the work folder complete: write its checksums and move it to its place."""
         with self._mended():
             folder = self._partial(kind, spec)
-            for torn in folder.glob(".*"):  # temporary files of a process that was killed while writing
+            # of a process that was stopped while writing, or between writing this record and moving the folder
+            for torn in (*folder.glob(".*"), *folder.glob("artefact.json")):
                 torn.unlink()
             checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
             record = {"spec": _plain(spec), "provenance": provenance(), "checksums": checksums}
@@ -178,6 +191,14 @@ def key_of(spec: Mapping[str, Any]) -> str:
     """20 hexadecimal digits that name this specification."""
     canonical = json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
+
+
+def _acquire(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
 
 
 def _read(path: Path) -> Artefact:

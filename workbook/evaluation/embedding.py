@@ -42,8 +42,9 @@ def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, s
     """
     later: np.ndarray | None = None
     tables, started_from = [], None
-    with progress_bar(f"{embedding.kind}", len(epochs), unit="maps") as bar:
+    with progress_bar("maps", len(epochs), unit="maps") as bar:
         for epoch, features in sorted(epochs, key=lambda pair: pair[0], reverse=True):
+            bar.set_description_str(f"{embedding.kind} of {len(features.labels)} images, epoch {epoch}", refresh=False)
             spec = {
                 "features": features.artefact.key,
                 "embedding": asdict(embedding),

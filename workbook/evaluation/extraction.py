@@ -125,8 +125,11 @@ def over_epochs(
 ) -> Iterator[tuple[Run, int, Features]]:
     """The features of `images` under every checkpoint of every run: (run, epoch, features), epochs ascending."""
     jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs]
-    with progress_bar(f"features of {images.name}, {images.split}", len(jobs), unit="checkpoints") as bar:
+    with progress_bar("features", len(jobs), unit="checkpoints") as bar:
         for run, epoch in jobs:
+            bar.set_description_str(
+                f"features of {images.name}, {images.split}: {run.recipe.title}, epoch {epoch}", refresh=False
+            )
             yield run, epoch, extract(run, images, extraction, store, fabric, epoch=epoch)
             bar.update()
 
@@ -146,9 +149,11 @@ def head_accuracy(run: Run, images: Images, fabric: Fabric, *, epoch: int | None
         raise ValueError(f"the head knows the run's {len(run.class_names)} classes, got images of other classes")
     method = run.method(epoch).to(fabric.device)
     correct = 0
-    with torch.inference_mode(), fabric.autocast():
+    title = f"the head of {run.recipe.title} on {images.name}, {images.split}"
+    with torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
         for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
             correct += int((method.classify(batch).argmax(1) == labels).sum())
+            bar.update(len(labels))
     return 100 * correct / len(images)
 
 
@@ -164,7 +169,8 @@ def _write_layers(
     """One .npy a layer, written in blocks as they come: memory does not grow with the number of images."""
     files: dict[str, BinaryIO] = {}
     backbone, projector = backbone.to(fabric.device), projector.to(fabric.device)
-    with ExitStack() as stack, torch.inference_mode(), fabric.autocast():
+    title = f"images of {images.name}, {images.split}"
+    with ExitStack() as stack, torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
         for batch, _ in plain_batches(images, image_size, _BATCH, fabric.device):
             for name, block in _layers(backbone, projector, batch, extraction).items():
                 array = block.float().cpu().numpy().astype(extraction.dtype)
@@ -177,6 +183,7 @@ def _write_layers(
                     }
                     np.lib.format.write_array_header_1_0(files[name], header)
                 files[name].write(array.tobytes())
+            bar.update(len(batch))
     np.save(folder / "labels.npy", images.labels)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from workbook.evaluation.span_logistic import fit_in_span
 from workbook.metrics.blocks import Array, check_classes, device_of, read, row_blocks, to_unit_length
+from workbook.progress import progress_bar
 
 CLASSIFIERS = ("logistic", "centroid")
 # Numbers of features that are gathered at once, 32 MiB in float64.
@@ -123,13 +124,15 @@ def _inner_products(
     dim = features.shape[1]
     together = max(1, _GATHERED // (episodes[0].size * dim))
     within, across = [], []
-    for start in range(0, len(episodes), together):
-        part = episodes[start : start + together]
-        rows = part.ravel()
-        block = (read(features, rows) / lengths[rows]).to(device).view(*part.shape, dim)
-        support, query = block[:, :, :shots].flatten(1, 2), block[:, :, shots:].flatten(1, 2)
-        within.append(support @ support.mT)
-        across.append(query @ support.mT)
+    with progress_bar(f"few-shot, {dim:,} channels", len(episodes), unit="episodes") as bar:
+        for start in range(0, len(episodes), together):
+            part = episodes[start : start + together]
+            rows = part.ravel()
+            block = (read(features, rows) / lengths[rows]).to(device).view(*part.shape, dim)
+            support, query = block[:, :, :shots].flatten(1, 2), block[:, :, shots:].flatten(1, 2)
+            within.append(support @ support.mT)
+            across.append(query @ support.mT)
+            bar.update(len(part))
     return torch.cat(within), torch.cat(across)
 
 

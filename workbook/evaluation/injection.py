@@ -80,6 +80,8 @@ def injection_table(
     rows = []
     with progress_bar("injected models", len(models), unit="models") as bar:
         for model in models:
+            title = f"{model.start.recipe.method}, {model.stage}, seed {model.start.recipe.seed}"
+            bar.set_description_str(f"injected models: {title}", refresh=False)
             features = extract(model.run, test, _POOLED, store, fabric)
             if model.run is model.start:
                 fitted = extract(model.run, pretraining_images(model.run.recipe), _POOLED, store, fabric)
@@ -134,9 +136,14 @@ def _stage_batches(
     x: Run, y: Run, images: Images, recipe: CKARecipe, fabric: Fabric
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     backbones = [run.method().backbone.to(fabric.device) for run in (x, y)]
-    for number in range(recipe.passes):
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed + number))
-        for rows in order.split(recipe.minibatch):
+    title = f"CKA of {x.recipe.title} with {y.recipe.title}"
+    orders = [
+        torch.randperm(len(images), generator=torch.Generator().manual_seed(recipe.seed + number))
+        for number in range(recipe.passes)
+    ]
+    with progress_bar(title, sum(map(len, orders))) as bar:
+        for rows in (rows for order in orders for rows in order.split(recipe.minibatch)):
+            bar.update(len(rows))
             if len(rows) < 4 or (len(rows) < recipe.minibatch and len(images) >= recipe.minibatch):
                 continue  # every minibatch counts alike, and a small one is noise
             pixels = images.select(rows.numpy()).tensor(x.recipe.image_size)

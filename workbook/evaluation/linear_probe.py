@@ -8,6 +8,7 @@ from torch import Tensor
 
 from workbook.evaluation.logistic import fit_logistic, regularisation_path
 from workbook.evaluation.parts import Array, other_part, standardisation, top1, training_part
+from workbook.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,12 @@ def linear_probe(
     centre, scale = standardisation(fit[0])
     path = regularisation_path((fit[0] - centre) / scale, fit[1], recipe.c_values, num_classes=num_classes)
     scores: list[float] = []
-    for weights in path:
-        scores.append(top1((chooser[0] - centre) / scale, chooser[1], weights))
-        if scores[-1] > max(scores[:-1], default=-1.0):
-            best, start = recipe.c_values[len(scores) - 1], weights
+    with progress_bar(f"probe of {dim:,} channels", len(recipe.c_values), unit="fits") as bar:
+        for weights in path:
+            scores.append(top1((chooser[0] - centre) / scale, chooser[1], weights))
+            if scores[-1] > max(scores[:-1], default=-1.0):
+                best, start = recipe.c_values[len(scores) - 1], weights
+            bar.update()
 
     centre, scale = standardisation(x)
     weights = fit_logistic((x - centre) / scale, y, best, num_classes=num_classes, start=start)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from workbook.errors import DivergedError
 from workbook.evaluation.parts import Array, other_part, standardisation, top1, training_part
+from workbook.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +82,16 @@ def _trained(x: Tensor, y: Tensor, num_classes: int, recipe: SGDProbeRecipe) -> 
     ]
     optimizer = torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
     batches = list(_batches(len(x), recipe))
-    for step, batch in enumerate(batches):
-        if recipe.cosine_decay:
-            for group in optimizer.param_groups:
-                group["lr"] = 0.5 * recipe.lr * (1 + math.cos(math.pi * step / len(batches)))
-        rows = batch.to(x.device)
-        optimizer.zero_grad()
-        cross_entropy(x[rows] @ weights + intercepts, y[rows]).backward()
-        optimizer.step()
+    with progress_bar(f"SGD probe of {x.shape[1]:,} channels", len(batches), unit="steps") as bar:
+        for step, batch in enumerate(batches):
+            if recipe.cosine_decay:
+                for group in optimizer.param_groups:
+                    group["lr"] = 0.5 * recipe.lr * (1 + math.cos(math.pi * step / len(batches)))
+            rows = batch.to(x.device)
+            optimizer.zero_grad()
+            cross_entropy(x[rows] @ weights + intercepts, y[rows]).backward()
+            optimizer.step()
+            bar.update()
     return torch.cat([weights.detach(), intercepts.detach()[None]])
 
 

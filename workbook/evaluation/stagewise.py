@@ -41,6 +41,7 @@ def stagewise_evaluation(
     jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
         for run, epoch in jobs:
+            bar.set_description_str(f"linear probes: {run.recipe.title}, epoch {epoch}", refresh=False)
             fitted, tested = (extract(run, images, extraction, store, fabric, epoch=epoch) for images in (train, test))
             for result in probe_layers(fitted, tested, probe, store, fabric):
                 rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})

@@ -173,6 +173,7 @@ def transfer_suite(
     rows = []
     with progress_bar("transfer", len(jobs), unit="scores") as bar:
         for name, task, run in jobs:
+            bar.set_description_str(f"{name} on {task.name}: {run.recipe.title}", refresh=False)
             score = protocols[name].score(run, task, store, fabric)
             rows.append(
                 {"method": run.recipe.method, "seed": run.recipe.seed, "run": run.artefact.key}

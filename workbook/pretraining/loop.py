@@ -29,7 +29,7 @@ from workbook.models.projectors import MLPProjector
 from workbook.pretraining.method import Encoder, Method, Moment, StepResult
 from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.recipe import Recipe
-from workbook.progress import progress_bar
+from workbook.progress import count_earlier
 from workbook.seeding import derive_seed, seeded
 
 HISTORY = "history.json"
@@ -58,19 +58,27 @@ class _Training:
 
 
 def pretrain(
-    recipe: Recipe, images: Images, folder: Path, fabric: Fabric, *, backbone: dict[str, Tensor] | None = None
+    recipe: Recipe,
+    images: Images,
+    folder: Path,
+    fabric: Fabric,
+    *,
+    backbone: dict[str, Tensor] | None = None,
+    bar: tqdm | None = None,
 ) -> None:
     """Train `recipe` on `images` and leave in `folder` its checkpoints and history; resumes what is there.
 
     backbone: the first weights of the backbone's model, where the recipe has a start. With `recipe.ema` the
-    checkpoints hold the moving average.
+    checkpoints hold the moving average. bar: is told of every image (see `images_to_train`).
     The history has one row an epoch: epoch, loss and accuracy (percent; NaN where the method does not classify) over
     the epoch's augmented batches, lr at its end, images_per_second, seconds; and, where a method's embeddings could
     collapse, their spread (mean over the epoch, see `method.embedding_spread`).
     Raises DivergedError when the loss is no longer finite, ValueError where the method cannot train on these images,
     or the weights of its start are missing.
     """
+    bar = tqdm(disable=True) if bar is None else bar
     if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
+        count_earlier(bar, images_to_train(recipe, images))
         return
     if recipe.start is not None and backbone is None:
         raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
@@ -80,20 +88,23 @@ def pretrain(
     history = _resume(folder, training, fabric)
     if not history and 0 in recipe.saved_epochs:
         _save_checkpoint(folder, training, 0, fabric)
-    epoch_images = len(images) // recipe.batch_size * recipe.batch_size
-    title = f"{recipe.method} on {recipe.dataset}, seed {recipe.seed}"
-    with progress_bar(
-        title, recipe.epochs * epoch_images, done=len(history) * epoch_images, shown=fabric.is_global_zero
-    ) as bar:
-        for epoch in range(len(history) + 1, recipe.epochs + 1):
-            history.append(_train_epoch(recipe, training, source, len(images), epoch, fabric, bar))
-            if epoch in recipe.saved_epochs:
-                _save_checkpoint(folder, training, epoch, fabric)
-            _save_resume(folder, training, history, fabric)
+    count_earlier(bar, images_to_train(recipe, images, epochs=len(history)))
+    for epoch in range(len(history) + 1, recipe.epochs + 1):
+        bar.set_postfix({"epoch": f"{epoch}/{recipe.epochs}"} | _shown(history))
+        history.append(_train_epoch(recipe, training, source, len(images), epoch, fabric, bar))
+        if epoch in recipe.saved_epochs:
+            _save_checkpoint(folder, training, epoch, fabric)
+        _save_resume(folder, training, history, fabric)
     if fabric.is_global_zero:
         write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1).encode())
         (folder / _RESUME).unlink(missing_ok=True)
     fabric.barrier()
+
+
+def images_to_train(recipe: Recipe, images: Images, *, epochs: int | None = None) -> int:
+    """How many images the recipe's epochs show, those of a last, incomplete batch left out; of `epochs` where given."""
+    each = len(images) // recipe.batch_size * recipe.batch_size
+    return each * (recipe.epochs if epochs is None else epochs)
 
 
 def create_method(recipe: Recipe, num_classes: int) -> Method:
@@ -193,9 +204,16 @@ def _train_epoch(
         row["accuracy"] = 100 * _over_devices(fabric, sums["correct"], "sum") / seen
     if "spread" in sums:
         row["spread"] = _over_devices(fabric, sums["spread"] / len(order), "mean")
-    what = "accuracy" if "correct" in sums else "spread"
-    bar.set_postfix({"loss": f"{loss:.3f}", what: f"{row[what]:.3g}", "epoch": epoch})
     return row | {"images_per_second": seen / seconds, "seconds": seconds}
+
+
+def _shown(history: list[dict[str, float]]) -> dict[str, str]:
+    """What the bar says of the last complete epoch."""
+    if not history:
+        return {}
+    row = history[-1]
+    what = "accuracy" if math.isfinite(row["accuracy"]) else "spread"
+    return {"loss": f"{row['loss']:.3f}"} | ({what: f"{row[what]:.3g}"} if what in row else {})
 
 
 def _step(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from workbook.data.augmentation import Augmentation, added
 from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
@@ -72,6 +73,11 @@ class Recipe:
     def method(self) -> str:
         """The method's name as the papers and our tables write it."""
         return method_name(self.objective.name, self.projector)
+
+    @property
+    def title(self) -> str:
+        """What progress calls it: "SL-MLP on cifar100, seed 1"."""
+        return f"{self.method} on {Path(self.dataset).stem}, seed {self.seed}"
 
     @property
     def saved_epochs(self) -> tuple[int, ...]:

@@ -1,9 +1,11 @@
-"""What the terminal shows while notebooks run: the cell, and the latest line of a training."""
+"""What the terminal shows while notebooks run: of each the cell, and the latest line of its training."""
 
 import re
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -14,26 +16,42 @@ _TAIL_BYTES = 4096
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x09\x0b\x0c\x0e-\x1f]")
 
 
-class Progress:
-    """One status line, rewritten in place on a terminal; elsewhere a line at most every 30 s.
+class Status:
+    """Where one notebook is. `log` is the file that its training code writes lines to; the cell's last one is shown."""
 
-    `log` is the file that training code writes its tqdm lines to; the last one is shown.
-    """
-
-    def __init__(self, stream: TextIO, label: str, cells: int, log: Path) -> None:
-        self._stream = stream
+    def __init__(self, label: str, cells: int, log: Path) -> None:
         self._label = label
         self._cells = cells
         self._log = log
         self._cell = 0
+        self._earlier = 0  # bytes of the log that are of earlier cells
+        self.told = ""  # where lines are not rewritten: the last one, and when it was written
+        self.told_at = time.monotonic()
+
+    def cell(self, number: int) -> None:
+        """The notebook has come to this cell, counted from 1."""
+        self._cell = number
+        self._earlier = self._log.stat().st_size if self._log.exists() else 0
+
+    def line(self) -> str:
+        """The status line as text."""
+        parts = [self._label, f"cell {self._cell}/{self._cells}", last_line(self._log, self._earlier)]
+        return "  ".join(part for part in parts if part)
+
+
+class Progress:
+    """A status line for each running notebook, in place on a terminal; elsewhere a line of each at most every 30 s."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._in_place = stream.isatty()
-        self._shown = ""
-        self._last_line = time.monotonic()
+        self._running: list[Status] = []
+        self._drawn: list[str] = []
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "Progress":
-        self._show()
         self._thread.start()
         return self
 
@@ -42,45 +60,65 @@ class Progress:
     ) -> None:
         self._stopped.set()
         self._thread.join()
-        if self._in_place:
-            self._stream.write("\r\x1b[K")
+        with self._lock:
+            self._draw([])
+
+    @contextmanager
+    def notebook(self, label: str, cells: int, log: Path) -> Iterator[Status]:
+        """A notebook's line, for as long as it runs."""
+        status = Status(label, cells, log)
+        with self._lock:
+            self._running.append(status)
+            self._show()
+        try:
+            yield status
+        finally:
+            with self._lock:
+                self._running.remove(status)
+                self._show()
+
+    def tell(self, text: str) -> None:
+        """A line that stays, above those of the running notebooks."""
+        with self._lock:
+            self._draw([])
+            self._stream.write(f"{text}\n")
             self._stream.flush()
-
-    def cell(self, number: int) -> None:
-        """The notebook has come to this cell, counted from 1."""
-        self._cell = number
-
-    def line(self) -> str:
-        """The status line as text."""
-        parts = [self._label, f"cell {self._cell}/{self._cells}", last_line(self._log)]
-        return "  ".join(part for part in parts if part)
+            self._show()
 
     def _watch(self) -> None:
         while not self._stopped.wait(_TICK):
-            self._show()
+            with self._lock:
+                self._show()
 
     def _show(self) -> None:
-        line = self.line()
-        if line == self._shown:
-            return
+        lines = [status.line() for status in self._running]
         if self._in_place:
             width = shutil.get_terminal_size().columns - 1
-            self._stream.write(f"\r\x1b[K{line[:width]}")
-        elif time.monotonic() - self._last_line >= _LINE_EVERY:
-            self._stream.write(f"{line}\n")
-            self._last_line = time.monotonic()
-        else:
+            self._draw([line[:width] for line in lines])
             return
-        self._shown = line
+        now = time.monotonic()
+        for status, line in zip(self._running, lines, strict=True):
+            if line != status.told and now - status.told_at >= _LINE_EVERY:
+                self._stream.write(f"{line}\n")
+                self._stream.flush()
+                status.told, status.told_at = line, now
+
+    def _draw(self, lines: list[str]) -> None:
+        """In place of what was drawn before; the cursor stays at the end of the last line."""
+        if lines == self._drawn:
+            return
+        up = "\x1b[A\r\x1b[K" * (len(self._drawn) - 1)
+        self._stream.write("\r\x1b[K" + up + "\n".join(lines))
         self._stream.flush()
+        self._drawn = lines
 
 
-def last_line(path: Path) -> str:
-    """The last non-empty line of a file that tqdm writes to (it ends lines with a carriage return)."""
+def last_line(path: Path, start: int = 0) -> str:
+    """The last non-empty line from byte `start` on of a file that tqdm writes to (a carriage return ends its lines)."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            file.seek(max(start, file.tell() - _TAIL_BYTES))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:  # nothing has been written yet
         return ""

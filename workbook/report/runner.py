@@ -1,34 +1,32 @@
 """Notebooks -> executed notebooks, pages and an index, in a folder of reports."""
 
-import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
-import papermill
-import zmq
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 from workbook.errors import ReportError
+from workbook.machine import available_cores
 from workbook.report.index import write_index
+from workbook.report.kernels import Kernels
 from workbook.report.page import render_page
 from workbook.report.parameters import declared_parameters, parameters_cell, read_notebook, route, title_of
-from workbook.report.progress import Progress
+from workbook.report.progress import Progress, Status
 from workbook.report.record import ReportResult, read_findings, write_record, write_text
-
-# Nobody else on the machine reads what goes between a kernel and us; without, each kernel warns of it.
-_KERNEL = Config({"KernelManager": {"transport_encryption": "auto"}} if zmq.has("curve") else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,33 +55,79 @@ def run_reports(
     parameters: Mapping[str, str],
     out: Path,
     override_fields: AbstractSet[str] = frozenset(),
+    jobs: int = 1,
     stream: TextIO | None = None,
 ) -> list[ReportResult]:
-    """Execute notebooks one after the other; write `<out>/<name>.ipynb|html|json` and `<out>/index.html`.
+    """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json` and `<out>/index.html`.
 
     parameters: name -> value as YAML text. override_fields: the profile's fields, which a notebook takes
-    through its parameter `overrides`. stream: where progress is shown, stderr by default.
-    A failing notebook does not stop the others; its page up to the failure is kept. Interrupted, what is
-    there is indexed and KeyboardInterrupt goes on. Pages of notebooks that are not run now are left.
+    through its parameter `overrides`. jobs: each gets its share of the cores, unless OMP_NUM_THREADS says how many.
+    stream: where progress is shown, stderr by default. The results come in the order of the notebooks.
+    A failing notebook does not stop the others; its page up to the failure is kept. Interrupted or terminated, all
+    kernels are stopped, what is there is indexed, and KeyboardInterrupt or SystemExit goes on. Pages of notebooks that
+    are not run now are left.
     Raises ReportError before anything runs: no notebook, an unreadable one, an unknown parameter.
     """
-    jobs = _plan(notebooks, profile, parameters, override_fields)
-    stream = stream or sys.stderr
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    planned = _plan(notebooks, profile, parameters, override_fields)
     out = _folder(out)
-    results: list[ReportResult] = []
+    jobs = min(jobs, len(planned))
+    results: dict[str, ReportResult] = {}
     note = ""
     try:
-        for number, job in enumerate(jobs, start=1):
-            result = _report(job, out, f"[{number}/{len(jobs)}] {job.name}", stream)
-            results.append(result)
-            write_index(out, profile=profile, note=f"Running: {number} of {len(jobs)} notebooks are done.")
+        with (
+            _termination(),
+            Progress(stream or sys.stderr) as progress,
+            closing(_side_by_side(planned, out, jobs, progress)) as coming,
+        ):
+            for result in coming:
+                results[result.notebook] = result
+                write_index(out, profile=profile, note=f"Running: {len(results)} of {len(planned)} notebooks are done.")
     except BaseException:
-        done = f"{len(results)} of {len(jobs)} notebooks were run"
-        note = f"Interrupted: {done}; the others are as they were before."
+        note = f"Interrupted: {len(results)} of {len(planned)} notebooks were run; the others are as they were before."
         raise
     finally:
         write_index(out, profile=profile, note=note)
-    return results
+    return [results[job.name] for job in planned]
+
+
+def _side_by_side(
+    planned: Sequence[_Job], out: Path, jobs: int, progress: Progress
+) -> Generator[ReportResult, None, None]:
+    """The results as they come; whatever ends this early stops all kernels first."""
+    kernels = Kernels()
+    # threads of ours wait for kernels, which are processes
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {
+            pool.submit(_report, job, out, f"[{number}/{len(planned)}] {job.name}", jobs, kernels, progress)
+            for number, job in enumerate(planned, start=1)
+        }
+        try:
+            for future in as_completed(futures):
+                result = future.result()
+                if result is not None:
+                    yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            kernels.stop(futures)
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """Being asked to end ends as an interrupt does, not at once with the kernels left behind."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only there Python hears of signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end) or signal.SIG_DFL
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _plan(
@@ -120,15 +164,17 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _report(job: _Job, out: Path, label: str, stream: TextIO) -> ReportResult:
-    """Execute one notebook in a folder of its own, then move page, notebook and record into place."""
+def _report(job: _Job, out: Path, label: str, jobs: int, kernels: Kernels, progress: Progress) -> ReportResult | None:
+    """Execute one notebook in a folder of its own, then move page, notebook and record into place; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
         executed, findings = Path(scratch, "executed.ipynb"), Path(scratch, "findings.json")
         log = Path(scratch, "progress.log")
-        with _environment(findings, log), Progress(stream, label, job.cells, log) as progress:
-            error, cell = _execute(job, executed, progress)
+        with progress.notebook(label, job.cells, log) as status:
+            error, cell = _execute(job, executed, _environment(findings, log, jobs), kernels, status)
+        if kernels.stopped.is_set():
+            return None
         result = ReportResult(
             notebook=job.name,
             title=job.title,
@@ -145,31 +191,22 @@ def _report(job: _Job, out: Path, label: str, stream: TextIO) -> ReportResult:
         write_text(out / f"{job.name}.html", render_page(notebook, result, source=job.path))
         executed.replace(out / f"{job.name}.ipynb")
         write_record(out, result)
-    _tell(result, label, out, stream)
+    progress.tell(_outcome(result, label, out))
     return result
 
 
-def _execute(job: _Job, executed: Path, progress: Progress) -> tuple[str | None, int | None]:
+def _execute(
+    job: _Job, executed: Path, environment: Mapping[str, str], kernels: Kernels, status: Status
+) -> tuple[str | None, int | None]:
     """(None, None), or the last line of the error and the cell, from 1, that raised it."""
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # failures are told below, in our words
     started: list[int] = []
 
     def on_cell_start(cell: NotebookNode, cell_index: int) -> None:
         started.append(job.cell_number(cell_index))
-        progress.cell(started[-1])
+        status.cell(started[-1])
 
     try:
-        papermill.execute_notebook(
-            job.path,
-            executed,
-            dict(job.parameters),
-            kernel_name="python3",
-            cwd=job.path.parent,
-            progress_bar=False,
-            coalesce_streams=True,
-            on_cell_start=on_cell_start,
-            config=_KERNEL,
-        )
+        kernels.execute(job.path, executed, job.parameters, environment=environment, on_cell_start=on_cell_start)
     except PapermillExecutionError as error:
         message = f"{error.ename}: {error.evalue}"
     except Exception as error:  # a dead kernel, one that does not start: this notebook's failure, not the run's
@@ -181,10 +218,9 @@ def _execute(job: _Job, executed: Path, progress: Progress) -> tuple[str | None,
     return " ".join(message.split()), started[-1] if started else None
 
 
-@contextmanager
-def _environment(findings: Path, log: Path) -> Iterator[None]:
-    """What the kernel inherits; paths are made absolute, because notebooks run in their own folder."""
-    set_here: dict[str, str] = {
+def _environment(findings: Path, log: Path, jobs: int) -> dict[str, str]:
+    """What the kernel gets; paths are made absolute, because notebooks run in their own folder."""
+    environment = dict(os.environ) | {
         "WORKBOOK_REPORT": str(findings),
         "WORKBOOK_PROGRESS": str(log),
         "PLOTLY_RENDERER": "plotly_mimetype",  # data only: the page brings plotly.js once
@@ -193,23 +229,15 @@ def _environment(findings: Path, log: Path) -> Iterator[None]:
     }
     for name in ("WORKBOOK_DATA", "WORKBOOK_STORE"):
         if os.environ.get(name):
-            set_here[name] = str(Path(os.environ[name]).expanduser().resolve())
-    before = {name: os.environ.get(name) for name in set_here}
-    os.environ.update(set_here)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            environment[name] = str(Path(os.environ[name]).expanduser().resolve())
+    if jobs > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // jobs)))
+    return environment
 
 
-def _tell(result: ReportResult, label: str, out: Path, stream: TextIO) -> None:
-    outcome = "passed" if result.status == "passed" else "FAILED"
-    stream.write(f"{label}  {outcome} in {result.seconds:.0f} s\n")
+def _outcome(result: ReportResult, label: str, out: Path) -> str:
+    told = f"{label}  {'passed' if result.status == 'passed' else 'FAILED'} in {result.seconds:.0f} s"
     if result.error:
         where = f"cell {result.cell}: " if result.cell else ""
-        stream.write(f"    {where}{result.error}\n    the page up to there: {out / result.notebook}.html\n")
-    stream.flush()
+        told += f"\n    {where}{result.error}\n    the page up to there: {out / result.notebook}.html"
+    return told
