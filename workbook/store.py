@@ -21,10 +21,8 @@ from typing import Any
 from filelock import FileLock
 
 from workbook.errors import CorruptArtefactError, StoreError
-from workbook.files import write_atomically
+from workbook.files import CHECKOUT, write_atomically
 from workbook.provenance import provenance
-
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
