@@ -3,12 +3,13 @@ ARGS ?=
 PYTHON ?= python3
 BIN := .venv/bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-.PHONY: reports test lab bench lint types clean
+.PHONY: reports test lab bench pictures lint types clean
 
 reports: .venv/ready ; $(BIN)/workbook report --profile $(PROFILE) $(ARGS)
 test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/benchmarks $(ARGS)
 lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) notebooks/00_start_here.ipynb $(ARGS)
 bench: .venv/ready ; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+pictures: .venv/ready ; $(BIN)/python -m tests.report.pictures
 lint: .venv/ready ; $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb)
 types: .venv/ready ; $(BIN)/mypy workbook
 clean: ; rm -rf .venv reports/smoke build .mypy_cache .pytest_cache .ruff_cache

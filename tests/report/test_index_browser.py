@@ -1,14 +1,11 @@
 """The index in a browser: filters by click, by key and by address, and the gallery."""
 
-import shutil
-
 import pytest
 
+from tests.report.chromium import HOW_TO_INSTALL, chromium, find_chromium
 from tests.report.records import put, put_notebook, verdict
 from workbook.papers.claims import CLAIMS
 from workbook.report.index import write_index
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; make test installs it")
 
 DROPS, RISES, CIS = "A.stages.sl-drops", "A.stages.slmlp-rises", "B.cis.linear"
 STAGES, PREDICTS = "01_stagewise_evaluation", "10_what_predicts_transfer"
@@ -17,14 +14,11 @@ STAGES, PREDICTS = "01_stagewise_evaluation", "10_what_predicts_transfer"
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium of the system."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium; on Debian: sudo apt-get install chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*arguments, "--disable-sync"])
+    if (path := find_chromium()) is None:
+        pytest.skip(HOW_TO_INSTALL)
+    pytest.importorskip("playwright", reason="no playwright; make test installs it")
+    with chromium(path) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

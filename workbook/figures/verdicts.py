@@ -59,7 +59,13 @@ def verdict_grid(table: pd.DataFrame, *, title: str) -> go.Figure:
     plain(figure, title=title, height=150 + _ROW * len(rows))
     return figure.update_layout(
         margin={"l": 220, "r": 20, "t": 120, "b": 20},
-        legend={"y": 1 + 34 / (_ROW * len(rows)), "itemclick": False, "itemdoubleclick": False},
+        legend={
+            "x": 0.01,
+            "xref": "container",
+            "y": 1 + 34 / (_ROW * len(rows)),
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
     )
 
 

@@ -31,8 +31,8 @@ def main_figure(executed: Path) -> Picture | None:
         if _TAG in cell.metadata.get("tags", []):
             for output in cell.get("outputs", []):
                 if found := output.get("data", {}).get(PLOTLY):
-                    layout = dict(found["layout"])
-                    title = layout.pop("title", {}).get("text", "")
+                    layout = found["layout"]
+                    title = layout.get("title", {}).get("text", "")
                     return Picture(title=title, figure={"data": found["data"], "layout": layout})
     return None
 

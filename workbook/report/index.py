@@ -114,9 +114,12 @@ def _detail(finding: Finding) -> str:
     """What is to be said beside the outcome, which itself says where the interval lies."""
     if finding.verdict is None or finding.record is None:
         return ""
-    said, _, more = finding.verdict["detail"].partition("; ")
-    smoke = finding.source.profile == "smoke"  # told once, on top of the page
-    parts = [said if finding.outcome == "not evaluated" and not smoke else more, *finding.record.given]
+    told = finding.verdict["detail"]
+    if finding.outcome != "not evaluated":
+        told = told.partition("; ")[2]
+    elif finding.source.profile == "smoke":
+        told = ""  # the page says it once, on top
+    parts = [told, *finding.record.given]
     if finding.source.adopted:
         parts.append(f"run of {finding.record.date[:10]}")
     parts += [f"{name}: {outcome}" for name, outcome in finding.others.items()]

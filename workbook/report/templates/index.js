@@ -66,11 +66,12 @@ function make_keyboard_bar(bar) {
 
 if (claims.length) {
   make_keyboard_bar(document.querySelector(".filters"));
-  read_address();
-  window.addEventListener("hashchange", () => {
+  const follow_address = () => {
     read_address();
     if (location.hash.includes("=")) document.getElementById("claims").scrollIntoView();
-  });
+  };
+  window.addEventListener("hashchange", follow_address);
+  follow_address();
 }
 
 // The gallery: plotly.js is loaded when the first figure comes into sight, and each is drawn when it does.
@@ -95,7 +96,7 @@ async function draw(holder) {
   await load_plotly();
   for (const bar of layout.sliders || []) bar.visible = false;
   for (const menu of layout.updatemenus || []) menu.visible = false;
-  Object.assign(layout, {width: WIDTH, height: HEIGHT, autosize: false});
+  Object.assign(layout, {title: null, width: WIDTH, height: HEIGHT, autosize: false});
   layout.margin = Object.assign({}, layout.margin, {t: Math.min(layout.margin?.t ?? 80, 80)});
   await Plotly.newPlot(place, data, layout, {staticPlot: true});
   holder.classList.add("drawn");
