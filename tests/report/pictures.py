@@ -68,14 +68,16 @@ def draw(picture: str, root: Path, browser: Any) -> bytes:
 
 
 def compressed(png: bytes, source: str | None = None) -> bytes:
-    """With a palette of as many colours as keep it under the limit; `source` is written into it."""
+    """As it is or, over the limit, with a palette; `source` is written into it."""
     told = PngInfo()
     if source:
         told.add_text("Source", source)
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    for colours in _COLOURS:
+    for colours in (None, *_COLOURS):
         target = io.BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True, pnginfo=told)
+        # An octree keeps rare colours, a median cut does not: a line is thin, and its colour is what it means.
+        shown = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) if colours else image
+        shown.save(target, "PNG", optimize=True, pnginfo=told)
         if target.tell() < LIMIT:
             return target.getvalue()
     raise ReportError(f"{target.tell()} bytes with {colours} colours, more than {LIMIT}; take a smaller picture")

@@ -129,7 +129,10 @@ def test_the_gallery_draws_when_it_comes_into_sight(browser, address):
         figures.nth(number).scroll_into_view_if_needed()
         page.wait_for_function("n => document.querySelectorAll('.figure.drawn').length > n", arg=number, timeout=20_000)
     assert page.locator(".figure .scatterlayer path.js-line").count() == 2
-    assert "before the run failed" in figures.nth(1).inner_text()
+    mark = figures.nth(1).locator(".chip")
+    assert "before the run failed" in mark.inner_text()
+    on_top = "e => { const r = e.getBoundingClientRect(); return document.elementFromPoint(r.x + 9, r.y + 9) === e; }"
+    assert mark.evaluate(on_top), "the mark lies over the figure"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing wider than a phone"
     context.close()
 
