@@ -3,6 +3,7 @@ import pytest
 from lightning_fabric import Fabric
 from PIL import Image
 
+from tests.chromium import chromium, need_chromium
 from workbook.data.images import Images
 from workbook.devices import make_fabric
 from workbook.store import Store
@@ -43,6 +44,13 @@ def store(tmp_path) -> Store:
 @pytest.fixture(scope="session")
 def fabric() -> Fabric:
     return make_fabric("cpu")
+
+
+@pytest.fixture(scope="module")  # while it is open, nothing else in the process can start an event loop
+def browser():
+    """The system's Chromium."""
+    with chromium(need_chromium()) as running:
+        yield running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from workbook.cli import app
+from workbook.report.gallery import changed_since, main_figure
 from workbook.report.runner import run_reports
+from workbook.report.topics import topics_of
 from workbook.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +56,24 @@ def test_smoke_numbers_are_no_evidence(reports, path):
     out, _ = reports
     record = json.loads((out / f"{path.stem}.json").read_text())
     # what a paper prints is the same in every profile; what a notebook trains is not
-    assert {v["status"] for v in record["verdicts"] if v["evidence"] == "runs"} <= {"not evaluated"}
+    assert {v["status"] for v in record.get("verdicts", []) if v["evidence"] == "runs"} <= {"not evaluated"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_verdict_is_listed_under_its_notebook(reports, path):
+    out, _ = reports
+    record = json.loads((out / f"{path.stem}.json").read_text())
+    listed = {claim.id for topic in topics_of(path.stem) for claim in topic.claims}
+    assert {verdict["claim"]["id"] for verdict in record.get("verdicts", [])} <= listed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_gallery_has_one_figure_of_each(reports, path):
+    out, _ = reports
+    tagged = [cell for cell in nbformat.read(path, as_version=4).cells if "gallery" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert main_figure(out / path.name) is not None
+    assert not changed_since(out / path.name, path)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

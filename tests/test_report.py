@@ -131,7 +131,8 @@ def test_index_gathers_verdicts(folder):
     out, _, _ = folder
     index = (out / "index.html").read_text()
     assert "2 of 3 failed" in index
-    assert 'data-paper="A" data-verdict="agrees"' in index
+    assert 'data-profile="pocket" data-verdict="agrees"' in index
+    assert "Other claims" in index  # one that is in no paper's list
     assert "3.1 points" in index
     assert "one CPU" in index
     assert "epochs = 0.001" in index

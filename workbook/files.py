@@ -1,8 +1,10 @@
-"""Files that nobody meets half-written."""
+"""The checkout, and files that nobody meets half-written."""
 
 import os
 import tempfile
 from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -21,13 +21,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from workbook.errors import CorruptArtefactError, StoreError
-from workbook.files import write_atomically
+from workbook.files import CHECKOUT, write_atomically
 from workbook.progress import waiting
 from workbook.provenance import provenance
 
 _TICK = 1.0  # seconds between two looks at a lock that another process holds
-
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.explorers.browser import chromium, jupyterlab, open_notebook, prepare, voila
+from tests.explorers.servers import jupyterlab, open_notebook, prepare, voila
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SCREEN = {"width": 1500, "height": 1100}
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -19,16 +19,18 @@ from pygments.formatters import HtmlFormatter
 from workbook.papers.verdicts import interval_text, printed, quantity
 from workbook.report.record import ReportResult
 
-_PLOTLY = "application/vnd.plotly.v1+json"
+PLOTLY = "application/vnd.plotly.v1+json"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _WIDGET_NOTE = '<p class="note">Interactive here in JupyterLab: an executed report has no kernel behind it.</p>'
+_NOTEBOOK_LINK = re.compile(r'href="([\w.-]+)\.ipynb((?:#[^"]*)?)"')
 _ERROR_MARKER = "papermill-error-cell-tag"
 
 
 def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path) -> str:
     """The page of an executed notebook; `source` is the notebook's own file, beside which images lie.
 
-    Formulas become MathML, plotly figures are drawn by one embedded plotly.js, widgets become a note.
+    Formulas become MathML, plotly figures are drawn by one embedded plotly.js, widgets become a note. A link to a
+    notebook beside this one, or to `../reports/`, becomes one to the page beside this page, or to the reports beside.
     """
     shown = copy.deepcopy(notebook)
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
@@ -39,6 +41,7 @@ def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path) -
             figures += _make_static(output)
     exporter = _BodyExporter(template_name="lab", template_file="base.html.j2", embed_images=True)
     body, _ = exporter.from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
+    body = _NOTEBOOK_LINK.sub(r'href="\1.html\2"', body).replace('href="../reports/', 'href="../')
     return (
         environment()
         .get_template("page.html.j2")
@@ -65,9 +68,8 @@ def _mark_failed(notebook: NotebookNode, result: ReportResult) -> str:
 def _make_static(output: NotebookNode) -> int:
     """Replace what needs a kernel or another site by HTML of our own; 1 for a figure, else 0."""
     data = output.get("data", {})
-    if _PLOTLY in data:
-        # "</" would end the script element early; in JSON "<" may be written as an escape.
-        figure = json.dumps(data[_PLOTLY]).replace("<", "\\u003c")
+    if PLOTLY in data:
+        figure = script_json(data[PLOTLY])
         output["data"] = {
             "text/html": f'<div class="plotly-figure"><script type="application/json">{figure}</script></div>'
         }
@@ -77,6 +79,12 @@ def _make_static(output: NotebookNode) -> int:
     elif "text/latex" in data and "text/html" not in data:
         output["data"] = {"text/html": formula(data["text/latex"].strip().strip("$"), display=True)}
     return 0
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    # "</" would end the element early; in JSON "<" may be written as an escape.
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 class _MathRenderer(IPythonRenderer):

@@ -36,6 +36,13 @@ class ReportResult:
     def verdicts(self) -> list[dict[str, Any]]:
         return list(self.findings.get("verdicts", []))
 
+    @property
+    def given(self) -> list[str]:
+        """Its parameters and overridden fields as text: `epochs = 3`."""
+        settings = {name: value for name, value in self.parameters.items() if name != "overrides"}
+        settings |= self.parameters.get("overrides", {})
+        return [f"{name} = {value}" for name, value in settings.items()]
+
 
 def write_record(folder: Path, result: ReportResult) -> None:
     """`<folder>/<notebook>.json`: the run and its findings in one flat object."""

@@ -9,14 +9,14 @@ from typing import Any
 
 from workbook.errors import ReportError
 from workbook.papers.verdicts import interval_text, printed, quantity
+from workbook.report.overview import markdown_table
 from workbook.report.parameters import read_notebook, title_of
 from workbook.report.record import ReportResult, read_records, write_record, write_text
+from workbook.report.survey import records_by_strength
 
 _BEGIN, _END = "<!-- results:begin -->", "<!-- results:end -->"
 _DIGITS = 5
 _SHOWN = 6  # claims of a notebook in the README
-# The README shows the strongest evidence there is; an unlisted profile of a user's own comes first.
-_WEAKEST_FIRST = ("pocket", "study", "paper")
 _PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+-]+){2,}/?")
 
 
@@ -79,7 +79,7 @@ def results_table(notebooks: Path, results: Path) -> str:
 
     A notebook that judges no claim is a tool and has no row.
     """
-    strongest = _strongest(results)
+    strongest = records_by_strength(results)
     rows = []
     for path in sorted(notebooks.glob("*.ipynb")):
         notebook = read_notebook(path)
@@ -106,22 +106,12 @@ def results_table(notebooks: Path, results: Path) -> str:
         ["Question", "Notebook", "The paper's number", "Ours", "Hardware", "Minutes"],
         ["---"] * 5 + ["---:"],
     ]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in header + rows)
-
-
-def _strongest(results: Path) -> dict[str, ReportResult]:
-    def rank(folder: Path) -> int:
-        return _WEAKEST_FIRST.index(folder.name) if folder.name in _WEAKEST_FIRST else -1
-
-    folders = sorted((folder for folder in results.glob("*") if folder.is_dir()), key=rank)
-    return {record.notebook: record for folder in folders for record in read_records(folder)}
+    return markdown_table(header + rows)
 
 
 def _size(record: ReportResult) -> str:
     """The profile, and what was overridden in it."""
-    given = {name: value for name, value in record.parameters.items() if name != "overrides"}
-    given |= record.parameters.get("overrides", {})
-    return ", ".join([record.profile, *(f"{name} = {value}" for name, value in given.items())])
+    return ", ".join([record.profile, *record.given])
 
 
 def _paper(claim: Mapping[str, Any]) -> str:
@@ -133,7 +123,3 @@ def _ours(verdict: Mapping[str, Any]) -> str:
     measured = quantity(verdict["measured"], verdict["claim"]["unit"])
     spread = interval_text(verdict["low"], verdict["high"])
     return f"**{verdict['status']}**: {measured}, {spread}, n = {verdict['n']}"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

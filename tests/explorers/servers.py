@@ -1,9 +1,8 @@
-"""JupyterLab and Voila on loopback, in a headless browser: what the explorers' tests and pictures need."""
+"""JupyterLab and Voila on loopback, as the explorers' tests, benchmarks and pictures need them."""
 
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,10 +16,8 @@ from urllib.request import urlopen
 
 import papermill
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-_MISSING = "there is no Chromium: .ci/browser installs it (Debian: sudo apt-get install chromium)"
-_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 # of a notebook in JupyterLab: false while it runs, "done", or the error of the first cell that failed
 _RAN = """() => {
     const outputs = [...document.querySelectorAll('.jp-OutputArea-output')].map(output => output.innerText);
@@ -29,20 +26,6 @@ _RAN = """() => {
     return failed ? failed : prompts.every(prompt => /\\[\\d+\\]/.test(prompt.innerText)) && 'done';
 }"""
 _START = 60.0  # seconds that a server may take to answer
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium, headless; the test is skipped where there is none, and fails there in CI."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(_MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*_QUIET, "--disable-sync"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def prepare(notebook: Path, folder: Path, parameters: Mapping[str, Any]) -> Path:
