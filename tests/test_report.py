@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -245,9 +246,11 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Not there, or a zombie whose parent has yet to hear of its end: not running."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout.strip()
-    return bool(found) and not found.startswith("Z")
+    """A zombie, whose parent has yet to hear of its end, is not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_nothing_runs_when_a_parameter_is_unknown(tmp_path):
