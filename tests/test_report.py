@@ -164,7 +164,7 @@ print("SHARE", os.environ["OMP_NUM_THREADS"], os.environ["WORKBOOK_REPORT"])
 def test_two_notebooks_run_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("workbook.report.runner.available_cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    slow = new_code_cell("time.sleep(1)")
+    slow = new_code_cell("while not pathlib.Path('out/02.json').exists():\n    time.sleep(0.05)")
     notebooks = [
         write_notebook(tmp_path / "01.ipynb", new_code_cell(MEETING.format(own="a", other="b")), slow),
         write_notebook(tmp_path / "02.ipynb", new_code_cell(MEETING.format(own="b", other="a"))),
