@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -164,7 +165,7 @@ print("SHARE", os.environ["OMP_NUM_THREADS"], os.environ["WORKBOOK_REPORT"])
 def test_two_notebooks_run_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("workbook.report.runner.available_cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    slow = new_code_cell("time.sleep(1)")
+    slow = new_code_cell("while not pathlib.Path('out/02.json').exists():\n    time.sleep(0.05)")
     notebooks = [
         write_notebook(tmp_path / "01.ipynb", new_code_cell(MEETING.format(own="a", other="b")), slow),
         write_notebook(tmp_path / "02.ipynb", new_code_cell(MEETING.format(own="b", other="a"))),
@@ -246,9 +247,11 @@ def wait_for(condition, seconds: float = 60) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Not there, or a zombie whose parent has yet to hear of its end: not running."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout.strip()
-    return bool(found) and not found.startswith("Z")
+    """A zombie, whose parent has yet to hear of its end, is not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_nothing_runs_when_a_parameter_is_unknown(tmp_path):
