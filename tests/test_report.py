@@ -189,6 +189,17 @@ def test_two_notebooks_run_at_a_time(tmp_path, monkeypatch):
     assert "1 of 3 failed" in (tmp_path / "out/index.html").read_text()
 
 
+def test_the_start_page_waits_for_what_it_shows(tmp_path):
+    """It is first by name, and would be done long before the other one."""
+    seen = "from pathlib import Path\nassert Path('out/01.json').exists()"
+    notebooks = [
+        write_notebook(tmp_path / "00_start_here.ipynb", new_code_cell(seen)),
+        write_notebook(tmp_path / "01.ipynb", new_code_cell("import time\ntime.sleep(1)")),
+    ]
+    results = run_reports(notebooks, profile="smoke", parameters={}, out=tmp_path / "out", jobs=2, stream=io.StringIO())
+    assert [(result.notebook, result.status) for result in results] == [("00_start_here", "passed"), ("01", "passed")]
+
+
 @pytest.mark.parametrize(("given", "jobs", "threads"), [("5", 2, "5"), (None, 1, None)])
 def test_threads_are_the_user_s_or_all(tmp_path, monkeypatch, given, jobs, threads):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -19,7 +19,6 @@ from workbook.profiles import load_profile, override_fields
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.results import adopt, update_readme
 from workbook.report.runner import run_reports
-from workbook.report.survey import START_PAGE
 from workbook.store import CHECKOUT, Store
 
 
@@ -145,8 +144,7 @@ def report(
     setting = load_profile(profile, **overrides)
     out = _REPORTS / profile
     results = run_reports(
-        # the overview last: it shows what the others found
-        notebooks or sorted(_NOTEBOOKS.glob("*.ipynb"), key=lambda path: (path.stem == START_PAGE, path)),
+        notebooks or sorted(_NOTEBOOKS.glob("*.ipynb")),
         profile=profile,
         parameters=given,
         out=out,

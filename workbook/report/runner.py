@@ -27,11 +27,13 @@ from workbook.report.page import render_page
 from workbook.report.parameters import declared_parameters, parameters_cell, read_notebook, route, title_of
 from workbook.report.progress import Progress, Status
 from workbook.report.record import ReportResult, read_findings, write_record, write_text
+from workbook.report.survey import START_PAGE
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     path: Path
+    label: str  # in the terminal
     title: str
     profile: str
     cells: int
@@ -79,7 +81,7 @@ def run_reports(
         with (
             _termination(),
             Progress(stream or sys.stderr) as progress,
-            closing(_side_by_side(planned, out, jobs, progress)) as coming,
+            closing(_in_turn(planned, out, jobs, progress)) as coming,
         ):
             for result in coming:
                 results[result.notebook] = result
@@ -92,6 +94,16 @@ def run_reports(
     return [results[job.name] for job in planned]
 
 
+def _in_turn(planned: Sequence[_Job], out: Path, jobs: int, progress: Progress) -> Generator[ReportResult, None, None]:
+    """The start page last and alone: it shows what the others found."""
+    for batch in (
+        [job for job in planned if job.name != START_PAGE],
+        [job for job in planned if job.name == START_PAGE],
+    ):
+        if batch:
+            yield from _side_by_side(batch, out, jobs, progress)
+
+
 def _side_by_side(
     planned: Sequence[_Job], out: Path, jobs: int, progress: Progress
 ) -> Generator[ReportResult, None, None]:
@@ -99,10 +111,7 @@ def _side_by_side(
     kernels = Kernels()
     # threads of ours wait for kernels, which are processes
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {
-            pool.submit(_report, job, out, f"[{number}/{len(planned)}] {job.name}", jobs, kernels, progress)
-            for number, job in enumerate(planned, start=1)
-        }
+        futures = {pool.submit(_report, job, out, jobs, kernels, progress) for job in planned}
         try:
             for future in as_completed(futures):
                 result = future.result()
@@ -145,13 +154,14 @@ def _plan(
     return [
         _Job(
             path=path,
+            label=f"[{number}/{len(paths)}] {path.stem}",
             title=title_of(read[path.stem], otherwise=path.stem),
             profile=profile,
             cells=len(read[path.stem].cells),
             parameters_cell=parameters_cell(read[path.stem]),
             parameters=routed[path.stem],
         )
-        for path in paths
+        for number, path in enumerate(paths, start=1)
     ]
 
 
@@ -164,14 +174,14 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _report(job: _Job, out: Path, label: str, jobs: int, kernels: Kernels, progress: Progress) -> ReportResult | None:
+def _report(job: _Job, out: Path, jobs: int, kernels: Kernels, progress: Progress) -> ReportResult | None:
     """Execute one notebook in a folder of its own, then move page, notebook and record into place; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
         executed, findings = Path(scratch, "executed.ipynb"), Path(scratch, "findings.json")
         log = Path(scratch, "progress.log")
-        with progress.notebook(label, job.cells, log) as status:
+        with progress.notebook(job.label, job.cells, log) as status:
             error, cell = _execute(job, executed, _environment(findings, log, jobs), kernels, status)
         if kernels.stopped.is_set():
             return None
@@ -191,7 +201,7 @@ def _report(job: _Job, out: Path, label: str, jobs: int, kernels: Kernels, progr
         write_text(out / f"{job.name}.html", render_page(notebook, result, source=job.path))
         executed.replace(out / f"{job.name}.ipynb")
         write_record(out, result)
-    progress.tell(_outcome(result, label, out))
+    progress.tell(_outcome(result, job.label, out))
     return result
 
 
