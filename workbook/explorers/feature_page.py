@@ -1,6 +1,6 @@
 """What the feature explorer shows as HTML: legend, readings, hovered image and contact sheet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
@@ -44,10 +44,10 @@ _MEANING = {
 }
 
 
-def legend(styles: pd.DataFrame, shown: Sequence[str]) -> str:
-    """The classes that are shown, by side, each with its shape in its hue; styles: see `class_styles`."""
+def legend(styles: pd.DataFrame) -> str:
+    """These classes, by side, each with its shape in its hue; styles: see `class_styles`."""
     parts = []
-    for side, rows in styles.loc[[name for name in styles.index if name in set(shown)]].groupby("side", sort=False):
+    for side, rows in styles.groupby("side", sort=False):
         lines = [
             f'<div title="{escape(str(name))}"><span style="color:{row.colour}">{GLYPHS[row.symbol]}</span> '
             f"{escape(str(name))}</div>"
@@ -57,10 +57,9 @@ def legend(styles: pd.DataFrame, shown: Sequence[str]) -> str:
     return f'<div class="fx fx-light fx-legend">{"".join(parts)}</div>'
 
 
-def readings_table(found: Mapping[str, Sequence[Reading]], title: str) -> str:
-    """A row a measure, a column a panel; a value that is not defined says why."""
-    titles, columns = list(found), list(found.values())
-    head = "".join(f'<th colspan="2">{escape(name)}</th>' for name in titles)
+def readings_table(methods: Sequence[str], columns: Sequence[Sequence[Reading]], title: str) -> str:
+    """A row a measure, a column a method; a value that is not defined says why."""
+    head = "".join(f'<th colspan="2">{escape(method)}</th>' for method in methods)
     body = ""
     for row in zip(*columns, strict=True):
         meaning = _MEANING.get(row[0].name, "")

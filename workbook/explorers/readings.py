@@ -45,13 +45,14 @@ def _ratio(name: str, features: np.ndarray, labels: np.ndarray) -> Reading:
     classes, counts = np.unique(labels, return_counts=True)
     enough = classes[counts >= 2]
     if len(enough) < 2:
-        return Reading(name=name, value=None, note=f"needs two classes of two images, here are {len(enough)}")
+        return Reading(name=name, value=None, note=f"needs two classes of two images, {_here(len(enough))}")
     kept = np.isin(labels, enough)
     value = discriminative_ratio(features[kept], labels[kept])
     if not math.isfinite(value):
         return Reading(name=name, value=None, note="the images of every class have the same features")
     lone = len(classes) - len(enough)
-    return Reading(name=name, value=value, note=f"without {_counted(lone, 'class')} of one image" if lone else "")
+    note = f"without {lone} class{'es' * (lone > 1)} of one image" if lone else ""
+    return Reading(name=name, value=value, note=note)
 
 
 def _mixture(features: np.ndarray, labels: np.ndarray, sides: np.ndarray) -> Reading:
@@ -61,7 +62,7 @@ def _mixture(features: np.ndarray, labels: np.ndarray, sides: np.ndarray) -> Rea
     if is_eval.all() or not is_eval.any():
         return Reading(name="Π", value=None, note=f"no class of {'pre' if is_eval.all() else 'eval'}-D is selected")
     if len(is_eval) < 3:
-        return Reading(name="Π", value=None, note="needs three classes, here are 2")
+        return Reading(name="Π", value=None, note=f"needs three classes, {_here(len(is_eval))}")
     k = min(_MOST_NEIGHBOURS, len(is_eval) // 2)
     try:
         value = feature_mixture(features, labels, is_eval, k=k)
@@ -74,11 +75,11 @@ def _mixture(features: np.ndarray, labels: np.ndarray, sides: np.ndarray) -> Rea
 
 def _redundancy(features: np.ndarray) -> Reading:
     if len(features) < 2:
-        return Reading(name="R", value=None, note="needs two images, here is 1")
+        return Reading(name="R", value=None, note=f"needs two images, {_here(len(features))}")
     # the mean |correlation| of independent normal channels over n images is sqrt(2 / (pi (n - 1))), as n grows
     chance = min(1.0, math.sqrt(2 / (math.pi * (len(features) - 1))))
     return Reading(name="R", value=feature_redundancy(features), note=f"{len(features)} images: {chance:.2f} by chance")
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}es"
+def _here(number: int) -> str:
+    return f"here {'is' if number == 1 else 'are'} {number}"
