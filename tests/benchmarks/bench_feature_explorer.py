@@ -88,12 +88,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     args = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    from tests.explorers.browser import chromium, jupyterlab, open_notebook
+    from tests.chromium import chromium, need_chromium
+    from tests.explorers.servers import jupyterlab, open_notebook
 
     cell = f"from bench_feature_explorer import explorer\nexplorer({args.points})"
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)], metadata=kernel)
-    with tempfile.TemporaryDirectory() as name, chromium() as browser:
+    with tempfile.TemporaryDirectory() as name, chromium(need_chromium()) as browser:
         folder = Path(name)
         nbformat.write(notebook, folder / "bench.ipynb")
         paths = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}

@@ -46,17 +46,20 @@ class FeatureControls:
             options=list(atlas.epochs),
             value=atlas.epochs[-1],
             style=_FIELD["style"],
-            layout={"width": "660px"},
+            layout={"width": "430px"},
         )
         self.play = widgets.Play(min=0, max=last, value=last, interval=900, repeat=True, show_repeat=False)
         widgets.jslink((self.play, "value"), (self.epoch, "index"))
-        listed = [(f"{GLYPHS[symbol]} {name}", str(name)) for name, symbol in styles["symbol"].items()]
+        # both sides in a row; "pre" is behind "eval" in the alphabet
+        by_side = styles.sort_values("side", ascending=False, kind="stable")
+        listed = [(f"{GLYPHS[symbol]} {name}", str(name)) for name, symbol in by_side["symbol"].items()]
         names = [name for _, name in listed]
         self.classes = widgets.SelectMultiple(options=listed, value=names, layout={**_COLUMN, "height": "128px"})
-        self.class_picker = widgets.Dropdown(options=[("choose a class ...", NO_CLASS), *listed], layout=_COLUMN)
-        self.clear = widgets.Button(description="Clear selection", icon="times", layout=_COLUMN)
+        picked = [("a class ...", NO_CLASS), *listed]
+        self.class_picker = widgets.Dropdown(description="Select", options=picked, **_FIELD)
+        self.clear = widgets.Button(description="Clear selection", icon="times", layout={"width": "150px"})
         self._sides = styles["side"].to_numpy()
-        self._names = np.array(names)
+        self._names = styles.index.to_numpy()
 
     @property
     def drawing(self) -> tuple[widgets.Widget, ...]:
@@ -81,15 +84,12 @@ class FeatureControls:
         fields = [self.left, self.right, self.seed, self.kind, self.side]
         return [
             widgets.HBox(fields, layout={"flex_flow": "row wrap"}),
-            widgets.HBox([self.epoch, self.play], layout={"flex_flow": "row wrap"}),
+            widgets.HBox([self.epoch, self.play, self.class_picker, self.clear], layout={"flex_flow": "row wrap"}),
         ]
 
     def column(self) -> list[widgets.Widget]:
         """What stands beside them."""
         return [
-            widgets.HTML("<b class='fx'>Classes shown</b> <span class='fx note'>Ctrl or Shift for several</span>"),
+            widgets.HTML("<b class='fx'>Classes shown</b> <span class='fx note'>several with Ctrl</span>"),
             self.classes,
-            widgets.HTML("<b class='fx'>Select</b> <span class='fx note'>by lasso, by box, or</span>"),
-            self.class_picker,
-            self.clear,
         ]

@@ -18,6 +18,7 @@ STYLE = """<style>
 .features-explorer .modebar-btn path { fill: var(--jp-ui-font-color2, #666) !important; }
 .features-explorer .modebar-btn.active path { fill: var(--jp-brand-color1, #1976d2) !important; }
 .features-explorer .modebar, .features-explorer .modebar-group { background: transparent !important; }
+.features-explorer .modebar-btn--logo { display: none !important; }
 .features-explorer .widget-html-content { line-height: 1.4; }
 .fx { color: var(--jp-ui-font-color1, #222); font-size: 13px; }
 .fx-light { background: #fbfbfa; color: #222; border-radius: 4px; padding: 6px 8px; }
@@ -64,7 +65,7 @@ def readings_table(methods: Sequence[str], columns: Sequence[Sequence[Reading]],
     for row in zip(*columns, strict=True):
         meaning = _MEANING.get(row[0].name, "")
         cells = "".join(
-            f'<td class="number">{"–" if reading.value is None else f"{reading.value:.3g}"}</td>'
+            f'<td class="number">{"–" if reading.value is None else f"{reading.value:.3f}"}</td>'
             f'<td class="note">{escape(reading.note)}</td>'
             for reading in row
         )

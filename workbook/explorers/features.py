@@ -14,6 +14,7 @@ from workbook.explorers import feature_page as page
 from workbook.explorers.atlas import Atlas
 from workbook.explorers.feature_controls import NO_CLASS, FeatureControls, View
 from workbook.explorers.later import Later
+from workbook.explorers.outlines import images_within
 from workbook.explorers.pictures import contact_sheet, data_uri, enlarged
 from workbook.explorers.readings import Reading, readings
 from workbook.figures.linked_maps import class_styles, linked_maps
@@ -37,7 +38,6 @@ class FeatureExplorer(widgets.VBox):
         self.sides = np.array([atlas.side_of[name] for name in atlas.images.class_names])
         self.styles = class_styles(atlas.side_of)
         self.selected: np.ndarray | None = None  # (n,) int, images; None = no selection
-        self._picked: list[int] = []
         self._outlined = False  # a lasso or box is drawn in one of the panels
         self._undoing = False
         self._later = Later(0.15)
@@ -79,9 +79,8 @@ class FeatureExplorer(widgets.VBox):
         points["text"] = np.array(text)[self.labels]
         figure = go.FigureWidget(linked_maps(_titles(view), self._places(view), points))
         for trace in figure.data:
-            trace.on_selection(self._lassoed)
-            trace.on_deselect(lambda *_: self.select(None))
             trace.on_hover(self._hovered)
+        figure.layout.on_change(self._outline_changed, "selections")
         return figure
 
     def _arranged(self) -> list[widgets.Widget]:
@@ -150,22 +149,16 @@ class FeatureExplorer(widgets.VBox):
         self._outlined = False
         # `layout.selections = ()` would send nothing: what a lasso adds to the layout is not among its objects here
         self.figure.plotly_relayout({"selections": []})
-        with self.figure.batch_update():  # with its outline plotly forgets what is selected: say so, then anew
-            for trace in self.figure.data:
-                trace.selectedpoints = None
 
     # -- what the reader does on the maps ------------------------------------------------------------------------
 
-    def _lassoed(self, trace: go.Scattergl, points: Any, outline: Any) -> None:
-        # called for one panel after the other, the one that was not drawn on with no points
-        if outline is None:  # no lasso: plotly says that a former outline is gone
-            return
-        if trace is self.figure.data[0]:
-            self._picked = []
-        self._picked += points.point_inds
-        if trace is self.figure.data[-1]:
-            self._outlined = True
-            self._select(self._picked)
+    def _outline_changed(self, layout: go.Layout, *_: Any) -> None:
+        # Not by the event of the selection: widgets send the last event of several, and pointing follows at once.
+        # An outline that was drawn is in the layout's JSON alone, not yet among its objects.
+        outlines = layout.to_plotly_json().get("selections", [])
+        if outlines or self._outlined:
+            self._outlined = bool(outlines)
+            self._select(images_within(outlines, [np.column_stack([t.x, t.y]) for t in self.figure.data]))
 
     def _class_picked(self, change: Any) -> None:
         if change["new"] != NO_CLASS:

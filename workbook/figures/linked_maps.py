@@ -59,6 +59,8 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
         )
         figure.add_trace(trace, row=1, col=panel)
         figure.update_traces(marker_opacity=0.8, row=1, col=panel)
+    for panel, title in enumerate(figure.layout.annotations):
+        title.update(x=panel / len(titles) + 0.004, xanchor="left", font={"size": 15})
     axis = {"range": [-1.06, 1.06], "visible": False}
     figure.update_xaxes(**axis).update_yaxes(**axis)
     for panel in range(1, len(titles) + 1):
@@ -73,8 +75,9 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
         showlegend=False,
         dragmode="lasso",
         hovermode="closest",
+        clickmode="none",  # else plotly reports no points as selected whenever an outline is taken away
         uirevision="kept",  # a zoom outlives a change of the data
-        modebar={"orientation": "h", "remove": ["toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
+        modebar={"remove": ["toImage", "sendChartToCloud", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
     )
 
 
