@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "papers": {"errors", "files", "metrics"},
     "pretraining": {"files", "data", "models", "store", "errors", "progress", "seeding"},
     "evaluation": {"metrics", "files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
+    "explorers": {"evaluation", "figures", "metrics", "pretraining", "data", "store", "errors"},
     "profiles": {"evaluation", "pretraining", "data", "errors"},
     "report": {"papers", "errors", "files", "machine"},
     "cli": {

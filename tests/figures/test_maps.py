@@ -49,3 +49,9 @@ def test_correlation_maps_are_absolute_and_thinned():
     figure = correlation_maps({"SL": matrix, "SL-MLP": np.eye(300)}, title="t", most=100)
     assert sorted(np.unique(figure.data[0].z)) == [0.5, 1.0]
     assert np.shape(figure.data[1].z) == (100, 100)
+
+
+def test_classes_may_differ_in_shape_as_well():
+    figure = class_maps(pd.DataFrame(ROWS), colours=("#000", "#fff"), symbols=("circle", "x"), title="t")
+    assert [trace.marker.symbol for trace in figure.data] == ["circle", "x"] * 2
+    assert [trace.marker.symbol for trace in figure.frames[0].data] == ["circle", "x"] * 2

@@ -86,3 +86,14 @@ def embed(features: np.ndarray, embedding: Embedding, start: np.ndarray | None =
         negative_gradient_method="bh" if len(x) < 10_000 else "fft",
     )
     return np.asarray(tsne.fit(x), dtype=np.float32)
+
+
+def turned_onto(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The map (N, 2), centred and turned or mirrored so that it lies as near to `reference` (N, 2) as that allows.
+
+    The orthogonal Procrustes problem: distances within the map stay as they are. What a map's axes are is left open
+    by t-SNE and UMAP, and the signs of principal components are chance.
+    """
+    centred = points - points.mean(axis=0)
+    left, _, right = np.linalg.svd(centred.T @ (reference - reference.mean(axis=0)))
+    return centred @ (left @ right)

@@ -13,29 +13,36 @@ CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#4
 COLD = ("#08306B", "#2171B5", "#6BAED6", "#41B6C4", "#225EA8")
 WARM = ("#7F0000", "#D7301F", "#FC8D59", "#FEB24C", "#CC4C02")
 
+Look = tuple[str, str, str]  # class name, colour, symbol
 
-def class_maps(table: pd.DataFrame, *, colours: Sequence[str], title: str) -> go.Figure:
-    """A panel a method, a colour a class; with several epochs, a slider that moves the points.
 
-    table: tidy, columns method, epoch, image, x, y and class_name; the classes take `colours` in the order in which
-    they come. Every epoch of a method lists the same images, so that a point keeps its identity while it moves.
+def class_maps(
+    table: pd.DataFrame, *, colours: Sequence[str], title: str, symbols: Sequence[str] | None = None
+) -> go.Figure:
+    """A panel a method, a colour (and a symbol) a class; with several epochs, a slider that moves the points.
+
+    table: tidy, columns method, epoch, image, x, y and class_name; the classes take `colours` and `symbols` in the
+    order in which they come. Every epoch of a method lists the same images, so that a point keeps its identity while
+    it moves.
     """
     methods, names = list(table["method"].unique()), list(table["class_name"].unique())
     epochs = sorted(table["epoch"].unique())
+    looks = list(zip(names, colours, ["circle"] * len(names) if symbols is None else symbols, strict=True))
     figure = make_subplots(cols=len(methods), subplot_titles=methods, horizontal_spacing=0.04)
     for panel, method in enumerate(methods, start=1):
-        for colour, name in zip(colours, names, strict=True):
-            figure.add_trace(_points(table, method, epochs[-1], name, colour, shown=panel == 1), row=1, col=panel)
+        for look in looks:
+            figure.add_trace(_points(table, method, epochs[-1], look, shown=panel == 1), row=1, col=panel)
         figure.update_xaxes(visible=False, row=1, col=panel)
         figure.update_yaxes(visible=False, scaleanchor=f"x{panel if panel > 1 else ''}", row=1, col=panel)
     if len(epochs) > 1:
-        _animate(figure, table, methods, names, colours, epochs)
+        _animate(figure, table, methods, looks, epochs)
     figure = plain(figure, title=title, height=620)
     # the legend above the names of the panels, which stand where other figures have their legend
     return figure.update_layout(legend={"y": 1.08}, margin={"t": 150})
 
 
-def _points(table: pd.DataFrame, method: str, epoch: int, name: str, colour: str, *, shown: bool) -> go.Scattergl:
+def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: bool) -> go.Scattergl:
+    name, colour, symbol = look
     rows = table[(table["method"] == method) & (table["epoch"] == epoch) & (table["class_name"] == name)]
     return go.Scattergl(
         x=rows["x"],
@@ -44,7 +51,7 @@ def _points(table: pd.DataFrame, method: str, epoch: int, name: str, colour: str
         name=name,
         legendgroup=name,
         showlegend=shown,
-        marker={"color": colour, "size": 5, "opacity": 0.75},
+        marker={"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75},
         hovertemplate=f"{name}<extra>{method}</extra>",
     )
 
@@ -53,8 +60,7 @@ def _animate(
     figure: go.Figure,
     table: pd.DataFrame,
     methods: Sequence[str],
-    names: Sequence[str],
-    colours: Sequence[str],
+    looks: Sequence[Look],
     epochs: Sequence[int],
 ) -> None:
     at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
@@ -62,9 +68,7 @@ def _animate(
         go.Frame(
             name=str(epoch),
             data=[
-                _points(table, method, epoch, name, colour, shown=method == methods[0])
-                for method in methods
-                for colour, name in zip(colours, names, strict=True)
+                _points(table, method, epoch, look, shown=method == methods[0]) for method in methods for look in looks
             ],
         )
         for epoch in epochs

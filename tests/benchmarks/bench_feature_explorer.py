@@ -1,0 +1,117 @@
+"""How long the feature explorer takes, in Chromium under JupyterLab, from a control's change to the drawn points.
+
+    python tests/benchmarks/bench_feature_explorer.py [--points 5000] [--repeats 15]
+
+Maps and features are drawn at random: `points` images of 20 classes, 1,024 channels. A time runs from the event of the
+control to the frame after plotly has drawn; the numbers and the contact sheet follow later and are not in it.
+Prints a Markdown table.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import numpy as np
+
+from workbook.explorers.atlas import Atlas
+from workbook.explorers.features import FeatureExplorer
+
+ROOT = Path(__file__).parents[2]
+CLASSES = 20
+_SELECT = "const s = document.querySelectorAll('.features-explorer select')"
+_CHANGED = "s.dispatchEvent(new Event('change'))"
+# each is JavaScript that changes the control, so that every repeat changes something; `i` counts
+CHANGES = {
+    "epoch (slider, key)": (
+        "const h = document.querySelector('.features-explorer .noUi-handle'); h.focus();"
+        "h.dispatchEvent(new KeyboardEvent('keydown', {key: i % 2 ? 'ArrowRight' : 'ArrowLeft', bubbles: true}))"
+    ),
+    "left method": f"{_SELECT}[0]; s.selectedIndex = 1 - s.selectedIndex; {_CHANGED}",
+    "map (t-SNE or PCA)": (f"{_SELECT}[3]; s.selectedIndex = 2 - s.selectedIndex; {_CHANGED}"),
+    "side": f"{_SELECT}[4]; s.selectedIndex = (i + 1) % 3; {_CHANGED}",
+    "classes shown": (f"{_SELECT}[5]; [...s.options].forEach((o, n) => o.selected = (n + i) % 3 > 0);{_CHANGED}"),
+    "select a class": f"{_SELECT}[6]; s.selectedIndex = 1 + i % 19; {_CHANGED}",
+}
+_TIMED = """i => new Promise(done => {
+    const gd = document.querySelector('.features-explorer .js-plotly-plot');
+    const state = () => [gd._fullData[0].x, gd._fullData[0].selectedpoints];
+    const before = state(), start = performance.now();
+    const drawn = () => {
+        if (state().every((value, n) => value === before[n])) return;
+        gd.removeListener('plotly_afterplot', drawn);
+        requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)));
+    };
+    gd.on('plotly_afterplot', drawn);
+    CHANGE;
+})"""
+
+
+class DrawnAtlas(Atlas):
+    """An atlas of maps and features that are drawn at random: no run, no image on the disk."""
+
+    def __init__(self, count: int) -> None:
+        from tests.conftest import make_images
+
+        self.images = make_images(count, CLASSES, size=32)
+        self.side_of = {name: ("pre", "eval")[i % 2] for i, name in enumerate(self.images.class_names)}
+        self.methods, self.seeds, self.epochs = ("SL", "SL-MLP"), (0, 1), tuple(range(0, 70, 10))
+
+    @cache  # noqa: B019
+    def features(self, method: str, seed: int, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([len(method), seed, epoch])
+        return rng.normal(size=(len(self.images), 1024)).astype(np.float32) + self.images.labels[:, None] / 10
+
+    def has_maps(self, method: str, seed: int, kind: str) -> bool:
+        return True
+
+    @cache  # noqa: B019
+    def maps(self, method: str, seed: int, kind: str = "t-SNE") -> dict[int, np.ndarray]:
+        rng = np.random.default_rng([len(method), seed, len(kind)])
+        centres = rng.uniform(-0.8, 0.8, size=(CLASSES, 2))[self.images.labels]
+        spread = {epoch: 0.3 - 0.004 * epoch for epoch in self.epochs}
+        noise = rng.normal(size=(len(self.images), 2))
+        return {epoch: (centres + spread[epoch] * noise).clip(-1, 1).astype(np.float32) for epoch in self.epochs}
+
+
+def explorer(points: int) -> FeatureExplorer:
+    """What the benchmark's notebook shows."""
+    return FeatureExplorer(DrawnAtlas(points))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=5000)
+    parser.add_argument("--repeats", type=int, default=15)
+    args = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    from tests.chromium import chromium, need_chromium
+    from tests.explorers.servers import jupyterlab, open_notebook
+
+    cell = f"from bench_feature_explorer import explorer\nexplorer({args.points})"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)], metadata=kernel)
+    with tempfile.TemporaryDirectory() as name, chromium(need_chromium()) as browser:
+        folder = Path(name)
+        nbformat.write(notebook, folder / "bench.ipynb")
+        paths = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
+        with jupyterlab(folder, paths) as address:
+            page = browser.new_page(viewport={"width": 1500, "height": 1400})
+            open_notebook(page, address, "bench.ipynb")
+            page.locator(".features-explorer .js-plotly-plot .nsewdrag").first.wait_for(timeout=60_000)
+            page.wait_for_timeout(3000)
+            print(f"{args.points} points, {args.repeats} changes each\n")
+            print("| change | median, ms | slowest, ms |\n| --- | ---: | ---: |")
+            for what, change in CHANGES.items():
+                times = []
+                for i in range(args.repeats):
+                    times.append(page.evaluate(_TIMED.replace("CHANGE", change), i))
+                    page.wait_for_timeout(700)  # a person looks; numbers and sheet are made meanwhile
+                print(f"| {what} | {statistics.median(times):.0f} | {max(times):.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""An atlas: the same images under every checkpoint of several runs, their features and their maps in the plane."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+
+from workbook.data.images import Images
+from workbook.evaluation.embedding import Embedding, embed, embed_epochs, turned_onto
+from workbook.evaluation.extraction import Extraction, Features, over_epochs
+from workbook.explorers.readings import readings
+from workbook.pretraining.runs import Run
+from workbook.store import Store
+
+POOLED = Extraction(layers=("pooled",))
+
+
+class Atlas:
+    """Maps of `images` by every run, epoch and kind of map; each is made when first asked for, and stored.
+
+    runs: complete ones, every method with the same seeds. side_of: class name -> "pre" or "eval", or the same for all
+    classes where there is no concept split. perplexity: of t-SNE, and UMAP's number of neighbours.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        images: Images,
+        side_of: dict[str, str],
+        store: Store,
+        fabric: Fabric,
+        *,
+        perplexity: float = 30.0,
+    ) -> None:
+        self.images, self.store, self.fabric, self.perplexity = images, store, fabric, perplexity
+        self.side_of = {name: side_of[name] for name in images.class_names}
+        self.runs = {(run.recipe.method, run.recipe.seed): run for run in runs}
+        self.methods = tuple(dict.fromkeys(method for method, _ in self.runs))
+        self.seeds = tuple(dict.fromkeys(seed for _, seed in self.runs))
+        missing = [(m, seed) for m in self.methods for seed in self.seeds if (m, seed) not in self.runs]
+        if missing or not runs:
+            raise ValueError(f"every method needs a run of every seed, got none of {missing or 'any method'}")
+        # runs of different length are compared where both have a checkpoint
+        common = set.intersection(*(set(run.recipe.saved_epochs) for run in runs))
+        if not common:
+            raise ValueError("the runs have no checkpoint of the same epoch: give them the same checkpoint_epochs")
+        self.epochs = tuple(sorted(common))
+        self._features: dict[tuple[str, int], dict[int, Features]] = {}
+        self._maps: dict[tuple[str, int, str], dict[int, np.ndarray]] = {}
+
+    def features(self, method: str, seed: int, epoch: int) -> np.ndarray:
+        """The pooled features (N, D) of the images, memory-mapped."""
+        return self._of_run(method, seed)[epoch].layer("pooled")
+
+    def has_maps(self, method: str, seed: int, kind: str) -> bool:
+        """Whether these maps are in memory, so that they can be shown at once."""
+        return (method, seed, kind) in self._maps
+
+    def maps(self, method: str, seed: int, kind: str = "t-SNE") -> dict[int, np.ndarray]:
+        """One (N, 2) float32 map an epoch, within [-1, 1].
+
+        A map has no direction and no unit of its own: each is centred, scaled to the panel, and turned or mirrored,
+        never bent. The last epoch is turned onto the principal components of the first run, whatever the kind, the
+        method and the seed, and every earlier epoch onto the one after it: the eye can follow a class from map to map.
+        """
+        key = (method, seed, kind)
+        if key not in self._maps:
+            embedding = Embedding(kind=kind, perplexity=self.perplexity)
+            table = embed_epochs(list(self._of_run(method, seed).items()), embedding, self.store)
+            turned, onto = {}, self._reference
+            for epoch in reversed(self.epochs):
+                rows = table[table["epoch"] == epoch]
+                onto = turned[epoch] = turned_onto(rows[["x", "y"]].to_numpy(), onto)
+            self._maps[key] = {epoch: _scaled(turned[epoch]) for epoch in self.epochs}
+        return self._maps[key]
+
+    def table(self, methods: Sequence[str], seed: int, kind: str = "t-SNE") -> pd.DataFrame:
+        """The maps of these methods as one tidy table, by class: method, epoch, image, x, y and class_name."""
+        labels = self.images.labels
+        names, order = np.array(self.images.class_names)[labels], np.argsort(labels, kind="stable")
+        parts = [
+            pd.DataFrame(place[order], columns=["x", "y"]).assign(
+                method=method, epoch=epoch, image=order, class_name=names[order]
+            )
+            for method in methods
+            for epoch, place in self.maps(method, seed, kind).items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def measures(self, seed: int) -> pd.DataFrame:
+        """The readings of all images, one row a method and epoch; see `readings.readings`."""
+        sides, every = np.array(list(self.side_of.values())), np.arange(len(self.images))
+        rows = []
+        for method in self.methods:
+            for epoch in self.epochs:
+                found = readings(self.features(method, seed, epoch), self.images.labels, sides, every)
+                rows.append({"method": method, "epoch": epoch} | {reading.name: reading.value for reading in found})
+        return pd.DataFrame(rows).set_index(["method", "epoch"])
+
+    def _of_run(self, method: str, seed: int) -> dict[int, Features]:
+        key = (method, seed)
+        if key not in self._features:
+            found = over_epochs([self.runs[key]], self.images, POOLED, self.store, self.fabric)
+            self._features[key] = {epoch: features for _, epoch, features in found if epoch in self.epochs}
+        return self._features[key]
+
+    @cached_property
+    def _reference(self) -> np.ndarray:
+        first = self.features(self.methods[0], self.seeds[0], self.epochs[-1])
+        return embed(first, Embedding(kind="PCA"))
+
+
+def _scaled(place: np.ndarray) -> np.ndarray:
+    middle = (place.max(axis=0) + place.min(axis=0)) / 2
+    return ((place - middle) / np.abs(place - middle).max()).astype(np.float32)

@@ -1,0 +1,86 @@
+"""Two maps of the same images side by side, one trace each, so that a point is the same image in both."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from workbook.figures.maps import CLASSES
+from workbook.figures.style import FONT
+
+# a hue a class and a shape a side; the second ten classes of a side take its second shape
+SHAPES = {"pre": ("circle", "square", "diamond"), "eval": ("triangle-up", "x", "star")}
+GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "x": "✖", "star": "★"}
+MOST_CLASSES = len(CLASSES) * len(SHAPES["pre"])
+# light under every theme: the hues are chosen for a light ground
+_GROUND = "#FBFBFA"
+
+
+def class_styles(side_of: dict[str, str]) -> pd.DataFrame:
+    """How each class is drawn: index class name, columns side, colour and symbol.
+
+    side_of: class name -> "pre" or "eval"; any other word, where there is no concept split, is drawn as "pre".
+    ValueError for more classes of one side than can be told apart.
+    """
+    rows: list[dict[str, str]] = []
+    counts = dict.fromkeys(SHAPES, 0)
+    for name, side in side_of.items():
+        group = side if side in SHAPES else "pre"
+        turn, hue = divmod(counts[group], len(CLASSES))
+        if turn == len(SHAPES[group]):
+            raise ValueError(
+                f"at most {MOST_CLASSES} classes of one side can be told apart by hue and shape, got more of "
+                f"{side!r}: choose fewer"
+            )
+        counts[group] += 1
+        rows.append({"class_name": name, "side": side, "colour": CLASSES[hue], "symbol": SHAPES[group][turn]})
+    return pd.DataFrame(rows).set_index("class_name")
+
+
+def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.DataFrame) -> go.Figure:
+    """A square panel a title; the points of all panels are the same images in the same order.
+
+    places: one (N, 2) array a panel, within [-1, 1]; NaN hides a point. points: one row an image, columns text (shown
+    under the pointer), colour and symbol.
+    """
+    figure = make_subplots(cols=len(titles), subplot_titles=list(titles), horizontal_spacing=0.01)
+    for panel, place in enumerate(places, start=1):
+        trace = go.Scattergl(
+            x=place[:, 0],
+            y=place[:, 1],
+            mode="markers",
+            text=points["text"],
+            hovertemplate="%{text}<extra></extra>",
+            marker={"color": points["colour"], "symbol": points["symbol"], "size": marker_size(len(points))},
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 0.08}},
+        )
+        figure.add_trace(trace, row=1, col=panel)
+        figure.update_traces(marker_opacity=0.8, row=1, col=panel)
+    for panel, title in enumerate(figure.layout.annotations):
+        title.update(x=panel / len(titles) + 0.004, xanchor="left", font={"size": 15})
+    axis = {"range": [-1.06, 1.06], "visible": False}
+    figure.update_xaxes(**axis).update_yaxes(**axis)
+    for panel in range(1, len(titles) + 1):
+        figure.update_yaxes(scaleanchor=f"x{panel if panel > 1 else ''}", row=1, col=panel)
+    return figure.update_layout(
+        width=398 * len(titles),
+        height=430,
+        margin={"l": 4, "r": 4, "t": 34, "b": 4},
+        font={"family": FONT, "size": 13},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor=_GROUND,
+        showlegend=False,
+        dragmode="lasso",
+        hovermode="closest",
+        clickmode="none",  # else plotly reports no points as selected whenever an outline is taken away
+        uirevision="kept",  # a zoom outlives a change of the data
+        modebar={"remove": ["toImage", "sendChartToCloud", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
+    )
+
+
+def marker_size(count: int) -> float:
+    """Pixels: 8 for a few hundred points, 5 for thousands."""
+    return 8.0 if count <= 600 else 6.5 if count <= 2500 else 5.0
