@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import papermill
 import pytest
 from playwright.sync_api import Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 # of a notebook in JupyterLab: false while it runs, "done", or the error of the first cell that failed
 _RAN = """() => {
@@ -25,6 +26,7 @@ _RAN = """() => {
     const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
     return failed ? failed : prompts.every(prompt => /\\[\\d+\\]/.test(prompt.innerText)) && 'done';
 }"""
+_ATTEMPTS = 6
 _START = 60.0  # seconds that a server may take to answer
 
 
@@ -65,10 +67,17 @@ def open_notebook(page: Page, address: str, name: str, *, timeout: float = 180) 
     """Open a notebook in JupyterLab, run all its cells, and wait until they are done; fails on an error in a cell."""
     page.goto(address.format(name=name))
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-    # a kernel that is still starting would not be asked
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
-    page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
-    page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=60_000)
+    for _ in range(_ATTEMPTS):  # what is asked of a kernel whose channels still open is lost without a word
+        page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
+        page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+        try:
+            page.locator(".jp-CodeCell .jp-InputArea-prompt").first.get_by_text("[ ]").wait_for(
+                state="hidden", timeout=5_000
+            )
+            break
+        except PlaywrightTimeout:
+            continue
     outcome = page.wait_for_function(_RAN, timeout=timeout * 1000).json_value()
     if outcome != "done":
         pytest.fail(f"{name} failed in JupyterLab: {outcome}")
