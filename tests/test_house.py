@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "pretraining": {"files", "data", "models", "store", "errors", "progress", "seeding"},
     "evaluation": {"metrics", "files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
     "profiles": {"evaluation", "pretraining", "data", "errors"},
+    "explorers": {"evaluation", "figures", "metrics", "papers", "pretraining", "profiles", "data", "store", "errors"}
+    | {"progress"},
     "report": {"papers", "errors", "files"},
     "cli": {"evaluation", "report", "profiles", "pretraining", "papers", "store", "data", "errors"},
 }
