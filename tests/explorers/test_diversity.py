@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from plotly.callbacks import InputDeviceState, Points
+from plotly.callbacks import BoxSelector, InputDeviceState, LassoSelector, Points
 
 from workbook.explorers.collection import COLUMNS, START, Collection, paper_models
 from workbook.explorers.correlations import correlations_html, transfer_correlations
@@ -140,11 +140,11 @@ def click(explorer, name: str) -> None:
     trace._dispatch_on_click(points, state)
 
 
-def lasso(explorer, names: list[str]) -> None:
+def lasso(explorer, names: list[str], selector) -> None:
     trace = circles(explorer)
     found = [trace.ids.index(name) for name in names]
     points = Points(point_inds=found, xs=[0] * len(found), ys=[0] * len(found), trace_name="models", trace_index=0)
-    trace._dispatch_on_selection(points, None)
+    trace._dispatch_on_selection(points, selector)
 
 
 def test_a_click_shows_the_layers_of_the_model_and_of_its_start(explorer):
@@ -181,7 +181,7 @@ def test_the_list_does_what_a_click_does_and_the_other_list_what_a_lasso_does(ex
     explorer.model.value = "SwAV"
     explorer.model.value = "DINO"
     assert explorer.details.value == clicked
-    lasso(explorer, ["SwAV", "DINO", "SimCLR", "MoCo-v2"])
+    lasso(explorer, ["SwAV", "DINO", "SimCLR", "MoCo-v2"], LassoSelector(xs=[60, 75, 75], ys=[0.6, 0.6, 0.7]))
     assert set(explorer.selection.value) == {"SwAV", "DINO", "SimCLR", "MoCo-v2"}
     assert "n = 4 models of 4 families" in explorer.correlations.value
     circles(explorer)._dispatch_on_deselect(Points(point_inds=[], xs=[], ys=[], trace_name="", trace_index=0))
@@ -233,3 +233,13 @@ def test_collections_need_names_of_their_own():
         DiversityExplorer([paper_models(), paper_models()])
     with pytest.raises(ValueError, match="names of their own"):
         DiversityExplorer([])
+
+
+def test_the_outline_of_a_lasso_or_box_does_not_outlive_it(explorer, monkeypatch):
+    told = []
+    monkeypatch.setattr(explorer.map, "_send_relayout_msg", lambda layout, *_: told.append(layout["selections"]))
+    lasso(explorer, ["SwAV", "DINO"], LassoSelector(xs=[60, 75, 75], ys=[0.6, 0.6, 0.7]))
+    lasso(explorer, ["SwAV"], BoxSelector(xrange=[60, 75], yrange=[0.6, 0.7]))
+    assert [shape["type"] for (shape,) in told] == ["path", "rect"]
+    assert told[0][0]["path"] == "M60,0.6L75,0.6L75,0.7Z"
+    assert explorer.map.layout.selections == ()

@@ -25,7 +25,7 @@ def transfer_correlations(models: pd.DataFrame, transfer: str) -> tuple[pd.DataF
     """
     known = models.dropna(subset=[*SCORES, transfer])
     families, n = known["family"].nunique(), len(known)
-    said = f"n = {n} models of {families} {'family' if families == 1 else 'families'}."
+    said = f"n = {n} {'model' if n == 1 else 'models'} of {families} {'family' if families == 1 else 'families'}."
     if n < len(models):
         said += f" {len(models) - n} of the selected lack accuracy or transfer and do not count."
     if n < _LEAST_MODELS:

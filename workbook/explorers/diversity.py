@@ -10,6 +10,7 @@ from plotly.callbacks import BoxSelector, InputDeviceState, LassoSelector, Point
 
 from workbook.explorers.collection import TRANSFERS, Collection
 from workbook.explorers.correlations import correlations_html, transfer_correlations
+from workbook.explorers.live_figure import LiveFigure
 from workbook.figures.trajectories import (
     MEASURES,
     layer_panel,
@@ -66,9 +67,9 @@ class DiversityExplorer(widgets.VBox):
         self._make_controls()
         self.about, self.details, self.correlations = (widgets.HTML() for _ in range(3))
         self._enter_collection()
-        self.map = go.FigureWidget(trajectory_map(self._map_traces()))
-        self.map.update_layout(self._axes())
-        self.layers = go.FigureWidget(layer_panel(self._layer_traces()))
+        # whole before they are widgets: an update that comes before a page shows them would be lost to that page
+        self.map = LiveFigure(trajectory_map(self._map_traces()).update_layout(self._axes()))
+        self.layers = LiveFigure(layer_panel(self._layer_traces()))
         circles = self._circles
         circles.on_click(self._clicked)
         circles.on_selection(self._lassoed)
@@ -76,7 +77,7 @@ class DiversityExplorer(widgets.VBox):
         super().__init__(children=self._arranged())
         self.add_class("diversity-explorer")
         self._correlate()
-        self._show_model()
+        self._tell_model()
         self._observe()
 
     # what is shown
@@ -197,13 +198,17 @@ class DiversityExplorer(widgets.VBox):
         if self._updating:
             return
         self._refresh()
-        self._show_model()
+        _update(self.layers, self._layer_traces())
+        self._tell_model()
 
     def _refresh(self, *, axes: bool = False, counted: bool = False) -> None:
         """Draw the map anew; `axes` where the axes change, `counted` where the correlations do."""
         if self._updating:
             return
-        _update(self.map, self._map_traces(), self._axes() if axes else {})
+        with self.map.batch_update():
+            # the outline of a lasso would select its models again at every update, whatever the list says
+            self.map.layout.selections = ()
+            _update(self.map, self._map_traces(), self._axes() if axes else {})
         if counted:
             self._correlate()
 
@@ -213,8 +218,7 @@ class DiversityExplorer(widgets.VBox):
         name = TRANSFERS[self.transfer.value]
         self.correlations.value = correlations_html(table, f"{of}: {said}", transfer=name)
 
-    def _show_model(self) -> None:
-        _update(self.layers, self._layer_traces())
+    def _tell_model(self) -> None:
         self.details.value = _details(self.shown, self.model.value)
         self._layers_card.layout.display = None if self.model.value in self.shown.layers else "none"
 
@@ -223,6 +227,8 @@ class DiversityExplorer(widgets.VBox):
             self.model.value = trace.ids[points.point_inds[0]]
 
     def _lassoed(self, trace: go.Scatter, points: Points, selector: LassoSelector | BoxSelector) -> None:
+        # a page does not tell of the outline that it keeps: known here, it is removed with the next update
+        self.map.layout.selections = [_outline(selector)]
         self._select([trace.ids[index] for index in points.point_inds])
 
     def _select(self, names: Sequence[str]) -> None:
@@ -275,6 +281,14 @@ def _update(figure: go.FigureWidget, traces: Sequence[dict[str, Any]], layout: d
         for trace, properties in zip(figure.data, traces, strict=True):
             trace.update(properties)
         figure.update_layout(layout or {})
+
+
+def _outline(selector: LassoSelector | BoxSelector) -> dict[str, Any]:
+    if isinstance(selector, BoxSelector):
+        (x0, x1), (y0, y1) = selector.xrange, selector.yrange
+        return {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1}
+    corners = "L".join(f"{x},{y}" for x, y in zip(selector.xs, selector.ys, strict=True))
+    return {"type": "path", "path": f"M{corners}Z"}
 
 
 def _about(shown: Collection) -> str:

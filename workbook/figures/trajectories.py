@@ -19,7 +19,15 @@ MEASURES = ("cluster", "spectral")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _INK = "#222222"
 # a click on it does nothing: the choosers say what is drawn
-_LEGEND = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False}
+_LEGEND = {
+    "font": {"size": 12},
+    "orientation": "h",
+    "x": 0,
+    "y": 1.01,
+    "yanchor": "bottom",
+    "itemclick": False,
+    "itemdoubleclick": False,
+}
 
 
 def trajectory_traces(
@@ -81,7 +89,9 @@ def trajectory_map(traces: Sequence[dict[str, Any]]) -> go.Figure:
     marker = {"size": 40, "color": "rgba(0,0,0,0)", "line": {"color": _INK, "width": 2}}
     text = {"textposition": "top center", "textfont": {"color": _INK, "size": 13}, "cliponaxis": False}
     look = {"mode": "markers+text", "name": "chosen", "showlegend": False, "hoverinfo": "skip"}
-    figure.add_trace(go.Scatter(marker=marker, selectedpoints=None, **text, **look).update(ring))
+    # a lasso around others does not fade it
+    kept = {"marker": {"opacity": 1}, "textfont": {"color": _INK}}
+    figure.add_trace(go.Scatter(marker=marker, unselected=kept, **text, **look).update(ring))
     figure.update_layout(
         dragmode="lasso",
         modebar={"remove": ["autoScale2d", "toImage"], "orientation": "v"},
