@@ -7,8 +7,8 @@ from workbook.metrics import rank_correlations
 
 SCORES = {"accuracy": "accuracy", "cluster_cis": "cluster CIS", "spectral_cis": "spectral CIS"}
 COEFFICIENTS = {"spearman": "Spearman", "pearson": "Pearson", "kendall": "Kendall", "r2": "R²"}
-# enough for two digits of an interval, and a table in less than 0.1 s
-RESAMPLES = 2_000
+# an interval to about 0.02, in a table that is there at once; notebook 10 takes ten times as many
+RESAMPLES = 1_000
 _LEAST_MODELS = 4
 _FEW_MODELS = 10
 # three families make ten different samples, whose interval can leave out 0 for nothing; five make 126

@@ -198,7 +198,7 @@ class DiversityExplorer(widgets.VBox):
         if self._updating:
             return
         self._refresh()
-        _update(self.layers, self._layer_traces())
+        self.layers.redraw(self._layer_traces())
         self._tell_model()
 
     def _refresh(self, *, axes: bool = False, counted: bool = False) -> None:
@@ -208,7 +208,7 @@ class DiversityExplorer(widgets.VBox):
         with self.map.batch_update():
             # the outline of a lasso would select its models again at every update, whatever the list says
             self.map.layout.selections = ()
-            _update(self.map, self._map_traces(), self._axes() if axes else {})
+            self.map.redraw(self._map_traces(), self._axes() if axes else {})
         if counted:
             self._correlate()
 
@@ -275,14 +275,6 @@ class DiversityExplorer(widgets.VBox):
         ]
 
 
-def _update(figure: go.FigureWidget, traces: Sequence[dict[str, Any]], layout: dict[str, Any] | None = None) -> None:
-    """One message to the browser; the traces stay, their data changes."""
-    with figure.batch_update():
-        for trace, properties in zip(figure.data, traces, strict=True):
-            trace.update(properties)
-        figure.update_layout(layout or {})
-
-
 def _outline(selector: LassoSelector | BoxSelector) -> dict[str, Any]:
     if isinstance(selector, BoxSelector):
         (x0, x1), (y0, y1) = selector.xrange, selector.yrange
@@ -315,7 +307,7 @@ def _details(shown: Collection, model: str | None) -> str:
 
 
 def _number(value: float, form: str, unit: str = "") -> str:
-    return "not measured" if pd.isna(value) else f"{value:{form}}{unit}"
+    return "not measured" if pd.isna(value) else f"{value:{form}}{unit}".replace("-", "−")
 
 
 def _both(diversity: float, cis: float) -> str:
