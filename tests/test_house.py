@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "papers": {"errors", "files", "metrics"},
     "pretraining": {"files", "data", "models", "store", "errors", "progress", "seeding"},
     "evaluation": {"metrics", "files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
-    "explorers": {"evaluation", "figures", "metrics", "pretraining", "data", "store", "errors"},
     "profiles": {"evaluation", "pretraining", "data", "errors"},
+    "explorers": {"evaluation", "figures", "metrics", "papers", "pretraining", "profiles", "data", "store", "errors"}
+    | {"progress"},
     "report": {"papers", "errors", "files", "machine"},
     "cli": {
         "devices",

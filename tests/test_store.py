@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workbook.errors import CorruptArtefactError, StoreError
+from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
 from workbook.files import write_atomically
 from workbook.store import Store, key_of
 
@@ -186,3 +186,20 @@ def test_a_full_disk(tmp_path):
         assert [found.key for found in small.artefacts()] == [kept.key]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_read_only_store_gives_what_is_there_and_makes_nothing(store):
+    spec, other = {"a": 1}, {"a": 2}
+    stored = store.get_or_make("things", spec, lambda folder: (folder / "x").write_text("x"))
+    with store.workdir("things", other):
+        pass
+    before = sorted(store.root.rglob("*"))
+    reading = Store(store.root, read_only=True)
+    assert reading.get_or_make("things", spec, pytest.fail).key == stored.key
+    with pytest.raises(NotStoredError, match="only an unfinished part of the things") as caught:
+        reading.get_or_make("things", other, pytest.fail)
+    assert caught.value.unfinished
+    with pytest.raises(NotStoredError, match="none of the things .*run what makes it first") as caught:
+        reading.get_or_make("things", {"a": 3}, pytest.fail)
+    assert not caught.value.unfinished
+    assert sorted(store.root.rglob("*")) == before

@@ -25,6 +25,14 @@ class StoreError(WorkbookError):
     """The store cannot be read or written: permissions, space."""
 
 
+class NotStoredError(StoreError):
+    """What was asked of the store is not in it; `unfinished` where an interrupted process left a part of it."""
+
+    def __init__(self, message: str, *, unfinished: bool = False) -> None:
+        super().__init__(message)
+        self.unfinished = unfinished
+
+
 class CorruptArtefactError(StoreError):
     """A stored file is not what was written: its name, and how to make it anew, are in the message."""
 

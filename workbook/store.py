@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from workbook.errors import CorruptArtefactError, StoreError
+from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
 from workbook.files import CHECKOUT, write_atomically
 from workbook.progress import waiting
 from workbook.provenance import provenance
@@ -59,9 +59,13 @@ class Artefact:
 
 
 class Store:
-    """Artefacts below one folder: `root`, else WORKBOOK_STORE, else `store/` in the checkout."""
+    """Artefacts below one folder: `root`, else WORKBOOK_STORE, else `store/` in the checkout.
 
-    def __init__(self, root: Path | str | None = None) -> None:
+    read_only: nothing is made or written; whatever would make an artefact raises NotStoredError instead.
+    """
+
+    def __init__(self, root: Path | str | None = None, *, read_only: bool = False) -> None:
+        self.read_only = read_only
         self.root = Path(root or os.environ.get("WORKBOOK_STORE") or CHECKOUT / "store").absolute()
 
     def find(self, kind: str, spec: Mapping[str, Any]) -> Artefact | None:
@@ -78,10 +82,10 @@ class Store:
         return artefact
 
     def get(self, kind: str, spec: Mapping[str, Any]) -> Artefact:
-        """The complete artefact of this specification; StoreError where there is none."""
+        """The complete artefact of this specification; NotStoredError where there is none."""
         found = self.find(kind, spec)
         if found is None:
-            raise StoreError(f"{self.root} has no {kind} under {key_of(spec)}: run what makes it first")
+            raise self._missing(kind, spec)
         return found
 
     def get_or_make(self, kind: str, spec: Mapping[str, Any], make: Callable[[Path], None]) -> Artefact:
@@ -107,6 +111,9 @@ class Store:
         Yields whether it is held: without `wait`, False where another process has it. title: what is made under it,
         which a line of progress says for as long as we wait.
         """
+        if self.read_only:
+            yield True
+            return
         with self._mended():
             folder = self.root / "locks"
             folder.mkdir(parents=True, exist_ok=True)
@@ -125,6 +132,8 @@ class Store:
     @contextmanager
     def workdir(self, kind: str, spec: Mapping[str, Any]) -> Iterator[Path]:
         """The folder in which the artefact is made; what an interrupted process left there is still there."""
+        if self.read_only:
+            raise self._missing(kind, spec)
         with self._mended():
             folder = self._partial(kind, spec)
             folder.mkdir(parents=True, exist_ok=True)
@@ -163,6 +172,12 @@ class Store:
 
     def _partial(self, kind: str, spec: Mapping[str, Any]) -> Path:
         return self.root / "partial" / kind / key_of(spec)
+
+    def _missing(self, kind: str, spec: Mapping[str, Any]) -> NotStoredError:
+        unfinished = self._partial(kind, spec).exists()
+        state = "only an unfinished part of" if unfinished else "none of"
+        message = f"{self.root} has {state} the {kind} {key_of(spec)}: run what makes it first"
+        return NotStoredError(message, unfinished=unfinished)
 
     @contextmanager
     def _mended(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Paper B's diversity drawn: curves of layers (Figs. 2, 9, 10), models over their depth, CIS contours (Fig. 3)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,15 @@ from workbook.figures.style import COLOURS, FAMILIES, plain
 
 # what no method has, for a user's own models
 _OTHERS = ("#7A7A7A", "#DDCC77", "#44AA99", "#AA4499", "#6699CC")
+CONTOUR_LOOK: dict[str, Any] = {
+    "colorscale": "Greys",
+    "reversescale": True,
+    "opacity": 0.45,
+    "showscale": False,
+    "contours": {"coloring": "heatmap", "showlabels": True, "labelfont": {"color": "#444", "size": 11}},
+    "line": {"color": "#888", "width": 1},
+    "hoverinfo": "skip",
+}
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 
 
@@ -96,8 +106,8 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
     joined in their order. Where there is a column transferability, it is the size of the circles.
     """
     groups = list(points["group"].unique())
-    colours = colours_of(groups)
-    figure = go.Figure(_contours(points["accuracy"], points["diversity"]))
+    colours, sized = colours_of(groups), "transferability" in points
+    figure = go.Figure(go.Contour(**cis_grid(points["accuracy"], points["diversity"]), **CONTOUR_LOOK))
     for number, group in enumerate(groups):
         rows = points[points["group"] == group]
         figure.add_scatter(
@@ -110,8 +120,8 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
             line={"color": colours[group], "width": 1},
             marker={
                 "color": colours[group],
-                "size": _sizes(points, rows),
-                "symbol": "circle" if "transferability" in points else _MARKERS[number % len(_MARKERS)],
+                "size": circle_sizes(points["transferability"], rows["transferability"]) if sized else 11,
+                "symbol": "circle" if sized else _MARKERS[number % len(_MARKERS)],
                 "line": {"color": "white", "width": 1},
             },
             hovertemplate="%{text}: %{x:.1f} %, %{y:.3f}, CIS %{customdata:.2f}",
@@ -121,20 +131,10 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
     return plain(figure, title=title, height=560)
 
 
-def _contours(accuracy: pd.Series, diversity: pd.Series) -> go.Contour:
+def cis_grid(accuracy: pd.Series, diversity: pd.Series) -> dict[str, np.ndarray]:
+    """Where the contours of CIS lie: x and y a little beyond the models, and z, their product."""
     x, y = (_range(values) for values in (accuracy, diversity))
-    return go.Contour(
-        x=x,
-        y=y,
-        z=np.outer(y, x).round(3),
-        colorscale="Greys",
-        reversescale=True,
-        opacity=0.45,
-        showscale=False,
-        contours={"coloring": "heatmap", "showlabels": True, "labelfont": {"color": "#444", "size": 11}},
-        line={"color": "#888", "width": 1},
-        hoverinfo="skip",
-    )
+    return {"x": x, "y": y, "z": np.outer(y, x).round(3)}
 
 
 def _range(values: pd.Series) -> np.ndarray:
@@ -144,9 +144,7 @@ def _range(values: pd.Series) -> np.ndarray:
     return np.linspace(low - margin, high + margin, 60)
 
 
-def _sizes(points: pd.DataFrame, rows: pd.DataFrame) -> float | np.ndarray:
-    """10 to 30 pixels from the lowest to the highest transferability of all points; one size where there is none."""
-    if "transferability" not in points:
-        return 11.0
-    low, high = points["transferability"].min(), points["transferability"].max()
-    return 10 + 20 * ((rows["transferability"] - low) / ((high - low) or 1)).to_numpy()
+def circle_sizes(everyone: pd.Series, values: pd.Series) -> np.ndarray:
+    """10 to 30 pixels from the lowest to the highest of everyone's transferability; 10 where there is none (NaN)."""
+    low, high = everyone.min(), everyone.max()
+    return 10 + (20 * (values - low) / ((high - low) or 1)).fillna(0).to_numpy()
