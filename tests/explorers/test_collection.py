@@ -34,6 +34,12 @@ def test_points_have_a_size_where_transfer_is_measured():
     points = paper.points("spectral", "finetune")
     assert list(points.columns) == ["name", "group", "accuracy", "diversity", "transferability"]
     np.testing.assert_allclose(points["accuracy"] * points["diversity"], paper.models["spectral_cis"])
+    assert list(points["group"].unique()) == paper.families
+
+
+def test_points_of_several_seeds_without_a_trajectory_are_not_joined():
+    seeds = pd.concat([collection().models] * 2).set_axis(["SL, seed 0", "SL, seed 1"])
+    assert list(collection(models=seeds).points("cluster", "linear")["group"]) == ["SL, seed 0", "SL, seed 1"]
 
 
 def collection(**changes) -> Collection:

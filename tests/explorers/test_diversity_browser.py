@@ -76,21 +76,19 @@ def test_the_switches_change_diversity_transfer_and_models(explorer):
     spectral = explorer.until("now.y[0] < 0.5")
     assert spectral["x"] == before["x"]
     explorer.button("finetuning").click()
-    resized = explorer.until(f"now.sizes[3] !== {spectral['sizes'][3]}")
+    told = "now.words.includes('Correlation with transfer by finetuning')"
+    resized = explorer.until(f"now.sizes[3] !== {spectral['sizes'][3]} && {told}")
     assert resized["y"] == spectral["y"]
-    assert "Correlation with transfer by finetuning" in resized["words"]
     explorer.button("own runs").click()
-    own = explorer.until("now.title.includes('upstream')")
-    assert "not to be compared" in own["words"]
+    own = explorer.until("now.title.includes('upstream') && now.words.includes('not to be compared')")
     assert "Supervised" not in own["ids"]
 
 
 def test_a_click_on_a_model_shows_it(explorer):
     explorer.page.mouse.click(*explorer.on_the_map("DINO"))
-    words = explorer.until("now.ring[0] === 'DINO'")["words"]
-    assert "not published" in words
+    explorer.until("now.ring[0] === 'DINO' && now.words.includes('not published')")
     explorer.button("own runs").click()
-    own = explorer.until("now.title.includes('upstream')")
+    own = explorer.until("now.title.includes('upstream') && now.words.includes('Runs of this store')")
     if not own["ids"]:
         assert "make reports" in own["words"]
         return

@@ -69,11 +69,11 @@ class Collection:
         return None if starts.empty or starts[0] == model else str(starts[0])
 
     def points(self, measure: str, transfer: str) -> pd.DataFrame:
-        """The models of known accuracy as `figures.diversity.score_contours` takes them."""
+        """The models of known accuracy as `figures.diversity.score_contours` takes them; trajectories are groups."""
         placed = self.models.dropna(subset=["accuracy"]).rename_axis("name").reset_index()
-        points = placed.rename(columns={"family": "group", measure: "diversity"})[
-            ["name", "group", "accuracy", "diversity", transfer]
-        ]
+        group = placed["family"].where(placed["step"] != "", placed["name"])
+        points = placed.assign(group=group).rename(columns={measure: "diversity"})
+        points = points[["name", "group", "accuracy", "diversity", transfer]]
         measured = points[transfer].notna().any()
         return points.rename(columns={transfer: "transferability"}) if measured else points.drop(columns=transfer)
 
@@ -152,7 +152,7 @@ def named_models(models: Sequence[str | Mapping[str, Any]], store: Store) -> Col
     note = f"No accuracy was given for {', '.join(unplaced)}: layers, but no place on the map."
     return Collection(
         name="yours",
-        about="Models named in the notebook's parameter <code>models</code>. Accuracies are as given there; whether "
+        about="Models named in the notebook's parameter `models`. Accuracies are as given there; whether "
         "they may be compared depends on whether they are of the same data and architecture.",
         accuracy_title="accuracy as given (%), higher is better",
         transfer_unit=dict.fromkeys(TRANSFERS, "not measured"),

@@ -11,6 +11,7 @@ from plotly.callbacks import BoxSelector, InputDeviceState, LassoSelector, Point
 from workbook.explorers.collection import TRANSFERS, Collection
 from workbook.explorers.correlations import correlations_html, transfer_correlations
 from workbook.explorers.live_figure import LiveFigure
+from workbook.explorers.words import STYLE, about_html, details_html
 from workbook.figures.trajectories import (
     MEASURES,
     layer_panel,
@@ -19,32 +20,6 @@ from workbook.figures.trajectories import (
     trajectory_map,
     trajectory_traces,
 )
-
-_STYLE = """<style>
-.diversity-explorer { color: var(--jp-ui-font-color1, #222); max-width: 984px; }
-.diversity-explorer .explorer-card { background: #fff; border: 1px solid var(--jp-border-color2, #ddd);
-  border-radius: 6px; padding: 4px; overflow: hidden; box-sizing: border-box; }
-.diversity-explorer p { margin: 2px 0 6px; line-height: 1.4; }
-.diversity-explorer .about { max-width: 1000px; }
-.diversity-explorer .caption { font-weight: 600; }
-.diversity-explorer .note { border-left: 3px solid #E69F00; padding-left: 8px; overflow-wrap: anywhere; }
-.diversity-explorer table { border-collapse: collapse; margin: 4px 0 8px; }
-.diversity-explorer td, .diversity-explorer th { padding: 3px 14px 3px 0; text-align: left; font-weight: 400;
-  border-bottom: 1px solid var(--jp-border-color2, #ddd); white-space: nowrap; }
-.diversity-explorer thead th { font-weight: 600; }
-.diversity-explorer td { font-variant-numeric: tabular-nums; }
-.diversity-explorer small { opacity: 0.75; }
-.diversity-explorer .widget-label, .diversity-explorer .widget-readout { color: var(--jp-ui-font-color1, #222); }
-</style>"""
-# what the paper prints of a model besides, and how it is called
-_ALSO = {
-    "cka": "CKA between its stages",
-    "msc": "mean silhouette",
-    "v_intra": "V<sub>intra</sub>",
-    "s_inter": "S<sub>inter</sub>",
-    "run": "run",
-    "weights": "weights",
-}
 
 
 class DiversityExplorer(widgets.VBox):
@@ -159,7 +134,7 @@ class DiversityExplorer(widgets.VBox):
         # the highest CIS first: a view that opens shows what a click would
         self.model.value = shown.models["cluster_cis"].idxmax() if shown.models["cluster_cis"].notna().any() else None
         self.selection.options = names
-        self.about.value = _about(shown)
+        self.about.value = about_html(shown)
 
     def _observe(self) -> None:
         self.collection.observe(self._changed_collection, "value")
@@ -219,7 +194,7 @@ class DiversityExplorer(widgets.VBox):
         self.correlations.value = correlations_html(table, f"{of}: {said}", transfer=name)
 
     def _tell_model(self) -> None:
-        self.details.value = _details(self.shown, self.model.value)
+        self.details.value = details_html(self.shown, self.model.value)
         self._layers_card.layout.display = None if self.model.value in self.shown.layers else "none"
 
     def _clicked(self, trace: go.Scatter, points: Points, state: InputDeviceState) -> None:
@@ -261,7 +236,7 @@ class DiversityExplorer(widgets.VBox):
             ),
         )
         return [
-            widgets.HTML(_STYLE),
+            widgets.HTML(STYLE),
             widgets.HBox([self.collection, self.measure, self.transfer], layout=row),
             self.about,
             widgets.HBox([self.step, self.play], layout=row | {"align_items": "center"}),
@@ -281,38 +256,3 @@ def _outline(selector: LassoSelector | BoxSelector) -> dict[str, Any]:
         return {"type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1}
     corners = "L".join(f"{x},{y}" for x, y in zip(selector.xs, selector.ys, strict=True))
     return {"type": "path", "path": f"M{corners}Z"}
-
-
-def _about(shown: Collection) -> str:
-    notes = "".join(f'<p class="note">{note}</p>' for note in shown.notes)
-    return f'<div class="about"><p>{shown.about}</p>{notes}</div>'
-
-
-def _details(shown: Collection, model: str | None) -> str:
-    """The numbers of a model, and why it has no layers where it has none."""
-    if model is None:
-        return "<p>There is no model to show.</p>"
-    row = shown.models.loc[model]
-    cells = {
-        "accuracy": _number(row["accuracy"], ".1f", " %"),
-        **{f"{name} diversity, CIS": _both(row[name], row[f"{name}_cis"]) for name in MEASURES},
-        **{f"transfer, {name}": _number(row[key], ".3g") for key, name in TRANSFERS.items()},
-        **{name: _told(row[key]) for key, name in _ALSO.items() if key in row.index},
-    }
-    rows = "".join(f"<tr><th scope='row'>{name}</th><td>{value}</td></tr>" for name, value in cells.items())
-    why = "" if model in shown.layers else f"<p>{shown.no_layers}</p>"
-    units = ", ".join(f"{TRANSFERS[key]}: {unit}" for key, unit in shown.transfer_unit.items())
-    table = f"<table><tbody>{rows}</tbody></table><p><small>Transfer: {units}.</small></p>"
-    return f'<p class="caption">{model}</p>{why}{table}'
-
-
-def _number(value: float, form: str, unit: str = "") -> str:
-    return "not measured" if pd.isna(value) else f"{value:{form}}{unit}".replace("-", "−")
-
-
-def _both(diversity: float, cis: float) -> str:
-    return f"{diversity:.4f}, {_number(cis, '.2f')}"
-
-
-def _told(value: Any) -> str:
-    return value if isinstance(value, str) else _number(value, ".3g")

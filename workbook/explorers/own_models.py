@@ -98,7 +98,9 @@ def own_models(setting: Profile, store: Store, fabric: Fabric) -> Collection:
 
 
 def _command(setting: Profile) -> str:
-    return f"make reports PROFILE={setting.name} (notebooks 06 and 07; give them the same overrides as this one)"
+    return (
+        f"make reports PROFILE={setting.name} (its notebooks 06, 07 and 08; give them the same overrides as this one)"
+    )
 
 
 def _list(names: list[str]) -> str:
