@@ -5,7 +5,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("explorer_page", ["explore_diversity"], indirect=True)
+pytestmark = pytest.mark.parametrize("explorer_page", [("explore_diversity", {"profile": "smoke"})], indirect=True)
 
 # the map's circles are its last trace but one
 MAP = """() => {
