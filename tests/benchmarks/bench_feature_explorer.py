@@ -22,23 +22,34 @@ from workbook.explorers.features import FeatureExplorer
 
 ROOT = Path(__file__).parents[2]
 CLASSES = 20
-_SELECT = "const s = document.querySelectorAll('.features-explorer select')"
-_CHANGED = "s.dispatchEvent(new Event('change'))"
-# each is JavaScript that changes the control, so that every repeat changes something; `i` counts
+_CONTROL = """const s = [...document.querySelectorAll('.features-explorer .widget-dropdown')]
+    .find(field => field.innerText.startsWith('LABEL')).querySelector('select');
+    s.selectedIndex = INDEX; s.dispatchEvent(new Event('change', {bubbles: true}))"""
+_EPOCH = """const handle = document.querySelector('.features-explorer .noUi-handle'); handle.focus();
+    handle.dispatchEvent(new KeyboardEvent('keydown', {key: i % 2 ? 'ArrowRight' : 'ArrowLeft', bubbles: true}))"""
+_CLASSES = """const s = document.querySelector('.features-explorer .widget-select-multiple select');
+    [...s.options].forEach((option, n) => option.selected = (n + i) % 3 > 0);
+    s.dispatchEvent(new Event('change', {bubbles: true}))"""
+
+
+def chosen(label: str, index: str) -> str:
+    """JavaScript that chooses an option of the dropdown with this label."""
+    return _CONTROL.replace("LABEL", label).replace("INDEX", index)
+
+
+# JavaScript, so that the time starts with the event; `i` counts the repeats, and each of them changes something
 CHANGES = {
-    "epoch (slider, key)": (
-        "const h = document.querySelector('.features-explorer .noUi-handle'); h.focus();"
-        "h.dispatchEvent(new KeyboardEvent('keydown', {key: i % 2 ? 'ArrowRight' : 'ArrowLeft', bubbles: true}))"
-    ),
-    "left method": f"{_SELECT}[0]; s.selectedIndex = 1 - s.selectedIndex; {_CHANGED}",
-    "map (t-SNE or PCA)": (f"{_SELECT}[3]; s.selectedIndex = 2 - s.selectedIndex; {_CHANGED}"),
-    "side": f"{_SELECT}[4]; s.selectedIndex = (i + 1) % 3; {_CHANGED}",
-    "classes shown": (f"{_SELECT}[5]; [...s.options].forEach((o, n) => o.selected = (n + i) % 3 > 0);{_CHANGED}"),
-    "select a class": f"{_SELECT}[6]; s.selectedIndex = 1 + i % 19; {_CHANGED}",
+    "epoch (slider, key)": _EPOCH,
+    "left method": chosen("Left", "1 - s.selectedIndex"),
+    "map (t-SNE or PCA)": chosen("Map", "2 - s.selectedIndex"),
+    "side": chosen("Side", "(i + 1) % 3"),
+    "classes shown": _CLASSES,
+    "select a class": chosen("Select", "1 + i % 19"),
 }
-_TIMED = """i => new Promise(done => {
+_TIMED = """i => new Promise((done, fail) => {
+    setTimeout(() => fail(new Error('nothing was drawn')), 20000);
     const gd = document.querySelector('.features-explorer .js-plotly-plot');
-    const state = () => [gd._fullData[0].x, gd._fullData[0].selectedpoints];
+    const state = () => [...gd._fullData.map(t => t.x), ...gd._fullData.map(t => t.selectedpoints)];
     const before = state(), start = performance.now();
     const drawn = () => {
         if (state().every((value, n) => value === before[n])) return;
@@ -109,7 +120,7 @@ def main() -> None:
                 times = []
                 for i in range(args.repeats):
                     times.append(page.evaluate(_TIMED.replace("CHANGE", change), i))
-                    page.wait_for_timeout(700)  # a person looks; numbers and sheet are made meanwhile
+                    page.wait_for_timeout(2000)  # a person looks; numbers and sheet are made meanwhile
                 print(f"| {what} | {statistics.median(times):.0f} | {max(times):.0f} |")
 
 

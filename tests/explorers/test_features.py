@@ -42,9 +42,33 @@ def explorer():
     return FeatureExplorer(SmallAtlas())
 
 
+def panels(explorer):
+    """The traces of both panels, each with its images: shapes tell the sides, so that there are two a panel."""
+    groups = [np.flatnonzero(explorer.labels < 3), np.flatnonzero(explorer.labels >= 3)]
+    traces = explorer.figure.data
+    assert len(traces) == 4
+    return [list(zip(traces[start : start + 2], groups, strict=True)) for start in (0, 2)]
+
+
 def drawn(explorer):
     """What both panels show, (2, N, 2)."""
-    return np.stack([np.column_stack([trace.x, trace.y]) for trace in explorer.figure.data])
+    places = np.empty((2, COUNT, 2))
+    for panel, traces in enumerate(panels(explorer)):
+        for trace, images in traces:
+            places[panel, images] = np.column_stack([trace.x, trace.y])
+    return places
+
+
+def marked(explorer):
+    """The images that stand out in each panel; None where all look alike."""
+    found = []
+    for traces in panels(explorer):
+        chosen = [(images, trace.selectedpoints) for trace, images in traces]
+        if all(points is None for _, points in chosen):
+            found.append(None)
+        else:
+            found.append(sorted(image for images, points in chosen for image in images[list(points)]))
+    return found
 
 
 def draw(explorer, outlines):
@@ -105,16 +129,20 @@ def test_classes_and_sides_hide_points_in_both_panels(explorer):
 
 
 def test_points_keep_their_colour_and_shape_when_others_are_hidden(explorer):
-    before = [list(explorer.figure.data[0].marker[key]) for key in ("color", "symbol")]
+    def looks():
+        return [(trace.marker.symbol, *trace.marker.color) for trace in explorer.figure.data]
+
+    before = looks()
     explorer.controls.classes.value = ("class4",)
-    assert [list(explorer.figure.data[0].marker[key]) for key in ("color", "symbol")] == before
-    assert len(set(zip(*before, strict=True))) == CLASSES
+    assert looks() == before
+    assert [trace.marker.symbol for trace in explorer.figure.data] == ["circle", "triangle-up"] * 2
+    assert [len(set(trace.marker.color)) for trace in explorer.figure.data] == [3] * 4
 
 
 @pytest.mark.parametrize("panel", [0, 1])
 def test_a_lasso_selects_the_same_images_in_both_panels(explorer, panel):
     lasso(explorer, panel, [3, 9, 10])
-    assert [list(trace.selectedpoints) for trace in explorer.figure.data] == [[3, 9, 10]] * 2
+    assert marked(explorer) == [[3, 9, 10]] * 2
     assert "<b>The selected images</b>" in explorer.sheet.value
     assert "Selected: 3 images of 2 classes, epoch 7" in explorer.numbers.value
 
@@ -125,7 +153,7 @@ def test_a_selection_outlives_a_change_of_epoch_and_loses_its_outline(explorer):
     explorer.figure.observe(lambda change: sent.append(change["new"]), ["_py2js_relayout", "_py2js_update"])
     explorer.controls.epoch.value = 3
     assert sent[0]["relayout_data"] == {"selections": []}
-    assert [list(trace.selectedpoints) for trace in explorer.figure.data] == [[3, 9, 10]] * 2
+    assert marked(explorer) == [[3, 9, 10]] * 2
 
 
 def test_what_plotly_marks_by_itself_is_put_right(explorer):
@@ -133,7 +161,7 @@ def test_what_plotly_marks_by_itself_is_put_right(explorer):
     event = {"event_type": "plotly_selected", "points": points, "selector": None, "device_state": None}
     explorer.figure._js2py_pointsCallback = event  # comes before the outline, and unmarks the other panel
     lasso(explorer, 0, [3, 9])
-    assert [list(trace.selectedpoints) for trace in explorer.figure.data] == [[3, 9]] * 2
+    assert marked(explorer) == [[3, 9]] * 2
 
 
 def test_an_empty_lasso_a_double_click_and_the_button_clear(explorer):
@@ -141,7 +169,7 @@ def test_an_empty_lasso_a_double_click_and_the_button_clear(explorer):
         lasso(explorer, 0, [1, 2])
         clear()
         assert explorer.selected is None
-        assert [trace.selectedpoints for trace in explorer.figure.data] == [None, None]
+        assert marked(explorer) == [None, None]
         assert explorer.sheet.value == ""
         assert "All images shown: 60 images of 6 classes" in explorer.numbers.value
 
@@ -182,8 +210,8 @@ def test_what_is_not_defined_says_why_in_the_table(explorer):
 
 
 def test_the_pointer_shows_the_image_its_class_and_its_side(explorer):
-    trace = explorer.figure.data[1]
-    trace._dispatch_on_hover(SimpleNamespace(point_inds=[10]), None)
+    (_, (trace, images)) = panels(explorer)[1]
+    trace._dispatch_on_hover(SimpleNamespace(point_inds=[list(images).index(10)]), None)
     for words in ("class4", "eval-D", "image 10", "data:image/png;base64,"):
         assert words in explorer.pointed.value
     before = explorer.pointed.value

@@ -7,15 +7,18 @@ import pytest
 PARAMETERS = {"overrides": {"seeds": 1, "epochs": 2}, "num_classes": 3}
 _SHOWN = """() => {
     const gd = document.querySelector('.features-explorer .js-plotly-plot');
+    const panels = ['x', 'x2'].map(axis => gd._fullData.filter(trace => trace.xaxis === axis));
     return {
-        x: gd._fullData.map(trace => Array.from(trace.x)),
-        selected: gd._fullData.map(trace => trace.selectedpoints ? Array.from(trace.selectedpoints) : null),
+        x: panels.map(traces => traces.flatMap(trace => Array.from(trace.x))),
+        selected: panels.map(traces => traces.flatMap(
+            (trace, shape) => Array.from(trace.selectedpoints || []).map(point => [shape, point])
+        )),
         titles: gd.layout.annotations.map(title => title.text),
         outlines: (gd.layout.selections || []).length,
     };
 }"""
 _DRAWN = f"before => ({_SHOWN})().x[0][0] !== before"
-_SELECTED = f"count => ({_SHOWN})().selected.every(found => (found ? found.length : null) === count)"
+_SELECTED = f"count => ({_SHOWN})().selected.every(found => found.length === count)"
 
 
 def explorer_of(page):
@@ -72,7 +75,7 @@ def test_in_jupyterlab(explorer_page):
     assert moved["outlines"] == 0
 
     explorer.get_by_role("button", name="Clear selection").click()
-    page.wait_for_function(_SELECTED, arg=None)
+    page.wait_for_function(_SELECTED, arg=0)
     explorer.locator(".fx-sheet img").wait_for(state="detached")
 
     control(explorer, "Select").select_option(index=1)

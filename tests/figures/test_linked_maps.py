@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbook.figures.linked_maps import GLYPHS, MOST_CLASSES, SHAPES, class_styles, linked_maps
+from workbook.figures.linked_maps import GLYPHS, MOST_CLASSES, SHAPES, class_styles, linked_maps, shape_groups
 
 
 def test_every_class_has_its_own_look_and_shapes_tell_the_side():
@@ -23,13 +23,18 @@ def test_more_classes_than_can_be_told_apart_are_refused():
         class_styles({f"c{i}": "eval" for i in range(MOST_CLASSES + 1)})
 
 
-def test_a_panel_a_title_with_all_points_in_one_trace():
+def test_a_panel_a_title_with_a_trace_a_shape():
     points = pd.DataFrame({"text": list("abc"), "colour": ["#000"] * 3, "symbol": ["circle", "x", "circle"]})
     places = [np.array([[0, 1], [2, 3], [np.nan, np.nan]]), np.zeros((3, 2))]
     figure = linked_maps(["left", "right"], places, points)
-    assert [trace.type for trace in figure.data] == ["scattergl", "scattergl"]
-    assert [trace.xaxis for trace in figure.data] == ["x", "x2"]
-    np.testing.assert_array_equal(figure.data[0].x, [0, 2, np.nan])
-    assert list(figure.data[1].marker.symbol) == ["circle", "x", "circle"]
+    assert [list(images) for images in shape_groups(points)] == [[0, 2], [1]]
+    assert [(trace.type, trace.xaxis, trace.marker.symbol) for trace in figure.data] == [
+        ("scattergl", "x", "circle"),
+        ("scattergl", "x", "x"),
+        ("scattergl", "x2", "circle"),
+        ("scattergl", "x2", "x"),
+    ]
+    np.testing.assert_array_equal(figure.data[0].x, [0, np.nan])
+    assert list(figure.data[0].text) == ["a", "c"]
     assert [title.text for title in figure.layout.annotations] == ["left", "right"]
     assert figure.layout.yaxis2.scaleanchor == "x2"

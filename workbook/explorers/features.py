@@ -1,7 +1,7 @@
 """The feature explorer: two methods' maps of the same images side by side, linked, from epoch to epoch."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,7 +17,7 @@ from workbook.explorers.later import Later
 from workbook.explorers.outlines import images_within
 from workbook.explorers.pictures import contact_sheet, data_uri, enlarged
 from workbook.explorers.readings import Reading, readings
-from workbook.figures.linked_maps import class_styles, linked_maps
+from workbook.figures.linked_maps import class_styles, linked_maps, shape_groups
 
 _HOVERED = 112  # pixels a side
 _SHEET = {"side": 48, "columns": 20}
@@ -40,7 +40,8 @@ class FeatureExplorer(widgets.VBox):
         self.selected: np.ndarray | None = None  # (n,) int, images; None = no selection
         self._outlined = False  # a lasso or box is drawn in one of the panels
         self._undoing = False
-        self._later = Later(0.15)
+        self._later = Later(0.25)
+        self._remembered = lru_cache(maxsize=256)(self._measured)  # back to an epoch, or one method changed
         self.controls = FeatureControls(atlas, self.styles)
         self.legend, self.pointed = widgets.HTML(), widgets.HTML(page.nothing_hovered())
         self.numbers, self.sheet, self.status = widgets.HTML(), widgets.HTML(), widgets.HTML()
@@ -66,8 +67,7 @@ class FeatureExplorer(widgets.VBox):
 
     def readings(self, rows: np.ndarray, view: View) -> list[list[Reading]]:
         """The measures of these images on the real features, of the left and the right method."""
-        features = [self.atlas.features(method, view.seed, view.epoch) for method in view.methods]
-        return [readings(part, self.labels, self.sides, rows) for part in features]
+        return [self._remembered(method, view.seed, view.epoch, rows.tobytes()) for method in view.methods]
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
@@ -77,9 +77,13 @@ class FeatureExplorer(widgets.VBox):
         text = [f"{name}, {side}" if side else name for name, side in zip(self.names, sides, strict=True)]
         points = self.styles.loc[self.names[self.labels], ["colour", "symbol"]].reset_index(drop=True)
         points["text"] = np.array(text)[self.labels]
+        self._groups = shape_groups(points)
         figure = go.FigureWidget(linked_maps(_titles(view), self._places(view), points))
-        for trace in figure.data:
-            trace.on_hover(self._hovered)
+        # plotly's default draws four times as many pixels, for high-resolution screens: without a GPU that is half of
+        # the time of a change. There is no public way to say so to a widget
+        figure._config = {**figure._config, "plotGlPixelRatio": 1}
+        for trace, (_, images) in zip(figure.data, self._traces(), strict=True):
+            trace.on_hover(partial(self._hovered, images))
         figure.layout.on_change(self._outline_changed, "selections")
         return figure
 
@@ -107,15 +111,19 @@ class FeatureExplorer(widgets.VBox):
         view, shown = self.controls.view(), self.controls.shown()
         self._prepare(view)
         self._take_outline_away()
+        self._visible = [np.where(shown[self.labels, None], place, np.nan) for place in self._places(view)]
         with self.figure.batch_update():
-            for trace, place in zip(self.figure.data, self._places(view), strict=True):
-                visible = np.where(shown[self.labels, None], place, np.nan)
-                trace.x, trace.y = visible[:, 0], visible[:, 1]
+            for trace, (panel, images) in zip(self.figure.data, self._traces(), strict=True):
+                trace.x, trace.y = self._visible[panel][images].T
             for annotation, title in zip(self.figure.layout.annotations, _titles(view), strict=True):
                 annotation.text = title
             self._mark_selected()
         self.legend.value = page.legend(self.styles[shown])
         self._tell()
+
+    def _traces(self) -> list[tuple[int, np.ndarray]]:
+        """For each trace of the figure its panel, 0 or 1, and its images."""
+        return [(panel, images) for panel in (0, 1) for images in self._groups]
 
     def _prepare(self, view: View) -> None:
         """Make the maps that are not there yet, under a line that says so."""
@@ -139,8 +147,9 @@ class FeatureExplorer(widgets.VBox):
         self._tell()
 
     def _mark_selected(self) -> None:
-        for trace in self.figure.data:
-            trace.selectedpoints = self.selected
+        for trace, (_, images) in zip(self.figure.data, self._traces(), strict=True):
+            chosen = None if self.selected is None else np.flatnonzero(np.isin(images, self.selected))
+            trace.selectedpoints = chosen
 
     def _take_outline_away(self) -> None:
         """Else the outline of a lasso would select anew, in its panel alone, when points move under it."""
@@ -158,20 +167,24 @@ class FeatureExplorer(widgets.VBox):
         outlines = layout.to_plotly_json().get("selections", [])
         if outlines or self._outlined:
             self._outlined = bool(outlines)
-            self._select(images_within(outlines, [np.column_stack([t.x, t.y]) for t in self.figure.data]))
+            self._select(images_within(outlines, self._visible))
 
     def _class_picked(self, change: Any) -> None:
         if change["new"] != NO_CLASS:
             self.select(np.flatnonzero(self.names[self.labels] == change["new"]))
 
-    def _hovered(self, trace: go.Scattergl, points: Any, _: Any) -> None:
+    def _hovered(self, images: np.ndarray, _trace: go.Scattergl, points: Any, _state: Any) -> None:
         if points.point_inds:
-            image = points.point_inds[0]
+            image = int(images[points.point_inds[0]])
             uri = data_uri(enlarged(fit(self.atlas.images[image], _HOVERED), _HOVERED))
             label = self.labels[image]
             self.pointed.value = page.hovered(uri, self.names[label], self.sides[label], image)
 
     # -- numbers and contact sheet, once the controls rest -------------------------------------------------------
+
+    def _measured(self, method: str, seed: int, epoch: int, rows: bytes) -> list[Reading]:
+        features = self.atlas.features(method, seed, epoch)
+        return readings(features, self.labels, self.sides, np.frombuffer(rows, dtype=np.int64))
 
     def _tell(self) -> None:
         # in a thread: what it needs is taken along, because the controls may change meanwhile
