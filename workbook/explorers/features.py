@@ -14,6 +14,7 @@ from workbook.explorers import feature_page as page
 from workbook.explorers.atlas import Atlas
 from workbook.explorers.feature_controls import NO_CLASS, FeatureControls, View
 from workbook.explorers.later import Later
+from workbook.explorers.live_figure import LiveFigure
 from workbook.explorers.outlines import images_within
 from workbook.explorers.pictures import contact_sheet, data_uri, enlarged
 from workbook.explorers.readings import Reading, readings
@@ -71,14 +72,14 @@ class FeatureExplorer(widgets.VBox):
 
     # -- what it is made of --------------------------------------------------------------------------------------
 
-    def _make_figure(self) -> go.FigureWidget:
+    def _make_figure(self) -> LiveFigure:
         view = self.controls.view()
         sides = [page.SIDE_WORDS.get(side) for side in self.sides]
         text = [f"{name}, {side}" if side else name for name, side in zip(self.names, sides, strict=True)]
         points = self.styles.loc[self.names[self.labels], ["colour", "symbol"]].reset_index(drop=True)
         points["text"] = np.array(text)[self.labels]
         self._groups = shape_groups(points)
-        figure = go.FigureWidget(linked_maps(_titles(view), self._places(view), points))
+        figure = LiveFigure(linked_maps(_titles(view), self._places(view), points))
         # plotly's default draws four times as many pixels, for high-resolution screens: without a GPU that is half of
         # the time of a change. There is no public way to say so to a widget
         figure._config = {**figure._config, "plotGlPixelRatio": 1}
