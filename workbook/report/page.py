@@ -31,6 +31,7 @@ def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path) -
     Formulas become MathML, plotly figures are drawn by one embedded plotly.js, widgets become a note.
     """
     shown = copy.deepcopy(notebook)
+    shown.metadata.pop("widgets", None)  # their state: megabytes, and nothing reads it
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
     failed = _mark_failed(shown, result)
     figures = 0
