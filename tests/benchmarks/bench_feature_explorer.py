@@ -19,6 +19,7 @@ import numpy as np
 
 from workbook.explorers.atlas import Atlas
 from workbook.explorers.features import FeatureExplorer
+from workbook.figures.linked_maps import class_styles
 
 ROOT = Path(__file__).parents[2]
 CLASSES = 20
@@ -69,6 +70,7 @@ class DrawnAtlas(Atlas):
 
         self.images = make_images(count, CLASSES, size=32)
         self.side_of = {name: ("pre", "eval")[i % 2] for i, name in enumerate(self.images.class_names)}
+        self.styles = class_styles(self.side_of)
         self.methods, self.seeds, self.epochs = ("SL", "SL-MLP"), (0, 1), tuple(range(0, 70, 10))
 
     @cache  # noqa: B019

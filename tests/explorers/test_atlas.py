@@ -5,8 +5,8 @@ import pytest
 
 from tests.conftest import make_images
 from tests.pretraining.small import DIGITS
-from workbook.evaluation.embedding import embed, turned_onto
-from workbook.explorers.atlas import Atlas
+from workbook.evaluation.embedding import Embedding, embed, turned_onto
+from workbook.explorers.atlas import Atlas, draw_classes
 from workbook.metrics import discriminative_ratio
 from workbook.pretraining.recipe import sweep
 from workbook.pretraining.runs import train_all
@@ -51,8 +51,6 @@ def test_every_epoch_has_a_map_that_fills_the_panel(atlas, kind):
 
 
 def test_a_map_is_turned_and_scaled_and_never_bent(atlas):
-    from workbook.evaluation.embedding import Embedding
-
     shown = distances(atlas.maps("SL", 0, "PCA")[2])
     own = distances(embed(atlas.features("SL", 0, 2), Embedding(kind="PCA")))
     np.testing.assert_allclose(shown / shown.max(), own / own.max(), atol=1e-5)
@@ -92,3 +90,13 @@ def test_refusals(runs, store, fabric):
     longer = replace(runs[1], recipe=replace(runs[1].recipe, epochs=5, checkpoint_epochs=(1,)))
     with pytest.raises(ValueError, match="no checkpoint of the same epoch"):
         Atlas([runs[0], longer], images, SIDES, store, fabric)
+
+
+def test_as_many_classes_of_each_side_are_drawn_the_same_every_time():
+    sides = {f"c{i}": "pre" if i < 7 else "eval" for i in range(10)}
+    drawn = draw_classes(sides, 4)
+    assert drawn == draw_classes(sides, 4) != sorted(drawn)
+    assert [sides[name] for name in drawn] == ["pre"] * 4 + ["eval"] * 3
+    assert len(set(drawn)) == 7
+    with pytest.raises(ValueError, match="at least 1 class of each side, got 0"):
+        draw_classes(sides, 0)

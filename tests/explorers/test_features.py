@@ -7,6 +7,7 @@ from tests.conftest import make_images
 from workbook.errors import StoreError
 from workbook.explorers.features import FeatureExplorer
 from workbook.explorers.readings import readings
+from workbook.figures.linked_maps import class_styles
 from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy
 
 COUNT, CLASSES = 60, 6
@@ -20,6 +21,7 @@ class SmallAtlas:
 
     def __init__(self):
         self.images, self.side_of = make_images(COUNT, CLASSES, size=8), SIDES
+        self.styles = class_styles(SIDES)
         self.made = []
 
     def _drawn(self, width, *key):
@@ -246,6 +248,7 @@ def test_what_fails_is_said_and_the_maps_stay(explorer):
 def test_one_method_stands_beside_itself_and_no_split_has_no_sides():
     atlas = SmallAtlas()
     atlas.methods, atlas.side_of = ("SL",), dict.fromkeys(SIDES, "all")
+    atlas.styles = class_styles(atlas.side_of)
     explorer = FeatureExplorer(atlas)
     assert explorer.controls.left.value == explorer.controls.right.value == "SL"
     assert list(explorer.controls.side.options) == ["both"]

@@ -55,3 +55,10 @@ def test_classes_may_differ_in_shape_as_well():
     figure = class_maps(pd.DataFrame(ROWS), colours=("#000", "#fff"), symbols=("circle", "x"), title="t")
     assert [trace.marker.symbol for trace in figure.data] == ["circle", "x"] * 2
     assert [trace.marker.symbol for trace in figure.frames[0].data] == ["circle", "x"] * 2
+
+
+def test_many_classes_are_listed_beside_the_panels():
+    rows = [{"method": "SL", "epoch": 0, "image": i, "x": 0.0, "y": 0.0, "class_name": f"c{i}"} for i in range(11)]
+    many = class_maps(pd.DataFrame(rows), colours=["#000"] * 11, title="t")
+    few = class_maps(pd.DataFrame(rows[:10]), colours=["#000"] * 10, title="t")
+    assert (many.layout.legend.orientation, few.layout.legend.orientation) == ("v", "h")

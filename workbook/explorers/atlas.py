@@ -11,6 +11,7 @@ from workbook.data.images import Images
 from workbook.evaluation.embedding import Embedding, embed, embed_epochs, turned_onto
 from workbook.evaluation.extraction import Extraction, Features, over_epochs
 from workbook.explorers.readings import readings
+from workbook.figures.linked_maps import class_styles
 from workbook.pretraining.runs import Run
 from workbook.store import Store
 
@@ -21,7 +22,8 @@ class Atlas:
     """Maps of `images` by every run, epoch and kind of map; each is made when first asked for, and stored.
 
     runs: complete ones, every method with the same seeds. side_of: class name -> "pre" or "eval", or the same for all
-    classes where there is no concept split. perplexity: of t-SNE, and UMAP's number of neighbours.
+    classes where there is no concept split. perplexity: of t-SNE, and UMAP's number of neighbours. `styles` says how
+    each class is drawn, see `class_styles`.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Atlas:
     ) -> None:
         self.images, self.store, self.fabric, self.perplexity = images, store, fabric, perplexity
         self.side_of = {name: side_of[name] for name in images.class_names}
+        self.styles = class_styles(self.side_of)
         self.runs = {(run.recipe.method, run.recipe.seed): run for run in runs}
         self.methods = tuple(dict.fromkeys(method for method, _ in self.runs))
         self.seeds = tuple(dict.fromkeys(seed for _, seed in self.runs))
@@ -110,6 +113,15 @@ class Atlas:
     def _reference(self) -> np.ndarray:
         first = self.features(self.methods[0], self.seeds[0], self.epochs[-1])
         return embed(first, Embedding(kind="PCA"))
+
+
+def draw_classes(side_of: dict[str, str], count: int, seed: int = 0) -> list[str]:
+    """At most `count` classes of each side, drawn with `seed`; side_of: class name -> side."""
+    if count < 1:
+        raise ValueError(f"count must be at least 1 class of each side, got {count}")
+    drawn = [str(name) for name in np.random.default_rng(seed).permutation(list(side_of))]
+    sides = dict.fromkeys(side_of.values())
+    return [name for side in sides for name in [other for other in drawn if side_of[other] == side][:count]]
 
 
 def _scaled(place: np.ndarray) -> np.ndarray:

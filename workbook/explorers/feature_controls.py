@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 import numpy as np
-import pandas as pd
 
 from workbook.evaluation.embedding import METHODS
 from workbook.explorers.atlas import Atlas
@@ -26,12 +25,10 @@ class View:
 
 
 class FeatureControls:
-    """Dropdowns for methods, seed, map and side, a slider over the epochs, lists of classes; all take the keyboard.
+    """Dropdowns for methods, seed, map and side, a slider over the epochs, lists of classes; all take the keyboard."""
 
-    styles: see `class_styles`.
-    """
-
-    def __init__(self, atlas: Atlas, styles: pd.DataFrame) -> None:
+    def __init__(self, atlas: Atlas) -> None:
+        styles = atlas.styles
         methods, last = list(atlas.methods), len(atlas.epochs) - 1
         second = methods[min(1, len(methods) - 1)]
         self.left = widgets.Dropdown(description="Left", options=methods, value=methods[0], **_FIELD)

@@ -18,7 +18,7 @@ from workbook.explorers.live_figure import LiveFigure
 from workbook.explorers.outlines import images_within
 from workbook.explorers.pictures import contact_sheet, data_uri, enlarged
 from workbook.explorers.readings import Reading, readings
-from workbook.figures.linked_maps import class_styles, linked_maps, shape_groups
+from workbook.figures.linked_maps import linked_maps, shape_groups
 
 _HOVERED = 112  # pixels a side
 _SHEET = {"side": 48, "columns": 20}
@@ -37,13 +37,13 @@ class FeatureExplorer(widgets.VBox):
         self.labels = atlas.images.labels
         self.names = np.array(atlas.images.class_names)
         self.sides = np.array([atlas.side_of[name] for name in atlas.images.class_names])
-        self.styles = class_styles(atlas.side_of)
+        self.styles = atlas.styles
         self.selected: np.ndarray | None = None  # (n,) int, images; None = no selection
         self._outlined = False  # a lasso or box is drawn in one of the panels
         self._undoing = False
         self._later = Later(0.25)
         self._remembered = lru_cache(maxsize=256)(self._measured)  # back to an epoch, or one method changed
-        self.controls = FeatureControls(atlas, self.styles)
+        self.controls = FeatureControls(atlas)
         self.legend, self.pointed = widgets.HTML(), widgets.HTML(page.nothing_hovered())
         self.numbers, self.sheet, self.status = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.progress = widgets.Output()

@@ -33,6 +33,7 @@ def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path) -
     notebook beside this one, or to `../reports/`, becomes one to the page beside this page, or to the reports beside.
     """
     shown = copy.deepcopy(notebook)
+    shown.metadata.pop("widgets", None)  # their state: megabytes, and nothing reads it
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
     failed = _mark_failed(shown, result)
     figures = 0
