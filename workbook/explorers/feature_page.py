@@ -35,6 +35,7 @@ STYLE = """<style>
 .fx td.number { text-align: right; font-variant-numeric: tabular-nums; font-weight: 600; min-width: 52px; }
 .fx td.note, .fx .note { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
 .fx thead th { border-bottom: 1px solid var(--jp-border-color1, #bbb); }
+.fx-sheet b { display: block; margin-bottom: 2px; }
 .fx-sheet img { display: block; max-width: 100%; }
 </style>"""
 

@@ -38,7 +38,7 @@ def class_maps(
         _animate(figure, table, methods, looks, epochs)
     figure = plain(figure, title=title, height=620)
     if len(names) > len(CLASSES):  # more than stand above the panels
-        beside = {"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"}
+        beside = {"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top", "tracegroupgap": 0}
         return figure.update_layout(legend=beside, margin={"t": 80, "r": 10})
     # the legend above the names of the panels, which stand where other figures have their legend
     return figure.update_layout(legend={"y": 1.08}, margin={"t": 150})
