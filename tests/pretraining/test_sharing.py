@@ -4,6 +4,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -40,6 +41,17 @@ def _train_sweep(root: Path, told: Path, together: Barrier) -> None:
     told.write_text("".join("s" if run.stored else "t" for run in found))
 
 
+@contextmanager
+def one_thread():
+    """As the other processes of these tests have: the number of threads changes a sum's last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_two_processes_share_a_sweep(tmp_path, fabric):
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(2)
@@ -52,12 +64,8 @@ def test_two_processes_share_a_sweep(tmp_path, fabric):
     one, two = (path.read_text() for path in told)
     assert "t" in one and "t" in two, "both worked"
     assert all({a, b} == {"s", "t"} for a, b in zip(one, two, strict=True)), "each run was trained once"
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         alone = train_all(SWEEP, Store(tmp_path / "alone"), fabric)
-    finally:
-        torch.set_num_threads(before)
     shared = train_all(SWEEP, Store(tmp_path / "shared"), fabric)
     assert [run.recipe.seed for run in shared] == [0, 1, 2, 3]
     assert all(same(run, other) for run, other in zip(alone, shared, strict=True))
@@ -131,12 +139,8 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         whole = train(SHORT, Store(tmp_path / "whole"), fabric)
-    finally:
-        torch.set_num_threads(before)
     resumed = train(SHORT, store, fabric)
     assert resumed.stored and not whole.stored
     assert same(resumed, whole)

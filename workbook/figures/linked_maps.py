@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbook.figures.maps import CLASSES
-from workbook.figures.style import FONT
+from workbook.figures.style import FONT, UNWANTED_BUTTONS
 
 # a hue a class and a shape a side; the second ten classes of a side take its second shape
 SHAPES = {"pre": ("circle", "square", "diamond"), "eval": ("triangle-up", "x", "star")}
@@ -73,7 +73,7 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
         hovermode="closest",
         clickmode="none",  # else plotly reports no points as selected whenever an outline is taken away
         uirevision="kept",  # a zoom outlives a change of the data
-        modebar={"remove": ["toImage", "sendChartToCloud", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
+        modebar={"remove": [*UNWANTED_BUTTONS, "toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
     )
 
 

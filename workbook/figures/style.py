@@ -44,6 +44,10 @@ FAMILIES = {
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 
+# plotly 7 offers to upload a figure to its maker's site
+UNWANTED_BUTTONS = ("sendChartToCloud",)
+
+
 def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
     """The figure with the workbook's title, fonts, grid and margins."""
     return figure.update_layout(
@@ -54,6 +58,7 @@ def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
         legend={"title": None, "orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
         hoverlabel={"font": {"family": FONT}},
+        modebar={"remove": list(UNWANTED_BUTTONS)},
     )
 
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbook.figures.diversity import CONTOUR_LOOK, circle_sizes, cis_grid, colours_of
-from workbook.figures.style import FONT
+from workbook.figures.style import FONT, UNWANTED_BUTTONS
 
 MEASURES = ("cluster", "spectral")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -94,15 +94,8 @@ def trajectory_map(traces: Sequence[dict[str, Any]]) -> go.Figure:
     figure.add_trace(go.Scatter(marker=marker, unselected=kept, **text, **look).update(ring))
     figure.update_layout(
         dragmode="lasso",
-        modebar={"remove": ["autoScale2d", "toImage"], "orientation": "v"},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1.01,
-            "yanchor": "bottom",
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
+        modebar={"remove": [*UNWANTED_BUTTONS, "autoScale2d", "toImage"], "orientation": "v"},
+        legend=_LEGEND,
         margin={"l": 64, "r": 30, "t": 60, "b": 50},
     )
     figure.update_xaxes(showgrid=False)
@@ -153,7 +146,7 @@ def layer_panel(traces: Sequence[dict[str, Any]]) -> go.Figure:
     figure.update_layout(
         legend=_LEGEND,
         margin={"l": 56, "r": 12, "t": 34, "b": 44},
-        modebar={"remove": ["toImage", "autoScale2d", "lasso2d", "select2d"]},
+        modebar={"remove": [*UNWANTED_BUTTONS, "toImage", "autoScale2d", "lasso2d", "select2d"]},
     )
     return _card(figure, 350, 340)
 
