@@ -18,6 +18,7 @@ from workbook.evaluation.finetuning import (
 )
 from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
 from workbook.pretraining import runs
+from workbook.pretraining.loop import create_method
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run, pretraining_images, train
 from workbook.pretraining.starts import RunStart
@@ -80,6 +81,13 @@ def test_a_thousand_images():
     assert (recipe.images, recipe.images_per_class, recipe.side) == (1000, None, "eval")
     assert recipe.objective == CrossEntropy() and recipe.optimizer == "sgd"
     assert recipe.lr * recipe.batch_size / 1024 == pytest.approx(0.01)
+
+
+def test_a_thousand_images_hardly_see_how_long_the_features_are():
+    method = create_method(finetune_1000_recipe(BASE, "dtd", START), num_classes=3).train()
+    norm, features = method.projector, torch.randn(32, method.backbone.num_features)
+    torch.testing.assert_close(norm(features), norm(100 * features), atol=1e-3, rtol=1e-3)
+    assert method.head.in_features == features.shape[1], "nothing but the norm stands before the head"
 
 
 def test_from_centroids_it_starts_above_chance_and_is_stored(first, shared, fabric, tested, monkeypatch):
