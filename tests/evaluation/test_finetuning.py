@@ -81,6 +81,7 @@ def test_a_thousand_images():
     assert (recipe.images, recipe.images_per_class, recipe.side) == (1000, None, "eval")
     assert recipe.objective == CrossEntropy() and recipe.optimizer == "sgd"
     assert recipe.lr * recipe.batch_size / 1024 == pytest.approx(0.01)
+    assert recipe.title == "finetuning on dtd, seed 4", "its norm is no method of pretraining"
 
 
 def test_a_thousand_images_hardly_see_how_long_the_features_are():

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from workbook.figures.diversity import colours_of, diversity_by_layer, layer_curves, score_contours
+from workbook.figures.style import COLOURS
 
 
 @pytest.fixture
@@ -87,3 +88,10 @@ def test_methods_keep_their_colours_and_others_get_their_own():
     colours = colours_of(["mine", "SL", "other", "SL-MLP"])
     assert len(set(colours.values())) == 4
     assert colours["SL"] == colours_of(["SL"])["SL"]
+
+
+def test_a_method_has_one_colour_in_all_figures_under_paper_b_s_name_too():
+    names = ["SimCLR", "SupCon", "MoCo-v2", "Supervised"]
+    assert colours_of(names) == {
+        name: COLOURS[own] for name, own in zip(names, [*names[:2], "Mocov2", "SL"], strict=True)
+    }

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbook.figures.style import COLOURS
 from workbook.figures.trajectories import (
     layer_panel,
     layer_traces,
@@ -37,7 +38,7 @@ def traces(models, **changes):
 
 
 def test_a_colour_a_method_and_a_dash_a_family(models):
-    assert models.loc["a", "colour"] == models.loc["b", "colour"] == "#D55E00"
+    assert models.loc["a", "colour"] == models.loc["b", "colour"] == COLOURS["SwAV"]
     assert models.loc["a", "dash"] == models.loc["a1", "dash"] == "solid"
     assert models.loc["b", "dash"] == "dash"
 

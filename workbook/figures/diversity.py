@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from workbook.figures.style import COLOURS, FAMILIES, plain
+from workbook.figures.style import COLOURS, plain
 
 # what no method has, for a user's own models
 _OTHERS = ("#7A7A7A", "#DDCC77", "#44AA99", "#AA4499", "#6699CC")
@@ -26,9 +26,9 @@ _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", 
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """A colour for every name: a method's or a family's own, else the next that is free; they repeat after five."""
+    """A colour for every name: a method's own, else the next that is free; they repeat after five."""
     free = (_OTHERS[i % len(_OTHERS)] for i in range(len(names)))
-    return {name: FAMILIES.get(name) or COLOURS.get(name) or next(free) for name in names}
+    return {name: COLOURS.get(name) or next(free) for name in names}
 
 
 def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: bool = False) -> go.Figure:

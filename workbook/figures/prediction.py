@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbook.figures.style import FAMILIES, plain
+from workbook.figures.style import COLOURS, plain
 
 # three scores, apart in lightness as well as in hue
 SCORES = {"ImageNet accuracy": "#888888", "Spectral CIS": "#0072B2", "Cluster CIS": "#D55E00"}
@@ -38,7 +38,7 @@ def transfer_against(
 
 def _trajectory(family: pd.DataFrame, base: str, x: pd.Series, y: pd.Series, *, shown: bool) -> go.Scatter:
     cycles = ["origin" if pd.isna(cycle) else f"T = {cycle}" for cycle in family["control_cycle"]]
-    colour = FAMILIES[base]
+    colour = COLOURS[base]
     return go.Scatter(
         x=x,
         y=y,

@@ -31,16 +31,7 @@ COLOURS = _Colours(
         "MAE": "#000000",
     }
 )
-# paper B's families of models, by the method that they start from
-FAMILIES = {
-    "MoCo-v2": "#0072B2",
-    "SwAV": "#D55E00",
-    "DINO": "#009E73",
-    "SimCLR": "#CC79A7",
-    "Supervised": "#000000",
-    "SupCon": "#56B4E9",
-    "CE+SelfSupCon": "#8C6D00",
-}
+COLOURS |= {"MoCo-v2": COLOURS["Mocov2"], "Supervised": COLOURS["SL"]}  # paper B's names
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 

@@ -76,8 +76,9 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """What progress calls it: "SL-MLP on cifar100, seed 1"."""
-        return f"{self.method} on {Path(self.dataset).stem}, seed {self.seed}"
+        """What progress calls it: "SL-MLP on cifar100, seed 1", "finetuning on digits, seed 1"."""
+        name = self.method if self.start is None or self.objective.name != "SL" else "finetuning"
+        return f"{name} on {Path(self.dataset).stem}, seed {self.seed}"
 
     @property
     def saved_epochs(self) -> tuple[int, ...]:
