@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -23,7 +25,15 @@ def test_the_store_is_listed_and_cleared(run):
     listed = run("store", "list")
     assert artefact.key in listed.output
     assert "of run abc, epoch 3" in listed.output
+    assert re.search(r"1  features +together +0\.0 MB", listed.output)
     assert run("store", "remove", artefact.key).exit_code == 0
+    assert Store().artefacts() == []
+
+
+def test_features_are_cleared_together(run):
+    for epoch in (1, 2):
+        Store().get_or_make("features", {"epoch": epoch}, lambda folder: write_atomically(folder / "x.npy", b"123"))
+    assert "removed 2 features" in run("store", "clear", "features").output
     assert Store().artefacts() == []
 
 

@@ -142,6 +142,25 @@ def test_list_and_remove(store):
     assert store.find("features", SPEC | {"data": "d"}) == other
 
 
+def test_a_kind_is_cleared_and_no_other(store):
+    run = store.get_or_make("runs", SPEC, write("one"))
+    for spec in (SPEC, SPEC | {"data": "b"}):  # the first has the run's key
+        store.get_or_make("features", spec, write("features"))
+    assert store.clear("features") == 2
+    assert [found.key for found in store.artefacts()] == [run.key]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("runs", "key by key"), ("feature", "it holds features"), ("..", "holds")]
+)
+def test_what_is_no_kind_to_clear_is_refused(store, kind, reason):
+    store.get_or_make("runs", SPEC, write("one"))
+    store.get_or_make("features", SPEC, write("two"))
+    with pytest.raises(StoreError, match=reason):
+        store.clear(kind)
+    assert len(store.artefacts()) == 2
+
+
 @pytest.mark.parametrize("key", ["", "0123", "..", "*", "runs", "0" * 20])
 def test_removing_what_is_not_there_is_refused(store, key):
     store.get_or_make("runs", SPEC, write("one"))

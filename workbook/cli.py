@@ -106,12 +106,15 @@ def data_verify(
 
 @store_app.command("list")
 def store_list() -> None:
-    """What the store holds, oldest first."""
+    """What the store holds, oldest first, and how much of each kind."""
     store = Store()
+    sizes: dict[str, list[float]] = {}
     for artefact in store.artefacts():
-        megabytes = sum(path.stat().st_size for path in artefact.path.iterdir()) / 1e6
-        kind, date = artefact.path.parent.name, artefact.provenance["date"]
-        typer.echo(f"{artefact.key}  {kind:10} {date}  {megabytes:9.1f} MB  {_summary(kind, artefact.spec)}")
+        kind, date, size = artefact.kind, artefact.provenance["date"], artefact.megabytes
+        sizes.setdefault(kind, []).append(size)
+        typer.echo(f"{artefact.key}  {kind:10} {date}  {size:9.1f} MB  {_summary(kind, artefact.spec)}")
+    for kind, found in sorted(sizes.items()):
+        typer.echo(f"{len(found):20,}  {kind:10} {'together':25}  {sum(found):9.1f} MB")
     typer.echo(f"in {store.root}")
 
 
@@ -120,6 +123,12 @@ def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store lis
     """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
     for path in Store().remove(key):
         typer.echo(f"removed {path}")
+
+
+@store_app.command("clear")
+def store_clear(kind: Annotated[str, typer.Argument(help="features, for example: by far the largest.")]) -> None:
+    """Remove everything of one kind; it is made anew when it is needed. Runs are removed key by key."""
+    typer.echo(f"removed {Store().clear(kind):,} {kind}")
 
 
 @app.command("report")

@@ -41,6 +41,14 @@ class Artefact:
     def key(self) -> str:
         return self.path.name
 
+    @property
+    def kind(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def megabytes(self) -> float:
+        return sum(path.stat().st_size for path in self.path.iterdir()) / 1e6
+
     def file(self, name: str) -> Path:
         """The path of a file of this artefact, after its checksum was found right."""
         path = self.path / name
@@ -170,6 +178,19 @@ class Store:
                 shutil.rmtree(path)
         return found
 
+    def clear(self, kind: str) -> int:
+        """Remove every artefact of a kind that is computed from runs, and so is made anew when needed; how many."""
+        stored = self.artefacts()
+        kinds = sorted({artefact.kind for artefact in stored} - {"runs"})
+        if kind not in kinds:
+            reason = "runs are removed key by key" if kind == "runs" else f"it holds {', '.join(kinds) or 'nothing'}"
+            raise StoreError(f"there is no kind {kind!r} to clear in {self.root}: {reason}")
+        paths = [artefact.path for artefact in stored if artefact.kind == kind]
+        with self._mended():
+            for path in paths:
+                shutil.rmtree(path)
+        return len(paths)
+
     def _partial(self, kind: str, spec: Mapping[str, Any]) -> Path:
         return self.root / "partial" / kind / key_of(spec)
 
@@ -193,7 +214,8 @@ class Store:
                 ) from error
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(
-                    f"no space left for the store {self.root}: free some (`workbook store list` shows what is there), "
+                    f"no space left for the store {self.root}: free some (`workbook store list` shows what is there, "
+                    "`workbook store clear features` removes what is made anew when it is needed), "
                     "or set WORKBOOK_STORE to another disk. What was stored is untouched, and a run resumes "
                     "from its last complete epoch"
                 ) from error

@@ -64,7 +64,7 @@ def open_model(
 
 def _from_run(key: str, store: Store) -> Pretrained:
     run = next((artefact for artefact in store.artefacts() if artefact.key == key), None)
-    if run is None or run.path.parent.name != "runs":
+    if run is None or run.kind != "runs":
         raise CheckpointError(f"{store.root} has no run {key}: `workbook store list` shows the keys of those it has")
     recipe = run.spec["recipe"]
     model = from_checkpoint(
