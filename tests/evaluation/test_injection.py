@@ -15,7 +15,8 @@ from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import train
 from workbook.store import Store
 
-BASE = with_method(replace(DIGITS, image_size=16, epochs=1, batch_size=50, checkpoint_epochs=()), "SimCLR")
+LABELLED = replace(DIGITS, image_size=16, epochs=1, batch_size=50, checkpoint_epochs=())
+BASE = with_method(LABELLED, "SimCLR")
 CKA = CKARecipe(minibatch=40, passes=2, cka_images_per_class=10)
 
 
@@ -24,7 +25,7 @@ def swept(tmp_path_factory, fabric):
     """A store, its sweep (the start, T = 1, T = 2 and the head alone) and test images."""
     store = Store(tmp_path_factory.mktemp("store"))
     start = train(BASE, store, fabric)
-    recipe = replace(injection_recipe(BASE, start.start(), 1, epochs=2), batch_size=50)
+    recipe = replace(injection_recipe(LABELLED, start.start(), 1, epochs=2), batch_size=50)
     models = [Injected(start, start)]
     models += [Injected(start, train(cycle, store, fabric)) for cycle in over_cycles(recipe, [1, 2, None])]
     return store, models, load_images("digits", "test")

@@ -29,7 +29,7 @@ PROTOCOLS = {
     "SGD probe": transfer.SGDProbe(SGDProbeRecipe(epochs=20)),
     "k-NN": transfer.NearestNeighbours(),
     "5-way 5-shot": transfer.FewShot(FewShotRecipe(episodes=40)),
-    "finetuned": transfer.Finetuning(finetune_1000_recipe, epochs=1),
+    "finetuned": transfer.Finetuning(finetune_1000_recipe, RECIPE, epochs=1),
 }
 
 

@@ -45,7 +45,7 @@ def filled(setting, tmp_path_factory, fabric):
     """A store after an interrupted notebook 07: the start and T = 1, with their transfer by linear probe; and SL."""
     store = Store(tmp_path_factory.mktemp("filled"))
     (start,) = train_all(sweep(setting.ablation, ["SimCLR"], [0]), store, fabric)
-    recipe = injection_recipe(start.recipe, start.start(), 1, epochs=1)
+    recipe = injection_recipe(setting.ablation, start.start(), 1, epochs=1)
     (injected,) = train_all(over_cycles(recipe, [1]), store, fabric)
     train_all(sweep(setting.recipe, ["SL"], [0]), store, fabric)
     models = [Injected(start, start), Injected(start, injected)]

@@ -3,6 +3,7 @@ import pandas as pd
 
 from workbook.figures.correlation import clustered_order, correlation_maps
 from workbook.figures.maps import class_maps
+from workbook.figures.style import method_panels
 
 ROWS = [
     {"method": method, "epoch": epoch, "image": image, "x": epoch + image, "y": 0.0, "class_name": "ab"[image % 2]}
@@ -28,6 +29,21 @@ def test_the_slider_has_a_frame_an_epoch_with_every_trace():
     assert [frame.name for frame in figure.frames] == ["0", "3"]
     assert list(figure.frames[0].data[0].x) == [0, 2]
     assert len(figure.frames[0].data) == len(figure.data)
+
+
+def test_a_method_that_ended_earlier_stays_as_it_ended():
+    table = pd.DataFrame(ROWS)
+    figure = class_maps(table[(table["method"] == "SL") | (table["epoch"] == 0)], colours=("#000", "#fff"), title="t")
+    assert [list(trace.x) for trace in figure.data] == [[3, 5], [4, 6], [0, 2], [1, 3]]
+    assert [list(trace.x) for trace in figure.frames[1].data] == [[3, 5], [4, 6], [0, 2], [1, 3]]
+
+
+def test_pairs_stand_side_by_side():
+    names = ["SL", "SL-MLP", "Byol w/o MLP", "Byol"]
+    figure, places = method_panels(names)
+    assert places == [{"row": 1, "col": 1}, {"row": 1, "col": 2}, {"row": 2, "col": 1}, {"row": 2, "col": 2}]
+    assert [note.text for note in figure.layout.annotations] == names
+    assert [place["col"] for place in method_panels(names[:3])[1]] == [1, 2, 3]
 
 
 def test_one_epoch_needs_no_slider():

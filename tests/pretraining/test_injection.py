@@ -20,7 +20,7 @@ from workbook.pretraining.injection import (
     supervised_vit_recipe,
 )
 from workbook.pretraining.loop import create_method, pretrain
-from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.recipe import Recipe, with_method
 from workbook.pretraining.starts import RunStart
 from workbook.pretraining.supervised import Centroids, CrossEntropy
 
@@ -158,6 +158,13 @@ def test_recipes_keep_data_backbone_and_seed_of_the_base_and_nothing_else_of_its
     assert vit.lr * vit.batch_size / 1024 == pytest.approx(5e-4 * 32 / 256)
     assert (vit.layer_decay, vit.drop_path, vit.objective.mixup, vit.objective.cutmix) == (0.65, 0.1, 0.8, 1.0)
     assert isinstance(recipe.objective.head, Centroids)
+
+
+def test_crops_of_a_self_supervised_method_are_refused():
+    for method in ("SimCLR", "MAE", "SupCon w/o MLP"):
+        base = with_method(replace(RECIPE, backbone="tiny_vit"), method)
+        with pytest.raises(ValueError, match=f"from a supervised recipe, got one of {method}"):
+            injection_recipe(base, None, 1)
 
 
 def test_the_vit_to_compare_with_differs_in_what_a_start_is_for():

@@ -11,7 +11,6 @@ import numpy as np
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from workbook.data.augmentation import Augmentation
 from workbook.data.images import Images
 from workbook.evaluation.extraction import head_accuracy
 from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
@@ -19,7 +18,7 @@ from workbook.evaluation.logistic import fit_logistic
 from workbook.evaluation.parts import standardisation
 from workbook.files import write_atomically
 from workbook.pretraining.methods import Projector
-from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.runs import Run, pretraining_images, train
 from workbook.pretraining.starts import Start
 from workbook.pretraining.supervised import Centroids, CrossEntropy, HeadStart
@@ -58,7 +57,7 @@ def finetune_recipe(
 ) -> Recipe:
     """B 5.3: the one recipe for CNNs on every data set.
 
-    base: gives the backbone, the image size, crops and flips, and the seed; nothing else of it is left.
+    base: a supervised recipe; gives the backbone, the image size, crops and flips, and the seed, and nothing else.
     head: where the head starts; None = from class centroids (B App. G).
     """
     bare = _bare(base, dataset, start, side)
@@ -169,7 +168,6 @@ def stored_accuracy(run: Run, test: Images, store: Store, fabric: Fabric, *, epo
 
 def _bare(base: Recipe, dataset: str, start: Start, side: str | None) -> Recipe:
     """The base's backbone, image size, crops and seed; nothing else of it is left."""
-    kept = base.augmentation
     return Recipe(
         dataset=dataset,
         side=side,
@@ -177,7 +175,7 @@ def _bare(base: Recipe, dataset: str, start: Start, side: str | None) -> Recipe:
         backbone=base.backbone,
         small_stem=base.small_stem,
         start=start,
-        augmentation=Augmentation(crop_scale=kept.crop_scale, crop_ratio=kept.crop_ratio, flip=kept.flip),
+        augmentation=classifier_augmentation(base),
         checkpoint_epochs=(0,),
         warmup_epochs=0,
         seed=base.seed,

@@ -143,13 +143,16 @@ class Finetuning:
     """A Table 4 and B 5.3: the whole network, trained on the task; a run of its own.
 
     recipe: one of `evaluation.finetuning`. It sees all training images of the task's side, or as many as it says.
+    base: a supervised recipe, whose crops and flips all runs are finetuned with.
     """
 
     recipe: Callable[..., Recipe]
+    base: Recipe
     epochs: int | None = None  # None = as many as the recipe says
 
     def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
-        recipe = self.recipe(run.recipe, task.dataset, run.start(), side=task.side)
+        of_run = {name: getattr(run.recipe, name) for name in ("backbone", "small_stem", "image_size", "seed")}
+        recipe = self.recipe(replace(self.base, **of_run), task.dataset, run.start(), side=task.side)
         recipe = replace(recipe, epochs=self.epochs or recipe.epochs)
         row = finetune(recipe, task.test, store, fabric)
         return {name: float(str(row[name])) for name in ("accuracy", "accuracy_before")}

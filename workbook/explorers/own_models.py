@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -127,7 +127,8 @@ def _stored_runs(reading: _Reading) -> list[tuple[dict[str, str], Run]]:
             start = look_up(recipe, method, START, setting.ablation_seeds)
             if start is None:
                 continue
-            injected = injection_recipe(recipe, start.start(), 1, epochs=setting.injection_epochs)
+            base = replace(setting.ablation, seed=recipe.seed)
+            injected = injection_recipe(base, start.start(), 1, epochs=setting.injection_epochs)
             cycles = sorted(setting.control_cycles, key=lambda cycle: -(cycle or float("inf")))
             for cycle, of_cycle in zip(cycles, over_cycles(injected, cycles), strict=True):
                 look_up(of_cycle, method, step_name(cycle), setting.ablation_seeds)
@@ -146,7 +147,7 @@ def _measured(
     tasks, _ = load_present(setting.transfer_sets, setting.transfer_images_per_class)
     protocols: dict[str, TransferProtocol] = {
         "linear": LinearProbe(setting.probe),
-        "finetune": Finetuning(finetune_1000_recipe, setting.finetune_epochs),
+        "finetune": Finetuning(finetune_1000_recipe, setting.recipe, setting.finetune_epochs),
     }
     rows, layers = [], {}
     scores: dict[str, dict[str, dict[str, float]]] = {name: {} for name in protocols}

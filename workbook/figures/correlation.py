@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from workbook.figures.style import plain
+from workbook.figures.style import method_panels, plain
 
 
 def clustered_order(correlation: np.ndarray) -> np.ndarray:
@@ -23,13 +22,13 @@ def correlation_maps(correlations: Mapping[str, np.ndarray], *, title: str, most
 
     correlations: name -> (D, D). Where D is larger than `most`, every (D / most)-th channel of the order is drawn.
     """
-    figure = make_subplots(cols=len(correlations), subplot_titles=list(correlations), horizontal_spacing=0.06)
-    for panel, matrix in enumerate(correlations.values(), start=1):
+    figure, places = method_panels(list(correlations))
+    for place, matrix in zip(places, correlations.values(), strict=True):
         order = clustered_order(np.asarray(matrix, dtype=np.float64))
         kept = order[np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)]
         picture = np.abs(matrix[np.ix_(kept, kept)])
-        figure.add_trace(go.Heatmap(z=np.round(picture, 3), coloraxis="coloraxis", hoverinfo="z"), row=1, col=panel)
-        figure.update_xaxes(visible=False, row=1, col=panel)
-        figure.update_yaxes(visible=False, autorange="reversed", row=1, col=panel)
+        figure.add_trace(go.Heatmap(z=np.round(picture, 3), coloraxis="coloraxis", hoverinfo="z"), **place)
+        figure.update_xaxes(visible=False, **place)
+        figure.update_yaxes(visible=False, autorange="reversed", **place)
     figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": 1, "colorbar": {"title": "|ρ|"}})
-    return plain(figure, title=title, height=520)
+    return plain(figure, title=title, height=120 + 400 * places[-1]["row"])

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from workbook.figures.style import plain
+from workbook.figures.style import method_panels, plain
 
 # ten hues that stay apart for colour-blind readers (Tol's muted palette, with black for the tenth)
 CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000")
@@ -23,20 +22,20 @@ def class_maps(
 
     table: tidy, columns method, epoch, image, x, y and class_name; the classes take `colours` and `symbols` in the
     order in which they come. Every epoch of a method lists the same images, so that a point keeps its identity while
-    it moves.
+    it moves; a method without some epoch stays meanwhile where it was.
     """
     methods, names = list(table["method"].unique()), list(table["class_name"].unique())
     epochs = sorted(table["epoch"].unique())
     looks = list(zip(names, colours, ["circle"] * len(names) if symbols is None else symbols, strict=True))
-    figure = make_subplots(cols=len(methods), subplot_titles=methods, horizontal_spacing=0.04)
-    for panel, method in enumerate(methods, start=1):
+    figure, places = method_panels(methods)
+    for number, (method, place) in enumerate(zip(methods, places, strict=True), start=1):
         for look in looks:
-            figure.add_trace(_points(table, method, epochs[-1], look, shown=panel == 1), row=1, col=panel)
-        figure.update_xaxes(visible=False, row=1, col=panel)
-        figure.update_yaxes(visible=False, scaleanchor=f"x{panel if panel > 1 else ''}", row=1, col=panel)
+            figure.add_trace(_points(table, method, epochs[-1], look, shown=number == 1), **place)
+        figure.update_xaxes(visible=False, **place)
+        figure.update_yaxes(visible=False, scaleanchor=f"x{number if number > 1 else ''}", **place)
     if len(epochs) > 1:
         _animate(figure, table, methods, looks, epochs)
-    figure = plain(figure, title=title, height=620)
+    figure = plain(figure, title=title, height=150 + 470 * places[-1]["row"])
     if len(names) > len(CLASSES):  # more than stand above the panels
         beside = {"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top", "tracegroupgap": 0}
         return figure.update_layout(legend=beside, margin={"t": 80, "r": 10})
@@ -46,7 +45,9 @@ def class_maps(
 
 def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: bool) -> go.Scattergl:
     name, colour, symbol = look
-    rows = table[(table["method"] == method) & (table["epoch"] == epoch) & (table["class_name"] == name)]
+    own = table[table["method"] == method]
+    reached = max(own["epoch"].min(), own.loc[own["epoch"] <= epoch, "epoch"].max())
+    rows = own[(own["epoch"] == reached) & (own["class_name"] == name)]
     return go.Scattergl(
         x=rows["x"],
         y=rows["y"],

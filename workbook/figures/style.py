@@ -1,9 +1,11 @@
 """What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look."""
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 
 class _Colours(dict[str, str]):
@@ -58,6 +60,19 @@ def dash_of(method: str) -> str:
     if method.endswith("(ViT)"):
         return "dot"
     return "dash" if method.endswith("w/o MLP") or method in ("SL", "Mocov1") else "solid"
+
+
+def method_panels(methods: Sequence[str]) -> tuple[go.Figure, list[dict[str, int]]]:
+    """A figure with a titled panel a method, and the row and column of each.
+
+    Up to three stand in a row; of more two, so that a method's pair, without and with its MLP, stands side by side.
+    """
+    columns = len(methods) if len(methods) <= 3 else 2
+    rows = -(-len(methods) // columns)
+    spacing = {"horizontal_spacing": 0.05, "vertical_spacing": 0.12 / rows}
+    figure = make_subplots(rows, columns, subplot_titles=list(methods), **spacing)
+    places = [{"row": number // columns + 1, "col": number % columns + 1} for number in range(len(methods))]
+    return figure, places
 
 
 def faded(colour: str, alpha: float) -> str:

@@ -96,6 +96,22 @@ _A = _claims(
         None,
         "points",
     ),
+    (
+        "variation.phi-supcon",
+        "4.2, Fig. 4",
+        "SupCon's features vary more within the classes of pre-D than those of SupCon w/o MLP"
+        " (measured: a smaller discriminative ratio)",
+        None,
+        "",
+    ),
+    (
+        "variation.phi-byol",
+        "4.2, Fig. 4",
+        "Byol's features vary more within the classes of pre-D than those of Byol w/o MLP"
+        " (measured: a smaller discriminative ratio)",
+        None,
+        "",
+    ),
     ("mixture.sl-falls", "4.2, Fig. 7a", "SL's Feature Mixture falls over pretraining", None, ""),
     (
         "mixture.pi",
@@ -104,6 +120,7 @@ _A = _claims(
         None,
         "",
     ),
+    ("mixture.byol", "4.2, Fig. 7a", "Byol mixes pre-D and eval-D more than SL", None, ""),
     ("redundancy.sl", "Table 1, 300 epochs", "SL's features are more redundant than SL-MLP's", 0.053, ""),
     (
         "redundancy.sl-grows",
@@ -117,6 +134,13 @@ _A = _claims(
         "Table 1, 300 epochs",
         "Byol w/o MLP's features are more redundant than Byol's",
         0.21,
+        "",
+    ),
+    (
+        "redundancy.mocov1",
+        "Table 1, 300 epochs",
+        "Mocov1's features are more redundant than those of Mocov1 w/ MLP",
+        0.011,
         "",
     ),
     (

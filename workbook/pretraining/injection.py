@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workbook.data.augmentation import Augmentation
 from workbook.pretraining.method import Encoder, Moment, StepResult
-from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.starts import Start
 from workbook.pretraining.supervised import Centroids, CrossEntropy, HeadStart, Supervised
 
@@ -98,8 +96,10 @@ class Injected(Supervised):
 def injection_recipe(
     base: Recipe, start: Start | None, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
 ) -> Recipe:
-    """B 5.3's label injection for CNNs, on the data that `base` was pretrained on and with its backbone and seed.
+    """B 5.3's label injection for CNNs.
 
+    base: a supervised recipe; gives the data, the image size, crops and flips, the backbone, and the seed. Never the
+    start's own where that is self-supervised: see `classifier_augmentation`.
     start: None = at random, for a model to compare with.
     head: where the head starts; None = from class centroids (B App. G, which 5.3 names beside the linear probe).
     """
@@ -108,7 +108,7 @@ def injection_recipe(
         start=start,
         objective=LabelInjection(control_cycle=control_cycle, head=head or Centroids()),
         projector=None,
-        augmentation=_plain(base.augmentation, policy="randaugment"),
+        augmentation=classifier_augmentation(base, policy="randaugment"),
         epochs=epochs,
         checkpoint_epochs=(),
         optimizer="sgd",
@@ -132,12 +132,13 @@ def injection_vit_recipe(
             control_cycle=control_cycle, smoothing=0.1, mixup=0.8, cutmix=1.0, head=head or Centroids()
         ),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
-        augmentation=_plain(base.augmentation, policy="randaugment", erase=0.25),
+        augmentation=classifier_augmentation(base, policy="randaugment", erase=0.25),
         optimizer="adamw",
         batch_size=32,
         lr=4 * 5e-4,  # 5e-4 at 256 images, as those scripts scale it
         weight_decay=0.05,
         warmup_epochs=min(5, epochs),
+        adam_beta=0.999,
         layer_decay=0.65,
         drop_path=0.1,
         ema=None,
@@ -160,10 +161,3 @@ def over_cycles(recipe: Recipe, cycles: Sequence[int | None]) -> list[Recipe]:
     if not isinstance(recipe.objective, LabelInjection):
         raise ValueError(f"a control cycle is of a label injection, got a recipe of {recipe.method}")
     return [replace(recipe, objective=replace(recipe.objective, control_cycle=cycle)) for cycle in cycles]
-
-
-def _plain(augmentation: Augmentation, **changes: Any) -> Augmentation:
-    """The base's crops and flip under a policy; the views of a self-supervised base are left behind."""
-    return Augmentation(
-        crop_scale=augmentation.crop_scale, crop_ratio=augmentation.crop_ratio, flip=augmentation.flip, **changes
-    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from workbook.data.augmentation import Augmentation, added
 from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
@@ -116,6 +117,21 @@ METHODS: dict[str, Callable[[Recipe], Recipe]] = {
     for name, setting in SETTINGS.items()
     for projector in sorted({setting.projector, None}, key=lambda mlp: (mlp is None) != setting.plain)
 }
+
+
+def classifier_augmentation(base: Recipe, **changes: Any) -> Augmentation:
+    """The crops and flips of a supervised recipe, such as a profile's, with these changes.
+
+    Raises ValueError for a recipe whose augmentation is its method's: its crops are made to tell images apart, and
+    models that were trained further on other crops could not be compared.
+    """
+    if not isinstance(base.objective, CrossEntropy):
+        raise ValueError(
+            f"what is trained further takes its crops from a supervised recipe, got one of {base.method}: "
+            "give the profile's recipe, with the backbone and the seed of the run"
+        )
+    kept = base.augmentation
+    return Augmentation(crop_scale=kept.crop_scale, crop_ratio=kept.crop_ratio, flip=kept.flip, **changes)
 
 
 def without_mlp(method: str) -> str:
