@@ -65,6 +65,7 @@ def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
         (("data", "verify", "cifar-100"), "cifar100"),
         (("data", "verify", "cifar100"), "WORKBOOK_DATA"),
         (("results", "adopt", "smoke"), "no evidence"),
+        (("score", "mobilenetv2_035", "--fresh", "--profile", "pockt"), "did you mean 'pocket'"),
         (("score", "resnet51"), "timm has no model 'resnet51'"),
         (("score", "weights.pt"), "name the architecture of weights.pt"),
         (("score", "weights.pt", "--architecture", "resnet18"), "No such file"),
@@ -88,3 +89,9 @@ def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
     before = page.read_bytes()
     assert run("score", "mobilenetv2_035", "--fresh", "--accuracy", "500").exit_code == 2
     assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [("--accuracy", "0.76"), ("--accuracy", "101"), ("--image-size", "0")])
+def test_numbers_out_of_range_are_refused_before_anything_is_made(run, words):
+    result = run("score", "mobilenetv2_035", "--fresh", *words)
+    assert result.exit_code == 2 and words[0].strip("-").replace("-", "")[:5] in result.output.replace("-", "")

@@ -56,3 +56,14 @@ def test_what_a_sweep_sets_is_not_overridden():
 def test_refusals(name, overrides, message):
     with pytest.raises(ProfileError, match=message):
         load_profile(name, **overrides)
+
+
+def test_the_other_methods_epochs_follow_those_of_sl():
+    assert load_profile("pocket", epochs=10).ablation.epochs == 5
+    assert load_profile("pocket", epochs=120).ablation.epochs == 60
+    assert load_profile("pocket", epochs=10, ablation_epochs=7).ablation.epochs == 7
+    assert load_profile("study", epochs=10).ablation.epochs == 10
+
+
+def test_evidence_has_the_seeds_that_a_verdict_needs():
+    assert load_profile("study").seeds >= 3 and load_profile("study").ablation_seeds >= 3

@@ -1,4 +1,6 @@
+import pytest
 import torch
+import torch.utils.data
 
 from workbook.seeding import derive_seed, seeded
 
@@ -19,3 +21,18 @@ def test_seeded_repeats_and_restores():
             draws.append((torch.rand(3), torch.rand(3, generator=generator)))
     assert torch.equal(draws[0][0], draws[1][0]) and torch.equal(draws[0][1], draws[1][1])
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_process_that_decodes_leaves_the_gpu_alone(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("Cannot re-initialize CUDA in forked subprocess")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", refuse)
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: object())
+    with seeded(1):
+        pass
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: None)
+    with pytest.raises(RuntimeError, match="re-initialize"), seeded(1):
+        pass

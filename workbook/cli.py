@@ -174,7 +174,7 @@ def score(
     dataset: Annotated[str | None, typer.Option(help="A manifest: measure the features on it too.")] = None,
     part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
     prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the images; the model's own if none.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="A model of timm without its trained weights.")] = False,
     profile: Annotated[str, typer.Option(help="How many images of the data set are read.")] = "pocket",
 ) -> None:
@@ -182,6 +182,9 @@ def score(
     model = _absolute(model)
     dataset = dataset and _absolute(dataset)
     # What cannot be scored is told now, and leaves the page of an earlier score as it is.
+    load_profile(profile)
+    if accuracy is not None and not 1 < accuracy <= 100:
+        raise typer.BadParameter(f"accuracy is top-1 in percent, above 1 and at most 100, got {accuracy}")
     open_model(
         model,
         Store(),
@@ -193,8 +196,6 @@ def score(
     )
     if dataset:
         load_manifest(dataset)
-    if accuracy is not None and not 0 <= accuracy <= 100:
-        raise typer.BadParameter(f"accuracy is top-1 in percent, between 0 and 100, got {accuracy}")
     given = {
         "model": model,
         "architecture": architecture,

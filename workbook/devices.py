@@ -22,10 +22,10 @@ def choose_device(device: str = "auto") -> str:
 def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     """A launched Fabric on a device: "auto", "cpu", "cuda" or "mps".
 
-    precision: "bfloat16" (mixed: parameters, sums and losses stay in float32), "float32", or "auto": bfloat16 on
-    CUDA and float32 on CPU and MPS. CPUs with AMX train up to twice as fast in bfloat16, CPUs without support for
-    it far slower. Under torchrun every process takes its own device and gradients are averaged; elsewhere one device
-    is used.
+    precision: "bfloat16" (mixed: parameters, and sums within an operation, stay in float32), "float32", or "auto":
+    bfloat16 on CUDA and float32 on CPU and MPS. CPUs with AMX train up to twice as fast in bfloat16, CPUs without
+    support for it far slower. Under torchrun every process takes its own device and gradients are averaged; elsewhere
+    one device is used.
     """
     if precision not in ("auto", *_PRECISIONS):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')

@@ -32,6 +32,7 @@ class Profile:
     ablation_images_per_class: int | None = None  # None = as many as the recipe says
     ablation_epochs: int | None = None  # None = as many as the recipe says
     ablation_batch_size: int | None = None  # None = the recipe's
+    component_epochs: int | None = None  # of A Table 5's arms; None = as many as the recipe says
     ablation_sweeps: tuple[str, ...] = ("number of projectors", "batch size", "augmentation", "backbone")
     ablation_backbones: tuple[str, ...] = ()  # of A Table 2, as printed there
     probe_images_per_class: int | None = None  # of eval-D's training images; None = all
@@ -157,6 +158,7 @@ STUDY = replace(
         augmentation=Augmentation(crop_scale=(0.3, 1.0)),
         warmup_epochs=5,
     ),
+    ablation_seeds=3,
     ablation_epochs=None,
     ablation_sweeps=("number of projectors", "batch size", "augmentation", "backbone"),
     ablation_backbones=("ResNet34", "ResNet50"),
@@ -192,8 +194,9 @@ PAPER = replace(
     ),
     extraction=Extraction(stage_budget=8192, dtype="float16"),
     transfer_sets=tuple(dict.fromkeys(SETS_A + SETS_B)),
-    seeds=1,
+    seeds=1,  # as in the papers; a verdict takes seeds=3 and ablation_seeds=3
     ablation_seeds=1,
+    component_epochs=100,
     ablation_backbones=tuple(TABLE_2),
     vit="vit_base_patch16_224",
 )
@@ -219,7 +222,7 @@ def load_profile(name: str, **overrides: Any) -> Profile:
         if key not in known:
             raise ProfileError(f"no profile has a field {key!r}{_near(key, known)}; known: {', '.join(sorted(known))}")
     try:
-        return _replaced(_shortened(PROFILES[name], given.get("epochs")), given)
+        return _replaced(_shortened(PROFILES[name], given.get("epochs")), _in_proportion(PROFILES[name], given))
     except (TypeError, ValueError) as error:
         raise ProfileError(f"profile {name} with {given}: {error}") from error
 
@@ -227,6 +230,14 @@ def load_profile(name: str, **overrides: Any) -> Profile:
 def override_fields() -> set[str]:
     """Every name that `load_profile` takes."""
     return set(_leaves(SMOKE)) - _FIXED
+
+
+def _in_proportion(profile: Profile, given: dict[str, Any]) -> dict[str, Any]:
+    """The other methods' epochs follow those of SL where only these are given."""
+    epochs, of_others = given.get("epochs"), profile.ablation_epochs
+    if not isinstance(epochs, int) or of_others is None:
+        return given
+    return {"ablation_epochs": max(1, round(of_others * epochs / profile.recipe.epochs))} | given
 
 
 def _shortened(profile: Profile, epochs: int | None) -> Profile:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.utils.data
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -21,7 +22,8 @@ def seeded(*parts: int | str) -> Iterator[torch.Generator]:
     this way. The generator that comes back is a separate one on the CPU with the same seed.
     """
     seed = derive_seed(*parts)
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=list(devices)):
+    # a process that was forked off for decoding cannot touch the GPU, nor need it
+    on_gpu = torch.cuda.is_available() and torch.utils.data.get_worker_info() is None
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count())) if on_gpu else []):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)

@@ -141,3 +141,12 @@ def test_images_drawn_over_all_classes():
     assert images.drawn(None) is images and len(images.drawn(1000)) == 200
     with pytest.raises(ValueError, match="at least 1 image, got 0"):
         images.drawn(0)
+
+
+def test_sixteen_bits_become_eight_and_what_has_no_range_is_refused(images):
+    ramp = np.array([[0, 255, 256], [32768, 65279, 65535]], dtype=np.uint16)
+    wide = Images(**{**vars(images), "decode": lambda row: Image.fromarray(ramp)})
+    assert np.asarray(wide[0])[..., 0].tolist() == [[0, 0, 1], [128, 254, 255]]
+    floats = Images(**{**vars(images), "decode": lambda row: Image.fromarray(ramp.astype(np.float32))})
+    with pytest.raises(CorruptDataError, match="tiny, train: an image of floats has no range"):
+        floats[0]

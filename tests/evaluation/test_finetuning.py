@@ -154,3 +154,8 @@ def test_how_a_head_starts_is_part_of_the_key():
 def features(run: Run, epoch: int, images, store: Store, fabric) -> tuple[np.ndarray, np.ndarray]:
     found = extract(run, images, Extraction(layers=("pooled",)), store, fabric, epoch=epoch)
     return np.array(found.layer("pooled")), found.labels
+
+
+def test_a_transformer_gets_the_recipe_for_transformers():
+    base = replace(BASE, backbone="vit_base_patch16_224")
+    assert finetune_recipe(base, "dtd", START) == finetune_vit_recipe(base, "dtd", START)

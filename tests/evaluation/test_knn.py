@@ -51,3 +51,10 @@ def test_refusals():
         knn_accuracy(x, y, TEST[0][:, 1:], TEST[1])
     with pytest.raises(ValueError, match="test features must be finite"):
         knn_accuracy(x, y, np.full_like(TEST[0], np.nan), TEST[1])
+
+
+@pytest.mark.parametrize("wrong", [0.5, -1])
+def test_labels_are_integers_from_0(wrong):
+    x, y = TRAIN
+    with pytest.raises(ValueError, match="train labels must be integers from 0"):
+        knn_accuracy(x, y + (wrong if wrong > 0 else -1 - y.max()), *TEST)

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workbook.errors import ManifestError
+from workbook.errors import ManifestError, MissingDataError
 from workbook.evaluation import transfer
+from workbook.evaluation.extraction import Extraction, extract
 from workbook.evaluation.few_shot import FewShotRecipe
 from workbook.evaluation.finetuning import finetune_1000_recipe
 from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
@@ -104,3 +105,34 @@ def test_a_task_is_one_side_thinned_in_training_alone():
     assert task.name == "generated:eval"
     assert np.bincount(task.train.labels).tolist() == [3] * len(task.train.class_names)
     assert len(task.test) > len(task.test.class_names)
+
+
+def test_official_validation_images_choose_c(scored, fabric):
+    store, runs, _, _ = scored
+    task = transfer.load_task("digits", images_per_class=10)
+    assert task.validation is None
+    official = replace(task, validation=task.test)
+    probe = transfer.LinearProbe(ProbeRecipe(c_values=(1e-6, 0.01, 0.1)))
+    alone, chosen = (probe.score(runs[0], each, store, fabric)["accuracy"] for each in (task, official))
+    assert chosen != alone, "it is fitted to more images"
+    pooled = Extraction(layers=("pooled",))
+    train, test = (extract(runs[0], part, pooled, store, fabric) for part in (task.train, task.test))
+    parts = [part for found in (train, test) for part in (found.layer("pooled"), found.labels)]
+    assert chosen == linear_probe(*parts, probe.probe, validation=(parts[2], parts[3])).accuracy
+
+
+def test_a_set_without_enough_classes_is_no_task_for_few_shot_alone(scored, fabric):
+    store, runs, _, _ = scored
+    few = transfer.load_task("digits", images_per_class=20)
+    three = few.train.class_names[:3]
+    small = replace(few, train=few.train.only_classes(three), test=few.test.only_classes(three))
+    protocols = {name: PROTOCOLS[name] for name in ("k-NN", "5-way 5-shot")}
+    table = transfer.transfer_suite(runs[:1], [small], protocols, store=store, fabric=fabric).set_index("protocol")
+    assert np.isnan(table.loc["5-way 5-shot", "accuracy"]) and table.loc["k-NN", "accuracy"] > 0
+    assert "5 ways need as many classes, got 3" in table.loc["5-way 5-shot", "problem"]
+
+
+def test_without_any_set_it_says_how_to_get_one(scored, fabric):
+    store, runs, _, _ = scored
+    with pytest.raises(MissingDataError, match="workbook data show"):
+        transfer.transfer_suite(runs, [], PROTOCOLS, store=store, fabric=fabric)

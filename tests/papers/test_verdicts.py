@@ -6,7 +6,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from workbook.papers.verdicts import Claim, interval_text, judge, judge_printed, quantity, write_verdicts
+from workbook.papers.verdicts import (
+    Claim,
+    fall_from_peak,
+    interval_text,
+    judge,
+    judge_printed,
+    quantity,
+    write_verdicts,
+)
 
 CLAIM = Claim(id="a.fig2", paper="A", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
 
@@ -133,3 +141,18 @@ def test_without_a_report_nothing_is_written(tmp_path, monkeypatch):
 def test_numbers_as_text(value, unit, text):
     assert quantity(value, unit) == text
     assert interval_text(None, 1.0) == "–"
+
+
+def test_a_fall_is_measured_from_the_peak_of_the_other_seeds():
+    values = pd.DataFrame({10: [5.0, 1.0, 1.0], 20: [4.0, 6.0, 2.0], 30: [1.0, 2.0, 5.0]})
+    # the others are highest at 20, 10 and 20, with means 4, 3 and 5
+    assert fall_from_peak(values).tolist() == [3.0, -1.0, -3.0]
+    assert fall_from_peak(values.iloc[:1]).tolist() == [4.0]
+
+
+def test_noise_without_a_fall_gives_none():
+    studies = [pd.DataFrame(noise) for noise in np.random.default_rng(0).normal(size=(300, 3, 8))]
+    falls = np.array([fall_from_peak(noise).mean() for noise in studies])
+    assert abs(falls.mean()) < 3 * falls.std() / 300**0.5
+    own = np.mean([(noise.max(axis=1) - noise.iloc[:, -1]).mean() for noise in studies])
+    assert own > 1, "what a seed's own peak would give"

@@ -5,14 +5,17 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tests.pretraining.small import LABELS, PROJECTOR, START, make_method, make_views
+from workbook.data.augmentation import Augmentation
 from workbook.pretraining.byol import Byol
 from workbook.pretraining.contrastive import CeSelfSupCon, SelfSupCon, SimClr, SupCon
 from workbook.pretraining.dino import Dino
 from workbook.pretraining.mae import Mae
-from workbook.pretraining.method import Moment, embedding_spread
+from workbook.pretraining.method import Moment, embedding_spread, local_views
 from workbook.pretraining.moco import Moco
 from workbook.pretraining.supervised import CrossEntropy
 from workbook.pretraining.swav import SwaV
@@ -314,3 +317,15 @@ def test_a_queue_larger_than_the_data_is_refused(objective):
 def test_groups_of_one_image_are_refused():
     with pytest.raises(ValueError, match="4 norm_groups need a batch_size of 2 each, got 4"):
         make_method(Moco(queue=32)).check(images=1400, batch_size=4)
+
+
+@pytest.mark.parametrize(("image_size", "small"), [(64, 32), (96, 48), (160, 64), (224, 96)])
+def test_small_crops_are_whole_patches_of_a_vit(image_size, small):
+    model = VisionTransformer(img_size=image_size, patch_size=16, embed_dim=8, depth=1, num_heads=1)
+    views = local_views(model, Augmentation(), image_size, 2, (0.05, 0.4))
+    assert [view.size for view in views] == [small, small]
+
+
+def test_a_backbone_of_one_image_size_is_refused_small_crops():
+    with pytest.raises(ValueError, match="got a Swin"):
+        local_views(SwinTransformer(img_size=64, depths=(1,), num_heads=(1,)), Augmentation(), 64, 2, (0.05, 0.4))

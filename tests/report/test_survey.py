@@ -1,7 +1,6 @@
 import pytest
 
 from tests.report.records import put, put_notebook, verdict
-from workbook.errors import ReportError
 from workbook.figures.verdicts import verdict_grid
 from workbook.papers.claims import CLAIMS
 from workbook.report.overview import claim_table, outcome_table, question_table, state
@@ -98,14 +97,16 @@ def test_of_two_notebooks_the_one_with_more_seeds_counts(place):
     assert (found.outcome, found.record.notebook, found.others) == ("agrees", ABLATION, {STAGES: "inconclusive"})
 
 
-def test_a_damaged_folder_beside_is_a_problem_and_a_damaged_own_one_an_error(place):
+def test_a_damaged_record_is_a_problem_and_hides_no_other(place):
     base, survey = place
     (reports(base, "pocket") / "x.json").write_text("[1")
     (problem,) = survey("smoke").problems
     assert "x.json" in problem
     assert "x.json" in state(survey("smoke"))
-    with pytest.raises(ReportError, match="x.json"):
-        survey("pocket")
+    put(base / "reports/pocket", STAGES, [verdict(POOLED)])
+    own = survey("pocket")
+    assert [record.notebook for record in own.own.records] == [STAGES]
+    assert len(own.problems) == 1 and "x.json" in own.problems[0]
 
 
 def test_tables_link_notebooks_and_reports(place):

@@ -43,7 +43,7 @@ class Images:
     def __getitem__(self, index: int) -> Image.Image:
         """The image in RGB; CorruptDataError, with the file or row, if it cannot be decoded."""
         try:
-            return self.decode(int(self.rows[index])).convert("RGB")
+            return _rgb(self.decode(int(self.rows[index])))
         except CorruptDataError as error:
             raise CorruptDataError(f"{self.name}, {self.split}: {error}") from error
 
@@ -110,6 +110,18 @@ class Images:
         with ThreadPoolExecutor() as pool:
             list(pool.map(fill, range(0, len(self), _IMAGES_A_TASK)))  # list: an error in a thread shows here
         return pixels
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """In RGB; 16 bits a pixel become 8 by their upper half, where PIL alone would make everything above 255 white."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise CorruptDataError(
+            f"an image of {'whole numbers' if image.mode == 'I' else 'floats'} has no range of its own: "
+            "convert the files to 8 or 16 bits a pixel"
+        )
+    return image.convert("RGB")
 
 
 def fit(image: Image.Image, size: int) -> Image.Image:

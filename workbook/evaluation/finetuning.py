@@ -17,6 +17,7 @@ from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
 from workbook.evaluation.logistic import fit_logistic
 from workbook.evaluation.parts import standardisation
 from workbook.files import write_atomically
+from workbook.models.backbones import is_vit
 from workbook.pretraining.methods import Projector
 from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.runs import Run, pretraining_images, train
@@ -55,11 +56,13 @@ class ProbeHead:
 def finetune_recipe(
     base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = None
 ) -> Recipe:
-    """B 5.3: the one recipe for CNNs on every data set.
+    """B 5.3: the one recipe for every data set; for a ViT backbone it is `finetune_vit_recipe`.
 
     base: a supervised recipe; gives the backbone, the image size, crops and flips, and the seed, and nothing else.
     head: where the head starts; None = from class centroids (B App. G).
     """
+    if is_vit(base.backbone):
+        return finetune_vit_recipe(base, dataset, start, side=side, head=head)
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,

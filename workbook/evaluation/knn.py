@@ -55,5 +55,7 @@ def _checked(x: Array, y: Array, part: str, device: torch.device | str) -> tuple
     features = torch.as_tensor(np.array(x) if isinstance(x, np.ndarray) else x).to(device, torch.float32)
     if not bool(torch.isfinite(features).all()):
         raise ValueError(f"{part} features must be finite, got NaN or infinite values")
-    labels = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y).to(device, torch.int64)
-    return F.normalize(features, dim=1), labels
+    labels = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y)
+    if labels.is_floating_point() or labels.dtype == torch.bool or int(labels.min()) < 0:
+        raise ValueError(f"{part} labels must be integers from 0, got {labels.dtype} from {labels.min().item()}")
+    return F.normalize(features, dim=1), labels.to(device, torch.int64)

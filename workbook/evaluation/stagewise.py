@@ -50,14 +50,29 @@ def stagewise_evaluation(
 
 
 def probe_layers(
-    fitted: Features, tested: Features, probe: ProbeRecipe, store: Store, fabric: Fabric
+    fitted: Features,
+    tested: Features,
+    probe: ProbeRecipe,
+    store: Store,
+    fabric: Fabric,
+    *,
+    validation: Features | None = None,
 ) -> list[dict[str, object]]:
-    """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c. Probes are stored."""
-    return [_probe(fitted, tested, layer, probe, store, fabric) for layer in fitted.layers]
+    """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c. Probes are stored.
+
+    validation: on which C is chosen; None = on a part of `fitted`.
+    """
+    return [_probe(fitted, tested, layer, probe, store, fabric, validation) for layer in fitted.layers]
 
 
 def _probe(
-    fitted: Features, tested: Features, layer: str, recipe: ProbeRecipe, store: Store, fabric: Fabric
+    fitted: Features,
+    tested: Features,
+    layer: str,
+    recipe: ProbeRecipe,
+    store: Store,
+    fabric: Fabric,
+    validation: Features | None,
 ) -> dict[str, object]:
     spec = {
         "train": fitted.artefact.key,
@@ -66,10 +81,15 @@ def _probe(
         "probe": asdict(recipe),
         "version": PROBE_VERSION,
     }
+    if validation is not None:
+        spec["validation"] = validation.artefact.key
 
     def make(folder: Path) -> None:
         train_x, test_x = fitted.layer(layer), tested.layer(layer)
-        result = linear_probe(train_x, fitted.labels, test_x, tested.labels, recipe, device=fabric.device)
+        chooser = None if validation is None else (validation.layer(layer), validation.labels)
+        result = linear_probe(
+            train_x, fitted.labels, test_x, tested.labels, recipe, device=fabric.device, validation=chooser
+        )
         row = {"layer": layer, "dims": train_x.shape[1], "accuracy": result.accuracy, "c": result.c}
         write_atomically(folder / "result.json", json.dumps(row).encode())
 

@@ -11,6 +11,7 @@ import pandas as pd
 from lightning_fabric import Fabric
 
 from workbook.data.images import Images
+from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import MissingDataError
 from workbook.evaluation.extraction import Extraction, Features, extract
@@ -39,6 +40,7 @@ class Task:
     side: str | None
     train: Images
     test: Images
+    validation: Images | None = None  # where the data set has an official one
 
     @property
     def name(self) -> str:
@@ -48,11 +50,15 @@ class Task:
 def load_task(name: str, images_per_class: int | None = None) -> Task:
     """The task of this name: a manifest's name or path, with a side as in "cifar100:eval".
 
-    At most `images_per_class` training images; all test images. Raises what `load_images` does.
+    At most `images_per_class` training images, and as many to validate; all test images. Raises what `load_images`
+    does.
     """
     dataset, _, side = name.partition(":")
-    train, test = (load_images(dataset, split, side=side or None) for split in ("train", "test"))
-    return Task(dataset=dataset, side=side or None, train=train.per_class(images_per_class), test=test)
+    splits = [split for split in ("train", "val", "test") if split in load_manifest(dataset).splits]
+    found = {split: load_images(dataset, split, side=side or None) for split in splits}
+    validation = found["val"].per_class(images_per_class) if "val" in found else None
+    train, test = found["train"].per_class(images_per_class), found["test"]
+    return Task(dataset=dataset, side=side or None, train=train, test=test, validation=validation)
 
 
 def load_present(names: Sequence[str], images_per_class: int | None = None) -> tuple[list[Task], dict[str, str]]:
@@ -69,20 +75,27 @@ def load_present(names: Sequence[str], images_per_class: int | None = None) -> t
 class TransferProtocol(Protocol):
     """How the transfer of a run to a task is scored."""
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
-        """At least `accuracy`, top-1 in percent; the score comes from the store where it was computed before."""
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, Any]:
+        """At least `accuracy`, top-1 in percent; the score comes from the store where it was computed before.
+
+        Where the task is none for this protocol, `accuracy` is NaN and `problem` says why.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """B App. H.1: L2-regularised logistic regression on the pooled features."""
+    """B App. H.1: L2-regularised logistic regression on the pooled features.
+
+    C is chosen on the official validation images where there are some, else on a part of the training images.
+    """
 
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
 
     def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
         train, test = _features(run, task, store, fabric)
-        (row,) = probe_layers(train, test, self.probe, store, fabric)
+        validation = None if task.validation is None else extract(run, task.validation, _POOLED, store, fabric)
+        (row,) = probe_layers(train, test, self.probe, store, fabric, validation=validation)
         return {"accuracy": float(str(row["accuracy"]))}
 
 
@@ -125,7 +138,7 @@ class FewShot:
 
     episodes: FewShotRecipe = field(default_factory=FewShotRecipe)
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, Any]:
         parts = _features(run, task, store, fabric)
 
         def compute() -> dict[str, float]:
@@ -135,7 +148,10 @@ class FewShot:
             result = few_shot(x, y, self.episodes, device=fabric.device)
             return {"accuracy": result.accuracy, "half_width": result.half_width}
 
-        return _stored(compute, self, parts, store)
+        try:
+            return _stored(compute, self, parts, store)
+        except ValueError as error:  # fewer classes, or fewer images of one, than an episode takes
+            return {"accuracy": float("nan"), "problem": str(error)}
 
 
 @dataclass(frozen=True)
@@ -169,9 +185,13 @@ def transfer_suite(
     """Every run scored on every task by every protocol, one row each.
 
     Columns: method, seed, run (its key), dataset (the task's name), protocol, accuracy (percent, top-1), and what some
-    protocols say besides: `half_width` of the 95 % interval over episodes, and `accuracy_before` the first step of a
-    finetuning.
+    protocols say besides: `half_width` of the 95 % interval over episodes, `accuracy_before` the first step of a
+    finetuning, and the `problem` of a task that is none for a protocol, whose accuracy is NaN.
     """
+    if not tasks:
+        raise MissingDataError(
+            "none of the downstream sets is on this machine: `workbook data show NAME` says how to get one"
+        )
     jobs = [(name, task, run) for name in protocols for task in tasks for run in runs]
     rows = []
     with progress_bar("transfer", len(jobs), unit="scores") as bar:

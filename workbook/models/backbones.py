@@ -100,6 +100,11 @@ def existing_backbone(model: Any, stage_modules: tuple[str, ...] | None) -> Back
     return Backbone(model, stage_modules, mean=statistics["mean"], std=statistics["std"])
 
 
+def is_vit(name: str) -> bool:
+    """Whether the backbone of this name is a plain vision transformer, for which the papers have recipes of its own."""
+    return name == "tiny_vit" or name.startswith("vit")
+
+
 def create_backbone(name: str, *, image_size: int, small_stem: bool = False, drop_path: float = 0.0) -> Backbone:
     """A randomly initialised backbone; weights come from torch's global generator.
 
@@ -114,7 +119,7 @@ def create_backbone(name: str, *, image_size: int, small_stem: bool = False, dro
         model: Any = _narrow_resnet(drop_path)
     elif name == "tiny_vit":
         model = _tiny_vit(image_size, 4 if small_stem else 16, drop_path)
-    elif name.startswith("vit"):
+    elif is_vit(name):
         size = {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
         model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path, **size)
     elif name.startswith("swin"):

@@ -72,8 +72,8 @@ _A = _claims(
         "points",
     ),
     ("components.all", "Table 5", "SL with all parts of the projector is above SL", 6.6, "points"),
-    ("components.fc", "Table 5", "The input FC alone brings SL a little", 0.7, "points"),
-    ("components.no-fc", "Table 5", "Batch norm and ReLU alone bring SL most of it", 4.6, "points"),
+    ("components.fc", "Table 5", "SL with the input FC alone is above SL", 0.7, "points"),
+    ("components.no-fc", "Table 5", "SL with batch norm and ReLU alone is above SL", 4.6, "points"),
     ("variation.phi", "4.2, Fig. 6c", "SL has a larger discriminative ratio on pre-D than SL-MLP", None, ""),
     (
         "variation.phi-eval",
@@ -92,7 +92,8 @@ _A = _claims(
     (
         "variation.sl-descends",
         "4.2, Fig. 6b",
-        "SL's accuracy on eval-D falls from its best epoch to its last, while its ratio on pre-D grows",
+        "SL's accuracy on eval-D falls from its best epoch to its last (measured: from the best epoch of the other"
+        " seeds)",
         None,
         "points",
     ),
@@ -112,7 +113,13 @@ _A = _claims(
         None,
         "",
     ),
-    ("mixture.sl-falls", "4.2, Fig. 7a", "SL's Feature Mixture falls over pretraining", None, ""),
+    (
+        "mixture.sl-falls",
+        "4.2, Fig. 7a",
+        "SL's Feature Mixture falls over pretraining (measured: from the highest epoch of the other seeds)",
+        None,
+        "",
+    ),
     (
         "mixture.pi",
         "4.2, Fig. 7a",
@@ -125,7 +132,7 @@ _A = _claims(
     (
         "redundancy.sl-grows",
         "Table 1, from 100 to 300 epochs",
-        "SL's redundancy grows from a third of pretraining to its end",
+        "SL's redundancy grows with pretraining (measured: against a pretraining of a third of the epochs)",
         0.009,
         "",
     ),
@@ -205,14 +212,15 @@ _B = _claims(
         "injection.best",
         "4.2, Fig. 7",
         "The control cycle of the best CIS is that of the best transfer"
-        " (measured: its transfer by linear probe less the best of the others)",
+        " (measured: its transfer by finetuning less the best of the others)",
         None,
         "log-odds",
     ),
     (
         "injection.tipping",
-        "4.2, Fig. 6",
-        "Diversity falls from the control cycle of the best transfer to a cycle of 1 (measured: cluster diversity)",
+        "4.2, Figs. 6 and 7",
+        "From highly diverse starts, SwAV and DINO, diversity falls from the control cycle of the best transfer by"
+        " finetuning to a cycle of 1 (measured: cluster diversity)",
         None,
         "",
     ),

@@ -91,6 +91,17 @@ def judge_printed(claim: Claim, *, measured: float, low: float, high: float, n: 
     )
 
 
+def fall_from_peak(values: pd.DataFrame) -> pd.Series:
+    """How far each seed ends below where it was at the epoch at which the other seeds, on average, are highest.
+
+    values: one row a seed, one column an epoch, ascending. A seed's own highest epoch lies above its last by
+    construction, whatever the truth; that of the others may lie below. A single seed has but its own.
+    """
+    others = (values.sum() - values) / (len(values) - 1) if len(values) > 1 else values
+    peaks = others.idxmax(axis=1)
+    return pd.Series({seed: values.at[seed, peak] - values.loc[seed].iloc[-1] for seed, peak in peaks.items()})
+
+
 def mean_interval(values: np.ndarray) -> tuple[float | None, float | None]:
     """Student's 95 % t interval of the mean of values (n,); (None, None) for fewer than two.
 

@@ -55,7 +55,7 @@ def projector_counts(base: Recipe, counts: Sequence[int] = (1, 2, 3), epochs: Se
     return [
         Arm(
             f"{count} x MLP, {length} epochs",
-            replace(_trained(base, length), projector=replace(projector, count=count)),
+            replace(trained(base, length), projector=replace(projector, count=count)),
         )
         for count in counts
         for length in epochs or (base.epochs,)
@@ -63,7 +63,7 @@ def projector_counts(base: Recipe, counts: Sequence[int] = (1, 2, 3), epochs: Se
 
 
 def batch_sizes(base: Recipe, method: str, sizes: Sequence[int]) -> list[Arm]:
-    """Fig. 10b: 256 to 4,096 for Byol and to 1,024 for SL-MLP there; the optimiser stays the base batch's."""
+    """Fig. 10b: from 256 to 4,096 for Byol and to 1,024 for SL-MLP there; the optimiser stays the base batch's."""
     recipe = with_method(base, method)
     return [Arm(f"{size:,}", replace(recipe, batch_size=size)) for size in sizes]
 
@@ -111,7 +111,7 @@ def over_seeds(arms: Iterable[Arm], seeds: Iterable[int]) -> list[Arm]:
     return [Arm(arm.label, replace(arm.recipe, seed=seed)) for arm in arms for seed in seeds]
 
 
-def _trained(recipe: Recipe, epochs: int) -> Recipe:
+def trained(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe over so many epochs, warm-up and checkpoints within them."""
     kept = tuple(epoch for epoch in recipe.checkpoint_epochs if epoch <= epochs)
     return replace(

@@ -69,7 +69,7 @@ class SelfDistillation(Method):
 
     def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
         objective = self.objective
-        small = local_views(augmentation, size, objective.local_count, objective.local_scale)
+        small = local_views(self.backbone, augmentation, size, objective.local_count, objective.local_scale)
         return (*super().views(augmentation, size), *small)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:

@@ -1,6 +1,7 @@
 """What the loop asks of a method: its views of an image, the loss of a step, and what follows a step."""
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeVar
@@ -8,6 +9,8 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 import torch.nn.functional as F
 from lightly.models.modules.memory_bank import MemoryBankModule
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from workbook.data.augmentation import Augmentation, View
@@ -111,9 +114,19 @@ def embedding_spread(embeddings: Tensor) -> Tensor:
     return unit.std(dim=0, correction=0).mean() * unit.shape[1] ** 0.5
 
 
-def local_views(augmentation: Augmentation, size: int, count: int, scale: tuple[float, float]) -> tuple[View, ...]:
-    """`count` small crops beside the two of full size: 3/7 of the side (96 of 224), to a multiple of 4 pixels."""
-    small = 4 * round(size * 3 / 28)
+def local_views(
+    backbone: nn.Module, augmentation: Augmentation, size: int, count: int, scale: tuple[float, float]
+) -> tuple[View, ...]:
+    """`count` small crops beside the two of full size: 3/7 of the side (96 of 224), in whole patches.
+
+    Raises ValueError for a Swin backbone, which takes images of one size alone.
+    """
+    model = getattr(backbone, "model", backbone)
+    if isinstance(model, SwinTransformer):
+        raise ValueError("small crops need a backbone that takes several sizes, got a Swin: take a ResNet or a ViT")
+    patch = model.patch_embed.patch_size[0] if isinstance(model, VisionTransformer) else 1
+    step = math.lcm(4, patch)
+    small = step * max(1, round(size * 3 / 7 / step))
     # not in the papers: the mean of both views' probabilities; DINO's own small crops have blur 0.5, never solarisation
     return tuple(View(replace(augmentation.view(None), crop_scale=scale), small) for _ in range(count))
 

@@ -70,7 +70,8 @@ class MomentumContrast(Method):
         if self.queue > images:
             raise ValueError(
                 f"a queue of {self.queue:,} keys is larger than the {images:,} images, "
-                "whose own keys would be among their negatives: lower the queue"
+                "whose own keys would be among their negatives: "
+                "lower the queue, or batch_size where the queue is so many batches"
             )
         if batch_size < 2 * self.norm_groups:
             raise ValueError(f"{self.norm_groups} norm_groups need a batch_size of 2 each, got {batch_size}")

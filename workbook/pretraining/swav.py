@@ -61,7 +61,7 @@ class SwappedAssignment(Method):
 
     def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
         objective = self.objective
-        small = local_views(augmentation, size, objective.local_count, objective.local_scale)
+        small = local_views(self.backbone, augmentation, size, objective.local_count, objective.local_scale)
         return (*super().views(augmentation, size), *small)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
@@ -84,7 +84,8 @@ class SwappedAssignment(Method):
     def check(self, images: int, batch_size: int) -> None:
         if self.objective.queue > images:
             raise ValueError(
-                f"a queue of {self.objective.queue:,} features is larger than the {images:,} images: lower the queue"
+                f"a queue of {self.objective.queue:,} features is larger than the {images:,} images: "
+                "lower the queue, or batch_size where the queue is so many batches"
             )
 
     def after_backward(self, moment: Moment) -> None:

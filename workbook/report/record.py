@@ -56,6 +56,17 @@ def read_records(folder: Path) -> list[ReportResult]:
     return [_read(path) for path in sorted(folder.glob("*.json"))]
 
 
+def readable_records(folder: Path) -> tuple[list[ReportResult], list[str]]:
+    """The records in a folder, and for every file that is none what is wrong with it."""
+    records, problems = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(_read(path))
+        except ReportError as error:
+            problems.append(str(error))
+    return records, problems
+
+
 def _read(path: Path) -> ReportResult:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

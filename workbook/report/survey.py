@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from workbook.errors import ReportError
 from workbook.files import CHECKOUT
 from workbook.papers.claims import CLAIMS
 from workbook.papers.verdicts import Claim
-from workbook.report.record import ReportResult, read_records
+from workbook.report.record import ReportResult, read_records, readable_records
 from workbook.report.topics import TOPICS, Topic
 
 REPORTS = CHECKOUT / "reports"
@@ -131,27 +130,24 @@ class Survey:
 def read_survey(profile: str, *, out: Path | None = None, notebooks: Path = NOTEBOOKS) -> Survey:
     """The reports in `out` (by default those of the profile), those in the folders beside it, and adopted results.
 
-    Raises ReportError for a record in `out` that cannot be read; of other folders it becomes a problem.
+    A record that cannot be read becomes a problem: it stops neither the reports that run nor their index.
     """
     out = out or REPORTS / profile
-    records = read_records(out) if out.is_dir() else []
+    records, problems = readable_records(out)
     own = Source(profile=profile, folder=out, adopted=False, records=tuple(records))
     others: list[Source] = []
-    problems: list[str] = []
     beside = [folder.parent for folder in sorted(out.parent.glob("*/index.html")) if folder.parent != out]
     adopted = [folder for folder in sorted((notebooks / "results").glob("*")) if folder.is_dir()]
     for folder in beside + adopted:
-        try:
-            others += _sources(folder, adopted=folder in adopted)
-        except ReportError as error:
-            problems.append(str(error))
+        found, wrong = _sources(folder, adopted=folder in adopted)
+        others, problems = others + found, problems + wrong
     others.sort(key=lambda source: -_strength(source.profile))  # stable: reports stay before adopted results
     return Survey(sources=(own, *others), problems=tuple(problems))
 
 
-def _sources(folder: Path, *, adopted: bool) -> list[Source]:
-    records = read_records(folder)
-    return [
+def _sources(folder: Path, *, adopted: bool) -> tuple[list[Source], list[str]]:
+    records, problems = readable_records(folder)
+    sources = [
         Source(
             profile=profile,
             folder=folder,
@@ -160,6 +156,7 @@ def _sources(folder: Path, *, adopted: bool) -> list[Source]:
         )
         for profile in sorted({record.profile for record in records})
     ]
+    return sources, problems
 
 
 def _finding(source: Source, claim: str) -> Finding:
