@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbook.figures.style import COLOURS, line_and_range, over_seeds, plain
+from workbook.figures.style import COLOURS, dash_of, line_and_range, over_seeds, plain
 
 
 def measures_over(
@@ -50,7 +50,7 @@ def trajectories(table: pd.DataFrame, *, x: str, y: str, x_title: str, y_title: 
             name=str(method),
             mode="lines+markers+text",
             textposition="top center",
-            line={"color": COLOURS[str(method)], "width": 2},
+            line={"color": COLOURS[str(method)], "width": 2, "dash": dash_of(str(method))},
             hovertemplate="epoch %{text}: %{x:.4g}, %{y:.4g}",
         )
     figure.update_xaxes(title=x_title)

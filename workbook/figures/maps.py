@@ -35,12 +35,13 @@ def class_maps(
         figure.update_yaxes(visible=False, scaleanchor=f"x{number if number > 1 else ''}", **place)
     if len(epochs) > 1:
         _animate(figure, table, methods, looks, epochs)
-    figure = plain(figure, title=title, height=150 + 470 * places[-1]["row"])
+    height = 150 + 470 * places[-1]["row"]
+    figure = plain(figure, title=title, height=height)
     if len(names) > len(CLASSES):  # more than stand above the panels
         beside = {"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top", "tracegroupgap": 0}
         return figure.update_layout(legend=beside, margin={"t": 80, "r": 10})
     # the legend above the names of the panels, which stand where other figures have their legend
-    return figure.update_layout(legend={"y": 1.08}, margin={"t": 150})
+    return figure.update_layout(legend={"y": 1 + 33 / (height - 210)}, margin={"t": 150, "b": 60})
 
 
 def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: bool) -> go.Scattergl:

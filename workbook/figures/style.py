@@ -82,10 +82,15 @@ def faded(colour: str, alpha: float) -> str:
 
 
 def over_seeds(table: pd.DataFrame, column: str, by: str = "epoch") -> pd.DataFrame:
-    """One row for every method and value of `by`: mean, low and high of `column` over the seeds, and their number."""
+    """One row for every method and value of `by`: mean, low and high of `column` over the seeds, and their number.
+
+    Methods in the order in which they come.
+    """
     grouped = table.groupby(["method", by], observed=True, sort=False)[column]
     summary = grouped.agg(mean="mean", low="min", high="max", n="count").reset_index()
-    return summary.sort_values(["method", by], ignore_index=True)
+    order = {method: number for number, method in enumerate(table["method"].unique())}
+    summary = summary.sort_values(by, kind="stable")
+    return summary.sort_values("method", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = True) -> tuple[go.Scatter, go.Scatter]:
