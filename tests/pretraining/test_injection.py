@@ -158,6 +158,7 @@ def test_recipes_keep_data_backbone_and_seed_of_the_base_and_nothing_else_of_its
     assert vit.lr * vit.batch_size / 1024 == pytest.approx(5e-4 * 32 / 256)
     assert (vit.layer_decay, vit.drop_path, vit.objective.mixup, vit.objective.cutmix) == (0.65, 0.1, 0.8, 1.0)
     assert isinstance(recipe.objective.head, Centroids)
+    assert injection_recipe(base, start, 4, head=None).objective.head is None, "Algorithm 1's random head"
 
 
 def test_crops_of_a_self_supervised_method_are_refused():

@@ -22,7 +22,7 @@ from workbook.pretraining.methods import Projector
 from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.runs import Run, pretraining_images, train
 from workbook.pretraining.starts import Start
-from workbook.pretraining.supervised import Centroids, CrossEntropy, HeadStart
+from workbook.pretraining.supervised import CENTROIDS, CrossEntropy, HeadStart
 from workbook.store import Store
 
 # Part of the key of all accuracies. Raise it when a change of the code alters a result.
@@ -54,19 +54,19 @@ class ProbeHead:
 
 
 def finetune_recipe(
-    base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = None
+    base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = CENTROIDS
 ) -> Recipe:
     """B 5.3: the one recipe for every data set; for a ViT backbone it is `finetune_vit_recipe`.
 
     base: a supervised recipe; gives the backbone, the image size, crops and flips, and the seed, and nothing else.
-    head: where the head starts; None = from class centroids (B App. G).
+    head: where the head starts, by default from class centroids (B App. G); None = at random.
     """
     if is_vit(base.backbone):
         return finetune_vit_recipe(base, dataset, start, side=side, head=head)
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
-        objective=CrossEntropy(smoothing=0.1, head=head or Centroids()),
+        objective=CrossEntropy(smoothing=0.1, head=head),
         augmentation=replace(bare.augmentation, policy="autoaugment", cutout=0.5),
         epochs=60,
         batch_size=128,
@@ -81,7 +81,7 @@ def finetune_recipe(
 
 
 def finetune_vit_recipe(
-    base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = None
+    base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = CENTROIDS
 ) -> Recipe:
     """B 5.3: the recipe for ViTs, "following the finetuning scripts" of MAE (He et al. 2022). See `finetune_recipe`.
 
@@ -90,7 +90,7 @@ def finetune_vit_recipe(
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
-        objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=head or Centroids()),
+        objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=head),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
         augmentation=replace(bare.augmentation, policy="randaugment", erase=0.25),
         epochs=100,

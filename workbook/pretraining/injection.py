@@ -10,7 +10,7 @@ from torch import Tensor
 from workbook.pretraining.method import Encoder, Moment, StepResult
 from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.starts import Start
-from workbook.pretraining.supervised import Centroids, CrossEntropy, HeadStart, Supervised
+from workbook.pretraining.supervised import CENTROIDS, CrossEntropy, HeadStart, Supervised
 
 CYCLES = (1, 2, 3, 4, 5, 10, 50, 100)  # the control cycles of B 5.3; None, the limit, is linear probing
 
@@ -94,19 +94,25 @@ class Injected(Supervised):
 
 
 def injection_recipe(
-    base: Recipe, start: Start | None, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
+    base: Recipe,
+    start: Start | None,
+    control_cycle: int | None,
+    *,
+    head: HeadStart | None = CENTROIDS,
+    epochs: int = 100,
 ) -> Recipe:
     """B 5.3's label injection for CNNs.
 
     base: a supervised recipe; gives the data, the image size, crops and flips, the backbone, and the seed. Never the
     start's own where that is self-supervised: see `classifier_augmentation`.
     start: None = at random, for a model to compare with.
-    head: where the head starts; None = from class centroids (B App. G, which 5.3 names beside the linear probe).
+    head: where the head starts, by default from class centroids (B App. G, which 5.3 names beside the linear probe);
+        None = at random, as Algorithm 1 prints it.
     """
     return replace(
         base,
         start=start,
-        objective=LabelInjection(control_cycle=control_cycle, head=head or Centroids()),
+        objective=LabelInjection(control_cycle=control_cycle, head=head),
         projector=None,
         augmentation=classifier_augmentation(base, policy="randaugment"),
         epochs=epochs,
@@ -123,14 +129,17 @@ def injection_recipe(
 
 
 def injection_vit_recipe(
-    base: Recipe, start: Start | None, control_cycle: int | None, *, head: HeadStart | None = None, epochs: int = 100
+    base: Recipe,
+    start: Start | None,
+    control_cycle: int | None,
+    *,
+    head: HeadStart | None = CENTROIDS,
+    epochs: int = 100,
 ) -> Recipe:
     """B 5.3's label injection for ViTs; what it does not repeat is of the scripts that it names (MAE's)."""
     return replace(
         injection_recipe(base, start, control_cycle, head=head, epochs=epochs),
-        objective=LabelInjection(
-            control_cycle=control_cycle, smoothing=0.1, mixup=0.8, cutmix=1.0, head=head or Centroids()
-        ),
+        objective=LabelInjection(control_cycle=control_cycle, smoothing=0.1, mixup=0.8, cutmix=1.0, head=head),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
         augmentation=classifier_augmentation(base, policy="randaugment", erase=0.25),
         optimizer="adamw",

@@ -64,7 +64,7 @@ class MomentumContrast(Method):
 
     def _in_groups(self, encode: nn.Module, images: Tensor) -> Tensor:
         groups = max(1, self.norm_groups // dist.world_size())
-        return torch.cat([encode(group) for group in images.chunk(groups)])
+        return torch.cat([encode(group) for group in images.tensor_split(groups)])
 
     def check(self, images: int, batch_size: int) -> None:
         if self.queue > images:

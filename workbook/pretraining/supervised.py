@@ -43,6 +43,9 @@ class Centroids:
         return means, -0.5 * self.bias * (means**2).sum(1)
 
 
+CENTROIDS = Centroids()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
     """Cross-entropy of the labels."""
