@@ -45,7 +45,14 @@ def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
     """The figure with the workbook's title, fonts, grid and margins."""
     return figure.update_layout(
         template="plotly_white",
-        title={"text": title, "x": 0.01, "xanchor": "left", "y": 1 - 15 / height, "yanchor": "top", "font": {"size": 16}},
+        title={
+            "text": title,
+            "x": 0.01,
+            "xanchor": "left",
+            "y": 1 - 15 / height,
+            "yanchor": "top",
+            "font": {"size": 16},
+        },
         font={"family": FONT, "size": 13},
         height=height,
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
