@@ -42,7 +42,7 @@ def trajectories(table: pd.DataFrame, *, x: str, y: str, x_title: str, y_title: 
     table: one row for every method and epoch, columns method, epoch and the two measures.
     """
     figure = go.Figure()
-    for method, rows in table.sort_values("epoch").groupby("method", sort=False):
+    for method, rows in table.sort_values("epoch", kind="stable").groupby("method", sort=False):
         figure.add_scatter(
             x=rows[x],
             y=rows[y],
