@@ -1,5 +1,6 @@
 """The device and the precision, chosen once and carried by a Fabric."""
 
+import atexit
 import logging
 import os
 from typing import Literal
@@ -17,6 +18,11 @@ def choose_device(device: str = "auto") -> str:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
@@ -43,4 +49,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
     )
     fabric.launch()
+    if processes > 1:
+        # without it a process may abort while it ends, and torchrun calls the whole work failed
+        atexit.register(_leave)
     return fabric

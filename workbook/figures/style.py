@@ -9,10 +9,10 @@ from plotly.subplots import make_subplots
 
 
 class _Colours(dict[str, str]):
-    """A method's colour; with or without its MLP, and in parts, it has the same."""
+    """A method's colour; with or without its MLP, in parts, and under every seed it has the same."""
 
     def __missing__(self, name: str) -> str:
-        method = re.split(r" w/| \(| x ", name)[0]
+        method = re.split(r" w/| \(| x |, seed", name)[0]
         return self[method] if method != name and method in self else "#7A7A7A"  # a user's own model
 
 
