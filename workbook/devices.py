@@ -21,6 +21,7 @@ def choose_device(device: str = "auto") -> str:
 
 
 def _leave() -> None:
+    """Leave the group of processes, if this one is in it."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

@@ -15,7 +15,7 @@ from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import MissingDataError
 from workbook.evaluation.extraction import Extraction, Features, extract
-from workbook.evaluation.few_shot import FewShotRecipe, few_shot
+from workbook.evaluation.few_shot import FewShotRecipe, draw_episodes, few_shot
 from workbook.evaluation.finetuning import finetune
 from workbook.evaluation.knn import knn_accuracy
 from workbook.evaluation.linear_probe import ProbeRecipe
@@ -140,18 +140,19 @@ class FewShot:
 
     def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, Any]:
         parts = _features(run, task, store, fabric)
+        labels = np.concatenate([part.labels for part in parts])
+        try:  # the labels alone decide whether there are classes and images enough
+            draw_episodes(labels[:, None].astype(np.float32), labels, self.episodes)
+        except ValueError as error:
+            return {"accuracy": float("nan"), "problem": str(error)}
 
         def compute() -> dict[str, float]:
             # not in the paper: both splits, since nothing is trained on either, and Omniglot has 20 images a class
             x = np.concatenate([part.layer("pooled") for part in parts])
-            y = np.concatenate([part.labels for part in parts])
-            result = few_shot(x, y, self.episodes, device=fabric.device)
+            result = few_shot(x, labels, self.episodes, device=fabric.device)
             return {"accuracy": result.accuracy, "half_width": result.half_width}
 
-        try:
-            return _stored(compute, self, parts, store)
-        except ValueError as error:  # fewer classes, or fewer images of one, than an episode takes
-            return {"accuracy": float("nan"), "problem": str(error)}
+        return _stored(compute, self, parts, store)
 
 
 @dataclass(frozen=True)
