@@ -6,6 +6,7 @@ from PIL import Image
 from tests.chromium import chromium, need_chromium
 from workbook.data.images import Images
 from workbook.devices import make_fabric
+from workbook.lab import Lab
 from workbook.store import Store
 
 
@@ -44,6 +45,11 @@ def store(tmp_path) -> Store:
 @pytest.fixture(scope="session")
 def fabric() -> Fabric:
     return make_fabric("cpu")
+
+
+@pytest.fixture
+def lab(store, fabric) -> Lab:
+    return Lab(store, fabric)
 
 
 @pytest.fixture(scope="module")  # while it is open, nothing else in the process can start an event loop

@@ -5,8 +5,9 @@ from typer.testing import CliRunner
 
 from tests.conftest import make_images
 from workbook.cli import app
-from workbook.evaluation.extraction import Extraction, extract_pretrained
+from workbook.evaluation.extraction import Extraction, extract
 from workbook.files import write_atomically
+from workbook.lab import Lab
 from workbook.models.checkpoints import from_timm
 from workbook.store import Store
 
@@ -15,7 +16,7 @@ from workbook.store import Store
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr("workbook.cli._REPORTS", tmp_path / "reports")
+    monkeypatch.setattr("workbook.cli.REPORTS", tmp_path / "reports")
     return lambda *words: CliRunner().invoke(app, words)
 
 
@@ -40,7 +41,7 @@ def test_features_are_cleared_together(run):
 def test_features_of_a_scored_model_are_listed(run, fabric):
     images = make_images(8, size=32)
     model = from_timm("mobilenetv2_035", pretrained=False, image_size=32)
-    extract_pretrained(model, images, Extraction(layers=("pooled",)), Store(), fabric)
+    extract(model, images, Extraction(layers=("pooled",)), Lab(Store(), fabric))
     listed = run("store", "list")
     assert listed.exit_code == 0, listed.output
     assert f"of weights from outside, mobilenetv2_035, {model.digest}" in listed.output
@@ -61,6 +62,8 @@ def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
         (("report", "--profile", "pockt"), "did you mean 'pocket'"),
         (("report", "-p", "epoch=3"), "did you mean"),
         (("report", "-p", "epochs=three"), "epochs takes int, got 'three'"),
+        (("report", "-p", "transfer.image_per_class=3"), "did you mean 'transfer.images_per_class'"),
+        (("report", "-p", "ablation.seeds=null"), "ablation.seeds takes int, got None"),
         (("report", "-p", "dataset=cifar-100"), "cifar100"),
         (("data", "verify", "cifar-100"), "cifar100"),
         (("data", "verify", "cifar100"), "WORKBOOK_DATA"),

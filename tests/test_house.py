@@ -1,69 +1,96 @@
 """Data flows one way, and so do the imports."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "workbook"
-# what a room imports besides itself
-MAY_IMPORT = {
-    "errors": set(),
-    "files": set(),
-    "seeding": set(),
-    "machine": set(),
-    "provenance": {"machine"},
-    "progress": set(),
-    "devices": set(),
-    "store": {"errors", "files", "progress", "provenance"},
-    "data": {"errors", "seeding"},
-    "models": {"errors"},
-    "metrics": set(),
-    "figures": set(),
-    "papers": {"errors", "files", "metrics"},
-    "pretraining": {"files", "data", "models", "store", "errors", "progress", "seeding"},
-    "evaluation": {"metrics", "files", "pretraining", "data", "models", "store", "errors", "progress", "seeding"},
-    "profiles": {"evaluation", "pretraining", "data", "errors"},
-    "explorers": {"evaluation", "figures", "metrics", "papers", "pretraining", "profiles", "data", "store", "errors"}
-    | {"progress"},
-    "report": {"papers", "errors", "files", "machine"},
-    "cli": {
-        "devices",
-        "machine",
-        "evaluation",
-        "report",
-        "profiles",
-        "pretraining",
-        "papers",
-        "store",
-        "data",
-        "errors",
-    },
+# from the ground floor up: a room, and exactly those that it imports
+IMPORTS = {
+    "devices": "",
+    "errors": "",
+    "figures": "",
+    "files": "",
+    "keys": "",
+    "metrics": "",
+    "progress": "",
+    "seeding": "",
+    "data": "errors files keys seeding",
+    "models": "errors",
+    "papers": "files",
+    "provenance": "files",
+    "probes": "errors metrics progress",
+    "store": "errors files keys progress provenance",
+    "lab": "devices store",
+    "pretraining": "data errors files keys lab models probes progress seeding store",
+    "evaluation": "data errors keys lab metrics models pretraining probes progress store",
+    "profiles": "data devices errors evaluation models pretraining probes",
+    "report": "errors figures files papers profiles",
+    "study": "data devices evaluation lab papers pretraining profiles provenance store",
+    "explorers": "data errors evaluation figures lab metrics papers pretraining progress store study",
+    "cli": "data devices errors evaluation pretraining profiles report store",
 }
+ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
+def imported(path: Path) -> set[str]:
+    """The modules of this package that a file imports, wherever it does."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("workbook."):
-            rooms.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "workbook":
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in inner if file_of(name).exists() or folder_of(name).exists()}
+            found |= modules or {node.module}
         elif isinstance(node, ast.Import):
-            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("workbook.")}
-    return rooms
+            found |= {alias.name for alias in node.names if alias.name.partition(".")[0] == "workbook"}
+    return found
 
 
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+def folder_of(module: str) -> Path:
+    return PACKAGE.joinpath(*module.split(".")[1:])
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path):
-    room = room_of(path)
-    assert imported_rooms(path) - {room} <= MAY_IMPORT[room]
+def file_of(module: str) -> Path:
+    return folder_of(module).with_suffix(".py")
 
 
-def test_every_room_of_the_plan_exists():
-    assert {room_of(path) for path in MODULES} == set(MAY_IMPORT)
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in MODULES} | set(ROOMS)))
+def test_a_room_imports_exactly_what_the_table_says(room):
+    files = [path for path in MODULES if room_of(path) == room]
+    assert files, f"there is no room {room}: take it out of the table"
+    assert room in ROOMS, f"{room} is a new room: give it a floor in the table"
+    modules = set().union(*map(imported, files))
+    assert {module.split(".")[1] for module in modules if module != "workbook"} - {room} == ROOMS[room]
+
+
+def test_the_floors_are_in_order():
+    floor: dict[str, int] = {}
+    for room, imports in ROOMS.items():
+        assert imports <= set(floor), f"{room} imports what lies above it, {imports - set(floor)}"
+        floor[room] = 1 + max((floor[other] for other in imports), default=-1)
+    assert list(floor.values()) == sorted(floor.values())
+
+
+def test_no_module_imports_itself_over_others():
+    graph = {path: {file_of(module) for module in imported(path)} & set(MODULES) for path in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
+
+
+@pytest.mark.parametrize("room", ["metrics", "probes", "figures"])
+def test_what_is_pure_knows_of_no_run_and_no_store(room):
+    known, new = set(), ROOMS[room]
+    while new - known:
+        known |= new
+        new = set().union(*(ROOMS[other] for other in known))
+    assert not known & {"pretraining", "store", "lab", "study"}
+
+
+def test_nothing_imports_the_command_line():
+    assert not any("cli" in imports for imports in ROOMS.values())

@@ -1,20 +1,23 @@
 """The product runs: every notebook, in the smoke profile, from an empty store and again from a full one."""
 
 import json
+import re
 from pathlib import Path
+from statistics import median
 
 import nbformat
 import pytest
 from typer.testing import CliRunner
 
 from workbook.cli import app
-from workbook.report.gallery import changed_since, main_figure
+from workbook.papers.claims import CLAIMS, claims_of
+from workbook.report.notebooks import changed_since, main_figure
 from workbook.report.runner import run_reports
-from workbook.report.topics import topics_of
 from workbook.store import Store
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+EXECUTED = [path for path in NOTEBOOKS if path.stem != "00_start_here"]  # in a kernel; the start page is the index
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def test_all_that_notebooks_store_is_listed(reports, monkeypatch):
     assert [path.name for path in stored if path.name not in listed.output] == []
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
 def test_smoke_numbers_are_no_evidence(reports, path):
     out, _ = reports
     record = json.loads((out / f"{path.stem}.json").read_text())
@@ -59,15 +62,15 @@ def test_smoke_numbers_are_no_evidence(reports, path):
     assert {v["status"] for v in record.get("verdicts", []) if v["evidence"] == "runs"} <= {"not evaluated"}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
 def test_every_verdict_is_listed_under_its_notebook(reports, path):
     out, _ = reports
     record = json.loads((out / f"{path.stem}.json").read_text())
-    listed = {claim.id for topic in topics_of(path.stem) for claim in topic.claims}
+    listed = {claim.id for claim in claims_of(path.stem)}
     assert {verdict["claim"]["id"] for verdict in record.get("verdicts", [])} <= listed
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
 def test_the_gallery_has_one_figure_of_each(reports, path):
     out, _ = reports
     tagged = [cell for cell in nbformat.read(path, as_version=4).cells if "gallery" in cell.metadata.get("tags", [])]
@@ -76,12 +79,50 @@ def test_the_gallery_has_one_figure_of_each(reports, path):
     assert not changed_since(out / path.name, path)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
 def test_the_page_has_figures_and_no_error(reports, path):
     out, _ = reports
     page = (out / f"{path.stem}.html").read_text()
     assert "Plotly.newPlot" in page
     assert "Traceback (most recent call last)" not in page
+
+
+def test_the_front_page_shows_every_notebook_and_every_claim(reports):
+    out, _ = reports
+    page = (out / "index.html").read_text()
+    assert [path.stem for path in EXECUTED if f'href="{path.stem}.html"' not in page] == []
+    assert [claim for claim in CLAIMS if f'id="{claim}"' not in page] == []
+    assert "Traceback (most recent call last)" not in page
+
+
+def test_code_cells_are_short_and_say_little_twice():
+    """The shape that a reader relies on: a median of four lines, and no plumbing that stands everywhere."""
+    cells = [
+        cell.source.splitlines()
+        for path in NOTEBOOKS
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code"
+    ]
+    assert median(map(len, cells)) <= 4 and max(map(len, cells)) <= 20
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
+def test_headings_ask_or_name_the_paper(path):
+    """A heading never states a paper's finding as if it were ours."""
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert [
+        line
+        for line in headings
+        if not line.endswith("?") and not line.startswith("## Paper: ") and line != "## Explore"
+    ] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path):
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,9 +1,18 @@
-from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from workbook.errors import ProfileError
-from workbook.profiles import PROFILES, _leaves, load_profile, override_fields
+from workbook.profiles import (
+    PROFILES,
+    PROTOCOLS,
+    Ablation,
+    Injection,
+    Transfer,
+    field_path,
+    load_profile,
+    override_fields,
+)
 
 
 def test_every_profile_has_its_own_name():
@@ -12,8 +21,58 @@ def test_every_profile_has_its_own_name():
     }
 
 
-def test_a_field_s_name_lies_in_one_place():
-    assert [name for name, count in Counter(_leaves(PROFILES["paper"])).items() if count > 1 and name != "seed"] == []
+def test_evidence_has_the_seeds_that_a_verdict_needs():
+    assert load_profile("study").seeds >= 3 and load_profile("study").ablation.seeds >= 3
+
+
+# --- the names of fields
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("epochs", "recipe.epochs"),  # the recipe's, though others have one
+        ("images_per_class", "recipe.images_per_class"),
+        ("recipe.epochs", "recipe.epochs"),
+        ("ablation.epochs", "ablation.epochs"),
+        ("seeds", "seeds"),  # the profile's own, though its ablation has one
+        ("ablation.seeds", "ablation.seeds"),
+        ("crop_scale", "recipe.augmentation.crop_scale"),
+        ("stage_budget", "extraction.stage_budget"),
+        ("c_values", "probe.c_values"),
+        ("finetune_epochs", "transfer.finetune_epochs"),
+        ("episodes", "transfer.few_shot.episodes"),
+        ("vit", "injection.vit"),
+        ("injection.cka.seed", "injection.cka.seed"),
+    ],
+)
+def test_a_name_says_enough_where_only_one_field_is_meant(name, path):
+    assert field_path(name) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("seed", "several fields are called 'seed': say which of .*probe.seed.*injection.cka.seed"),
+        ("epoch", "no profile has a field 'epoch' .did you mean 'epochs'..; known: .*recipe.epochs"),
+        ("transfer.image_per_class", "did you mean 'transfer.images_per_class'"),
+        ("recipe.seed", "no profile has a field"),
+        ("transfer", "no profile has a field 'transfer'"),
+        ("name", "no profile has a field 'name'"),
+    ],
+)
+def test_names_of_none_or_several_fields(name, message):
+    with pytest.raises(ProfileError, match=message):
+        field_path(name)
+    with pytest.raises(ProfileError, match=message):
+        load_profile("smoke", **{name: 3})
+
+
+def test_what_a_sweep_sets_is_not_overridden():
+    assert not {"name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start"} & set(override_fields())
+
+
+# --- what overrides do
 
 
 def test_overrides_go_where_the_field_lies():
@@ -23,10 +82,19 @@ def test_overrides_go_where_the_field_lies():
     assert profile.seeds == 5
     assert profile.probe.c_values == (0.1, 1)
     assert profile.recipe.lr == 1.0 and isinstance(profile.recipe.lr, float)
+    dotted = load_profile("pocket", **{"transfer.images_per_class": 7, "injection.cka.passes": 2, "jitter": 0.5})
+    assert (dotted.transfer.images_per_class, dotted.recipe.images_per_class) == (7, 100)
+    assert dotted.injection.cka.passes == 2 and dotted.recipe.augmentation.jitter == 0.5
+    assert load_profile("pocket") == PROFILES["pocket"]
 
 
-def test_none_leaves_a_field_as_it_is():
-    assert load_profile("pocket", dataset=None) == PROFILES["pocket"]
+def test_none_is_a_value():
+    profile = load_profile("pocket", images_per_class=None, **{"ablation.epochs": None, "injection.cycles": [1, None]})
+    assert profile.recipe.images_per_class is None and profile.ablation_recipe.epochs == profile.recipe.epochs
+    assert profile.injection.cycles == (1, None)
+    for name in ("dataset", "epochs", "c_values", "transfer.sets", "vit"):
+        with pytest.raises(ProfileError, match=f"{name.rpartition('.')[2]} takes .*, got None"):
+            load_profile("pocket", **{name: None})
 
 
 def test_fewer_epochs_shorten_warm_up_and_checkpoints():
@@ -34,36 +102,101 @@ def test_fewer_epochs_shorten_warm_up_and_checkpoints():
     assert recipe.epochs == 2 and recipe.warmup_epochs == 1 and recipe.saved_epochs == (0, 2)
 
 
-def test_what_a_sweep_sets_is_not_overridden():
-    assert not {"name", "seed", "projector", "objective"} & override_fields()
-    with pytest.raises(ProfileError, match="no profile has a field 'seed' .did you mean 'seeds'"):
-        load_profile("smoke", seed=3)
-
-
-@pytest.mark.parametrize(
-    ("name", "overrides", "message"),
-    [
-        ("pockt", {}, "unknown profile 'pockt' .did you mean 'pocket'.*known: smoke, pocket, study, paper"),
-        ("smoke", {"epoch": 3}, "no profile has a field 'epoch' .did you mean 'epochs'"),
-        ("smoke", {"epochs": "three"}, "epochs takes int, got 'three'"),
-        ("smoke", {"epochs": True}, "epochs takes int, got True"),
-        ("smoke", {"epochs": 0}, "epochs must be at least 1"),
-        ("smoke", {"checkpoint_epochs": 3}, "checkpoint_epochs takes a list, got 3"),
-        ("smoke", {"checkpoint_epochs": [99]}, "checkpoint_epochs must lie in .0, 5., got 99"),
-        ("smoke", {"dtype": "int8"}, 'dtype must be "float32" or "float16"'),
-    ],
-)
-def test_refusals(name, overrides, message):
-    with pytest.raises(ProfileError, match=message):
-        load_profile(name, **overrides)
-
-
 def test_the_other_methods_epochs_follow_those_of_sl():
     assert load_profile("pocket", epochs=10).ablation.epochs == 5
     assert load_profile("pocket", epochs=120).ablation.epochs == 60
-    assert load_profile("pocket", epochs=10, ablation_epochs=7).ablation.epochs == 7
-    assert load_profile("study", epochs=10).ablation.epochs == 10
+    assert load_profile("pocket", epochs=10, **{"ablation.epochs": 7}).ablation.epochs == 7
+    study = load_profile("study", epochs=10)
+    assert study.ablation.epochs is None and study.ablation_recipe.epochs == 10
 
 
-def test_evidence_has_the_seeds_that_a_verdict_needs():
-    assert load_profile("study").seeds >= 3 and load_profile("study").ablation_seeds >= 3
+def test_the_ablations_start_from_the_recipe_with_their_own_size():
+    pocket = PROFILES["pocket"]
+    base = pocket.ablation_recipe
+    assert (base.epochs, base.warmup_epochs, base.saved_epochs) == (30, 2, (0, 2, 5, 10, 20, 30))
+    changed = {name: getattr(pocket.recipe, name) for name in ("epochs", "checkpoint_epochs", "images_per_class")}
+    assert replace(base, **changed, batch_size=pocket.recipe.batch_size) == pocket.recipe
+    sized = replace(pocket, ablation=Ablation(images_per_class=3, batch_size=6)).ablation_recipe
+    assert sized == replace(pocket.recipe, images_per_class=3, batch_size=6)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_is_made_with_the_choices_of_the_profile(name):
+    profile = load_profile("pocket", finetune_epochs=3, c_values=[0.5], episodes=7)
+    made = PROTOCOLS[name](profile)
+    choices = {"base": profile.recipe, "epochs": 3, "episodes": profile.transfer.few_shot}
+    if name == "linear":
+        choices["probe"] = profile.probe
+    given = {field: value for field, value in choices.items() if hasattr(made, field)}
+    assert all(getattr(made, field) == value for field, value in given.items())
+    assert bool(given) == (name not in ("SGD probe", "k-NN"))
+
+
+# --- what is refused, in an override as in a profile that is made by hand
+
+WRONG = [
+    ("epochs", "three", "recipe.epochs takes int, got 'three'"),
+    ("epochs", True, "recipe.epochs takes int, got True"),
+    ("epochs", 0, "recipe.epochs must be at least 1, got 0"),
+    ("epochs", 2.5, "recipe.epochs takes int, got 2.5"),
+    ("warmup_epochs", -1, "recipe.warmup_epochs must be at least 0, got -1"),
+    ("checkpoint_epochs", 3, r"recipe.checkpoint_epochs takes list\[int, ...\], got 3"),
+    ("checkpoint_epochs", [99], "checkpoint_epochs must lie in .0, 5., got 99"),
+    ("dtype", "int8", 'dtype must be "float32" or "float16"'),
+    ("seeds", -3, "seeds must be at least 1, got -3"),
+    ("injection.methods", ["Mocov9"], "methods: 'Mocov9' is unknown .did you mean 'MoCo v"),
+    ("injection.methods", ["MoCo v2", 3], r"injection.methods takes list\[str, ...\], got"),
+    ("vit_methods", ["SL2"], "vit_methods: 'SL2' is unknown"),
+    ("vit", "resnet18", "vit: 'resnet18' is unknown"),
+    ("sweeps", ["bogus"], "sweeps: 'bogus' is unknown; known: number of projectors, batch size"),
+    ("ablation.backbones", ["ResNet999"], "backbones: 'ResNet999' is unknown .did you mean"),
+    ("protocols", ["linaer"], "protocols: 'linaer' is unknown .did you mean 'linear'"),
+    ("finetune_epochs", "abc", "transfer.finetune_epochs takes int | None, got 'abc'"),
+    ("finetune_epochs", 0, "transfer.finetune_epochs must be at least 1, got 0"),
+    ("backbone", "resnet9999", "backbone: 'resnet9999' is unknown .did you mean 'resnet"),
+    ("cycles", [0], "injection.cycles must be at least 1, got 0"),
+    ("cycles", 4, "injection.cycles takes list"),
+    ("device", "gpu", "device: 'gpu' is unknown.*known: auto, cpu, cuda, mps"),
+    ("precision", "float8", "precision: 'float8' is unknown .did you mean 'float"),
+    ("classifier", "svm", "classifier must be one of"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), WRONG)
+def test_refusals(name, value, message):
+    with pytest.raises(ProfileError, match=message):
+        load_profile("smoke", **{name: value})
+
+
+SMOKE = PROFILES["smoke"]
+BY_HAND = {
+    "seeds": (lambda: replace(SMOKE, seeds=-3), "seeds must be at least 1, got -3"),
+    "device": (lambda: replace(SMOKE, device="gpu"), "device: 'gpu' is unknown"),
+    "precision": (lambda: replace(SMOKE, precision="float8"), "precision: 'float8' is unknown"),
+    "methods": (lambda: Injection(methods=("Mocov9",)), "methods: 'Mocov9' is unknown"),
+    "vit": (lambda: Injection(vit="resnet50"), "vit: 'resnet50' is unknown"),
+    "sweeps": (lambda: Ablation(sweeps=("bogus",)), "sweeps: 'bogus' is unknown"),
+    "protocols": (lambda: Transfer(protocols=("linaer",)), "protocols: 'linaer' is unknown"),
+    "backbone": (
+        lambda: replace(SMOKE, recipe=replace(SMOKE.recipe, backbone="resnet9999")),
+        "backbone: 'resnet9999' is unknown",
+    ),
+    "cycles": (lambda: replace(SMOKE, injection=Injection(cycles=(0,))), "injection.cycles must be at least 1, got 0"),
+    "finetune_epochs": (
+        lambda: replace(SMOKE, transfer=Transfer(finetune_epochs="abc")),
+        "transfer.finetune_epochs takes int",
+    ),
+    "a list": (lambda: replace(SMOKE, transfer=Transfer(sets=["digits"])), "transfer.sets takes list"),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_profile_made_by_hand_is_checked_when_it_is_made(name):
+    make, message = BY_HAND[name]
+    with pytest.raises(ProfileError, match=message):
+        make()
+
+
+def test_an_unknown_profile():
+    with pytest.raises(ProfileError, match="unknown profile 'pockt' .did you mean 'pocket'.*: smoke, pocket, study"):
+        load_profile("pockt")

@@ -3,14 +3,13 @@ import json
 import multiprocessing
 import os
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
 from workbook.files import write_atomically
-from workbook.store import Store, key_of
+from workbook.store import Store
 
 SPEC = {"recipe": {"epochs": 3, "milestones": (1, 2)}, "data": "abc"}
 
@@ -32,34 +31,6 @@ def test_the_record_says_what_made_it(store):
     record = json.loads((artefact.path / "artefact.json").read_text())
     assert record["spec"] == {"recipe": {"epochs": 3, "milestones": [1, 2]}, "data": "abc"}
     assert {"date", "code", "libraries", "hardware"} <= set(record["provenance"])
-
-
-def test_the_key_depends_on_every_value_and_not_on_their_order():
-    assert key_of({"a": 1, "b": {"c": 2}}) == key_of({"b": {"c": 2}, "a": 1})
-    assert key_of({"a": 1, "b": {"c": 2}}) != key_of({"a": 1, "b": {"c": 3}})
-    assert key_of({"a": 1}) != key_of({"a": 1.5})
-
-
-def test_a_dataclass_is_its_fields():
-    @dataclass
-    class Recipe:
-        epochs: int = 3
-
-    assert key_of({"recipe": Recipe()}) == key_of({"recipe": {"epochs": 3}})
-
-
-def test_where_something_lies_is_no_part_of_a_key():
-    @dataclass
-    class Start:
-        digest: str = "abc"
-        path: str = field(default="here", metadata={"local": True})
-
-    assert key_of({"start": Start(path="there")}) == key_of({"start": {"digest": "abc"}})
-
-
-def test_a_specification_of_anything_else_is_refused():
-    with pytest.raises(TypeError, match="plain values, got function"):
-        key_of({"recipe": write})
 
 
 def test_a_changed_file_is_named_with_its_mend(store):
@@ -222,3 +193,43 @@ def test_a_read_only_store_gives_what_is_there_and_makes_nothing(store):
         reading.get_or_make("things", {"a": 3}, pytest.fail)
     assert not caught.value.unfinished
     assert sorted(store.root.rglob("*")) == before
+
+
+def counted(values: list):
+    """Gives the values one by one."""
+    return lambda: values.pop(0)
+
+
+def test_a_small_result_is_computed_once(store):
+    values = [{"accuracy": 1.5, "classes": ["a", "b"]}, "another"]
+    assert [store.remember("scores", SPEC, counted(values)) for _ in range(2)] == [
+        {"accuracy": 1.5, "classes": ["a", "b"]}
+    ] * 2
+    assert values == ["another"]
+    assert store.remember("scores", SPEC | {"data": "d"}, counted(values)) == "another"
+    assert Store(store.root, read_only=True).remember("scores", SPEC, pytest.fail)["accuracy"] == 1.5
+    with pytest.raises(NotStoredError, match="none of the scores"):
+        Store(store.root, read_only=True).remember("scores", {"a": 1}, pytest.fail)
+
+
+def test_a_result_that_was_changed_or_cannot_be_computed(store):
+    with pytest.raises(ZeroDivisionError):
+        store.remember("scores", SPEC, lambda: 1 / 0)
+    assert store.remember("scores", SPEC, lambda: [1]) == [1], "nothing was kept of the one that failed"
+    path = store.find("scores", SPEC).path / "result.json"
+    path.write_text("[2]")
+    with pytest.raises(CorruptArtefactError, match=r"result.json .*store remove"):
+        store.remember("scores", SPEC, pytest.fail)
+
+
+@pytest.mark.parametrize("name", ["cka.json", "probe.json"])
+def test_results_of_before_lie_in_files_of_other_names(store, name):
+    store.get_or_make("cka", SPEC, lambda folder: write_atomically(folder / name, b"[[1.0, 0.5]]"))
+    assert store.remember("cka", SPEC, pytest.fail) == [[1.0, 0.5]]
+
+
+def test_an_artefact_by_its_key(store):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    assert store.by_key("runs", artefact.key) == artefact
+    for kind, key in (("features", artefact.key), ("runs", "0" * 20), ("runs", ""), ("runs", "../runs")):
+        assert store.by_key(kind, key) is None

@@ -4,10 +4,27 @@ Data flows one way: manifest -> images -> run -> features -> metric -> figure an
 """
 
 import os
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbook.data import load_images as load_images
+    from workbook.profiles import load_profile as load_profile
+    from workbook.store import Store as Store
+    from workbook.study import Study as Study
 
 # Read by OpenMP when torch loads. By default its threads spin while they wait for each other, so that one other
 # busy process made a pretraining on two cores twelve times slower (49 against 602 images/s).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = version("transferability-workbook")
+
+# loaded when asked for: a command that needs none of it does not wait for torch
+_ROOMS = {"Study": "study", "Store": "store", "load_images": "data", "load_profile": "profiles"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"workbook has no {name!r}; at the top are {', '.join(_ROOMS)}")
+    return getattr(import_module(f"workbook.{_ROOMS[name]}"), name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from joblib import cpu_count
 from typer.core import TyperGroup
 
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
@@ -13,13 +14,13 @@ from workbook.data.sources import place
 from workbook.devices import choose_device
 from workbook.errors import WorkbookError
 from workbook.evaluation.scoring import open_model
-from workbook.machine import available_cores
 from workbook.pretraining.methods import recipe_name
-from workbook.profiles import load_profile, override_fields
+from workbook.profiles import load_profile
 from workbook.report.parameters import parse_assignments, parse_value
-from workbook.report.results import adopt, update_readme
+from workbook.report.results import adopt
 from workbook.report.runner import run_reports
-from workbook.store import CHECKOUT, Store
+from workbook.report.survey import NOTEBOOKS, REPORTS
+from workbook.store import Store
 
 
 class _PlainErrors(TyperGroup):
@@ -40,10 +41,6 @@ store_app = typer.Typer(no_args_is_help=True, help="The store: runs, features an
 app.add_typer(store_app, name="store")
 results_app = typer.Typer(no_args_is_help=True, help="Measured verdicts that the README quotes.")
 app.add_typer(results_app, name="results")
-
-_NOTEBOOKS = CHECKOUT / "notebooks"
-_REPORTS = CHECKOUT / "reports"
-_RESULTS = _NOTEBOOKS / "results"
 
 Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of your own .yaml file.")]
 
@@ -88,8 +85,7 @@ def data_show(name: Name) -> None:
 
 @data_app.command("verify")
 def data_verify(
-    name: Name,
-    every_image: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False,
+    name: Name, every_image: Annotated[bool, typer.Option("--all", help="Decode every image, not a sample.")] = False
 ) -> None:
     """Check counts, classes, checksums and images, and note where a paper states other sizes; exit status 1 if
     something is wrong."""
@@ -136,7 +132,8 @@ def report(
     notebooks: Annotated[list[Path] | None, typer.Argument(help="Notebooks to run; all of notebooks/ if none.")] = None,
     profile: Annotated[str, typer.Option(help="How large everything is: smoke, pocket, study, paper.")] = "smoke",
     assignments: Annotated[
-        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Override, as YAML.")
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="As YAML: epochs=3, ablation.seeds=2, k=null."),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -145,21 +142,14 @@ def report(
 ) -> None:
     """Run notebooks into reports/PROFILE/ with an index; exit status 1 if one of them failed."""
     given = parse_assignments(assignments or [])
-    fields = override_fields()
-    # Unknown profiles, data sets and refused values are told now, not by every notebook in turn.
+    # Unknown profiles, devices and data sets are told now, not by every notebook in turn.
     if "dataset" in given:
         load_manifest(parse_value("dataset", given["dataset"]))
-    overrides = {name: parse_value(name, text) for name, text in given.items() if name in fields}
-    setting = load_profile(profile, **overrides)
-    out = _REPORTS / profile
-    results = run_reports(
-        notebooks or sorted(_NOTEBOOKS.glob("*.ipynb")),
-        profile=profile,
-        parameters=given,
-        out=out,
-        override_fields=fields,
-        jobs=jobs or _default_jobs(setting.device),
-    )
+    device = {name: parse_value(name, given[name]) for name in ("device",) if name in given}
+    # two by default, since a notebook leaves cores idle while it starts, draws and reads; not where they share a device
+    shared = choose_device(load_profile(profile, **device).device) != "cpu" or cpu_count() == 1
+    chosen, out = notebooks or sorted(NOTEBOOKS.glob("*.ipynb")), REPORTS / profile
+    results = run_reports(chosen, profile=profile, parameters=given, out=out, jobs=jobs or (1 if shared else 2))
     failed = sum(result.status == "failed" for result in results)
     typer.echo(f"{len(results) - failed} of {len(results)} notebooks passed: {out / 'index.html'}")
     if failed:
@@ -185,30 +175,15 @@ def score(
     load_profile(profile)
     if accuracy is not None and not 1 < accuracy <= 100:
         raise typer.BadParameter(f"accuracy is top-1 in percent, above 1 and at most 100, got {accuracy}")
-    open_model(
-        model,
-        Store(),
-        architecture=architecture,
-        part=part,
-        prefix=prefix,
-        image_size=image_size,
-        fresh=fresh,
-    )
+    loading: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix}
+    loading |= {"image_size": image_size, "fresh": fresh}
+    open_model(model, Store(), **loading)
     if dataset:
         load_manifest(dataset)
-    given = {
-        "model": model,
-        "architecture": architecture,
-        "accuracy": accuracy,
-        "dataset": dataset,
-        "part": part,
-        "prefix": prefix,
-        "image_size": image_size,
-        "fresh": fresh,
-    }
-    out = _REPORTS / "score" / re.sub(r"[^\w.-]+", "-", Path(model).stem if Path(model).exists() else model)
+    given = {"model": model, "accuracy": accuracy, "dataset": dataset, **loading}
+    out = REPORTS / "score" / re.sub(r"[^\w.-]+", "-", Path(model).stem if Path(model).exists() else model)
     (result,) = run_reports(
-        [_NOTEBOOKS / "score_your_model.ipynb"],
+        [NOTEBOOKS / "score_your_model.ipynb"],
         profile=profile,
         parameters={name: json.dumps(value) for name, value in given.items() if value is not None},
         out=out,
@@ -226,20 +201,8 @@ def results_adopt(
     profile: Annotated[str, typer.Argument(help="Whose reports are kept as evidence; never smoke.")],
 ) -> None:
     """Copy the verdicts of reports/PROFILE/ to notebooks/results/PROFILE/, rounded, without machine paths."""
-    for path in adopt(profile, reports=_REPORTS, results=_RESULTS):
+    for path in adopt(profile, reports=REPORTS, results=NOTEBOOKS / "results"):
         typer.echo(f"adopted {path}")
-
-
-@app.command("readme")
-def readme() -> None:
-    """Rewrite the README's table of results from notebooks/ and notebooks/results/."""
-    changed = update_readme(CHECKOUT / "README.md", notebooks=_NOTEBOOKS, results=_RESULTS)
-    typer.echo("README.md rewritten" if changed else "README.md is up to date")
-
-
-def _default_jobs(device: str) -> int:
-    """Two, since a notebook leaves cores idle while it starts, draws and reads; one where they would share a device."""
-    return 2 if choose_device(device) == "cpu" and available_cores() > 1 else 1
 
 
 def _absolute(name: str) -> str:
@@ -248,25 +211,28 @@ def _absolute(name: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
+# what tells one artefact of a kind from another
+_SUMMARIES = {
+    "maps": "{embedding[kind]} of features {features}",
+    "probes": "{layer} of features {train}",
+    "cka": "of run {x} with run {y}",
+    "features": "of run {run}, epoch {epoch}",
+    "accuracies": "of run {run}, epoch {epoch}",
+    "weights": "of weights from outside, {architecture}, {weights}",
+}
+
+
 def _summary(kind: str, spec: dict[str, Any]) -> str:
-    """What tells one artefact of a kind from another; of a kind that is not known here, all that is short."""
+    """One line of an artefact; of a kind that is not known here, all that is short."""
     if kind == "runs":
         recipe = spec["recipe"]
         start = recipe.get("start")
         origin = f", from {start.get('run') or 'a file'}" if start else ""
         return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
-    if kind == "maps":
-        return f"{spec['embedding']['kind']} of features {spec['features']}"
-    if kind == "probes":
-        return f"{spec['layer']} of features {spec['train']}"
     if kind == "scores":
         return f"{spec['protocol']} of features {', '.join(spec['features'])}"
-    if kind == "cka":
-        return f"of run {spec['x']} with run {spec['y']}"
-    if kind == "features" and "weights" in spec:
-        return f"of weights from outside, {spec['architecture']}, {spec['weights']}"
-    if kind in ("features", "accuracies"):
-        return f"of run {spec['run']}, epoch {spec['epoch']}"
+    if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
+        return known.format(**spec)
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 

@@ -8,16 +8,23 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
-_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+_NAMES: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+PRECISIONS = ("auto", *_NAMES)
 
 
 def choose_device(device: str = "auto") -> str:
     """The device itself: for "auto" CUDA where there is one, else MPS, else the CPU."""
-    if device not in ("auto", "cpu", "cuda", "mps"):
+    if device not in DEVICES:
         raise ValueError(f'device must be "auto", "cpu", "cuda" or "mps", got {device!r}')
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def precision_of(fabric: Fabric) -> str:
+    """The precision that a Fabric computes in, as keys say it: "32-true" or "bf16-mixed"."""
+    return fabric._precision.precision  # it has no public name
 
 
 def _leave() -> None:
@@ -34,7 +41,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     support for it far slower. Under torchrun every process takes its own device and gradients are averaged; elsewhere
     one device is used.
     """
-    if precision not in ("auto", *_PRECISIONS):
+    if precision not in PRECISIONS:
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
     device = choose_device(device)
     if precision == "auto":
@@ -43,7 +50,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     processes = int(os.environ.get("WORLD_SIZE", 1))
     fabric = Fabric(
         accelerator=device,
-        precision=_PRECISIONS[precision],
+        precision=_NAMES[precision],
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
         # label injection leaves the backbone out of most steps

@@ -1,5 +1,8 @@
 """The workbook's own states that a user can mend; every message ends with what to do next."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class WorkbookError(Exception):
     """Root of the errors below: catching it catches all that the workbook itself raises."""
@@ -47,3 +50,9 @@ class DivergedError(WorkbookError):
 
 class ReportError(WorkbookError):
     """A report was asked for something it cannot do: no such notebook, an unknown parameter."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """For a message, after a name that is unknown: the nearest of those that there are, or nothing if none is near."""
+    near = get_close_matches(name, list(known), 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,5 +1,6 @@
 """The checkout, and files that nobody meets half-written."""
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | str) -> None:
     """Write under a temporary name, then rename: whoever reads `path` sees all of it or nothing."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
-            file.write(data)
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
             os.chmod(file.name, 0o644)
@@ -19,3 +20,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+
+
+def file_digest(path: Path) -> bytes:
+    """16 bytes that name the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()

@@ -15,7 +15,7 @@ _WAITING = "{desc}: {elapsed}"
 
 _DELAY = 1.0  # seconds before a bar is drawn: most of what is done in less would only flicker
 
-_open: list[tqdm] = []  # bars within bars, the outermost first
+_open: dict[int, tqdm] = {}  # bars within bars, the outermost first; by id, as bars of the same line compare equal
 
 
 @contextmanager
@@ -60,23 +60,15 @@ def _bar(title: str, line: str, **choices: Any) -> Iterator[tqdm]:
             bar = stack.enter_context(tqdm_auto(desc=title, leave=False, delay=_DELAY, **choices))
         else:
             file = stack.enter_context(Path(target).open("a"))
-            title = f"{_summary(_open[-1])} › {title}" if _open else title
+            title = f"{_summary([*_open.values()][-1])} › {title}" if _open else title
             choices |= {"bar_format": line, "file": file, "mininterval": 1.0, "position": 0}
             bar = stack.enter_context(tqdm(desc=title, delay=_DELAY, **choices))
         if not bar.disable:
-            stack.enter_context(_listed(bar))
+            _open[id(bar)] = bar
+            stack.callback(_open.pop, id(bar))
         yield bar
     if _open:
-        _open[-1].refresh()
-
-
-@contextmanager
-def _listed(bar: tqdm) -> Iterator[None]:
-    _open.append(bar)
-    try:
-        yield
-    finally:
-        _open[:] = [other for other in _open if other is not bar]  # bars compare equal that stand in the same line
+        [*_open.values()][-1].refresh()
 
 
 def _summary(bar: tqdm) -> str:

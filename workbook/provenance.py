@@ -8,8 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from joblib import cpu_count
 
-from workbook.machine import available_cores
+from workbook.files import CHECKOUT
 
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "lightly", "scikit-learn")
 
@@ -31,25 +32,22 @@ def hardware() -> str:
     """One line a reader understands: processor, cores, and how many of them are used; or the GPU."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    cores, used = available_cores(), torch.get_num_threads()
+    cores, used = cpu_count(), torch.get_num_threads()
     text = f"{_processor()}, {cores} core{'s' * (cores > 1)}"
     return text if used >= cores else f"{text}, {used} used"
 
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 @cache
 def _code_version() -> str:
     """The checkout's commit, `+` where it was changed since; the package's version outside a checkout."""
-    folder = Path(__file__).resolve().parents[1]
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty=+", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

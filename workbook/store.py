@@ -7,21 +7,20 @@ which outlives an interrupted process so that long work resumes, and is renamed 
 """
 
 import errno
-import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
-from workbook.files import CHECKOUT, write_atomically
+from workbook.files import CHECKOUT, file_digest, write_atomically
+from workbook.keys import is_key, key_of, plain
 from workbook.progress import waiting
 from workbook.provenance import provenance
 
@@ -54,15 +53,8 @@ class Artefact:
         path = self.path / name
         if name not in self.checksums:
             raise StoreError(f"artefact {self.key} has no file {name}; it has {', '.join(self.checksums)}")
-        try:
-            whole = _checksum(path) == self.checksums[name]
-        except FileNotFoundError:
-            whole = False
-        if not whole:
-            raise CorruptArtefactError(
-                f"{path} is missing or is not what was written (its checksum differs). "
-                f"Remove the artefact with `workbook store remove {self.key}` and run again to make it anew"
-            )
+        if not path.exists() or file_digest(path).hex() != self.checksums[name]:
+            raise _corrupt(self.path, f"{path} is missing or is not what was written (its checksum differs)")
         return path
 
 
@@ -82,11 +74,8 @@ class Store:
         if not path.exists():
             return None
         artefact = _read(path)
-        if artefact.spec != _plain(spec):
-            raise CorruptArtefactError(
-                f"{path / 'artefact.json'} describes something else than its key says. "
-                f"Remove it with `workbook store remove {path.name}` and run again"
-            )
+        if artefact.spec != plain(spec):
+            raise _corrupt(path, f"{path / 'artefact.json'} describes something else than its key says")
         return artefact
 
     def get(self, kind: str, spec: Mapping[str, Any]) -> Artefact:
@@ -101,16 +90,29 @@ class Store:
 
         Two processes that ask at the same time make it once: the second waits and gets it.
         """
-        found = self.find(kind, spec)
-        if found is not None:
+        if found := self.find(kind, spec):
             return found
         with self.lock(kind, spec):
-            found = self.find(kind, spec)
-            if found is not None:
+            if found := self.find(kind, spec):
                 return found
             with self.workdir(kind, spec) as folder:
                 make(folder)
             return self.seal(kind, spec)
+
+    def remember(self, kind: str, spec: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        """The small result of this specification, plain values: from the store, or computed now and kept."""
+
+        def make(folder: Path) -> None:
+            write_atomically(folder / "result.json", json.dumps(compute()))
+
+        artefact = self.get_or_make(kind, spec, make)
+        (name,) = artefact.checksums  # its only file
+        return json.loads(artefact.file(name).read_text())
+
+    def by_key(self, kind: str, key: str) -> Artefact | None:
+        """The complete artefact under this key, as `workbook store list` shows it, or None."""
+        path = self.root / kind / key
+        return _read(path) if is_key(key) and path.exists() else None
 
     @contextmanager
     def lock(self, kind: str, spec: Mapping[str, Any], *, title: str = "", wait: bool = True) -> Iterator[bool]:
@@ -130,9 +132,8 @@ class Store:
         try:
             if wait and not held:
                 with waiting(f"waits for another process that makes {title or f'these {kind}'}") as line:
-                    while not _acquire(lock, _TICK):
+                    while not (held := _acquire(lock, _TICK)):
                         line.refresh()
-                held = True
             yield held
         finally:
             lock.release()
@@ -154,9 +155,9 @@ class Store:
             # of a process that was stopped while writing, or between writing this record and moving the folder
             for torn in (*folder.glob(".*"), *folder.glob("artefact.json")):
                 torn.unlink()
-            checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
-            record = {"spec": _plain(spec), "provenance": provenance(), "checksums": checksums}
-            write_atomically(folder / "artefact.json", json.dumps(record, indent=1).encode())
+            checksums = {path.name: file_digest(path).hex() for path in sorted(folder.iterdir())}
+            record = {"spec": plain(spec), "provenance": provenance(), "checksums": checksums}
+            write_atomically(folder / "artefact.json", json.dumps(record, indent=1))
             place = self.root / kind / key_of(spec)
             place.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(place)
@@ -169,13 +170,10 @@ class Store:
 
     def remove(self, key: str) -> list[Path]:
         """Remove the artefact or the partial work of this key; the folders removed."""
-        is_key = re.fullmatch("[0-9a-f]{20}", key)
-        found = [*self.root.glob(f"*/{key}"), *self.root.glob(f"partial/*/{key}")] if is_key else []
+        found = [*self.root.glob(f"*/{key}"), *self.root.glob(f"partial/*/{key}")] if is_key(key) else []
         if not found:
             raise StoreError(f"{self.root} holds nothing under {key!r}; `workbook store list` shows what it holds")
-        with self._mended():
-            for path in found:
-                shutil.rmtree(path)
+        self._remove(found)
         return found
 
     def clear(self, kind: str) -> int:
@@ -186,19 +184,21 @@ class Store:
             reason = "runs are removed key by key" if kind == "runs" else f"it holds {', '.join(kinds) or 'nothing'}"
             raise StoreError(f"there is no kind {kind!r} to clear in {self.root}: {reason}")
         paths = [artefact.path for artefact in stored if artefact.kind == kind]
-        with self._mended():
-            for path in paths:
-                shutil.rmtree(path)
+        self._remove(paths)
         return len(paths)
+
+    def _remove(self, folders: list[Path]) -> None:
+        with self._mended():
+            for path in folders:
+                shutil.rmtree(path)
 
     def _partial(self, kind: str, spec: Mapping[str, Any]) -> Path:
         return self.root / "partial" / kind / key_of(spec)
 
     def _missing(self, kind: str, spec: Mapping[str, Any]) -> NotStoredError:
         unfinished = self._partial(kind, spec).exists()
-        state = "only an unfinished part of" if unfinished else "none of"
-        message = f"{self.root} has {state} the {kind} {key_of(spec)}: run what makes it first"
-        return NotStoredError(message, unfinished=unfinished)
+        what = f"{'only an unfinished part' if unfinished else 'none'} of the {kind} {key_of(spec)}"
+        return NotStoredError(f"{self.root} has {what}: run what makes it first", unfinished=unfinished)
 
     @contextmanager
     def _mended(self) -> Iterator[None]:
@@ -222,12 +222,6 @@ class Store:
             raise
 
 
-def key_of(spec: Mapping[str, Any]) -> str:
-    """20 hexadecimal digits that name this specification."""
-    canonical = json.dumps(_plain(spec), sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=10).hexdigest()
-
-
 def _acquire(lock: FileLock, seconds: float) -> bool:
     try:
         lock.acquire(timeout=seconds)
@@ -241,34 +235,9 @@ def _read(path: Path) -> Artefact:
         record = json.loads((path / "artefact.json").read_text())
         return Artefact(path, record["spec"], record["provenance"], record["checksums"])
     except (OSError, ValueError, KeyError) as error:
-        raise CorruptArtefactError(
-            f"{path / 'artefact.json'} cannot be read ({error}). "
-            f"Remove the artefact with `workbook store remove {path.name}` and run again"
-        ) from error
+        raise _corrupt(path, f"{path / 'artefact.json'} cannot be read ({error})") from error
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON gives it back, so that what is compared is what is stored."""
-    return json.loads(json.dumps(value, default=_as_plain))
-
-
-def _as_plain(value: object) -> dict[str, Any]:
-    """The fields of a dataclass, but not those marked as local, which say where something lies on this machine.
-
-    Nor those marked as added that have their default: older keys stay as they are.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        named = [item for item in fields(value) if not item.metadata.get("local")]
-        kept = [item for item in named if not (item.metadata.get("added") and _is_default(value, item))]
-        return {item.name: getattr(value, item.name) for item in kept}
-    raise TypeError(f"a specification holds plain values, got {type(value).__name__}")
-
-
-def _is_default(value: object, item: Field) -> bool:
-    default = item.default if item.default_factory is MISSING else item.default_factory()
-    return getattr(value, item.name) == default
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def _corrupt(path: Path, what: str) -> CorruptArtefactError:
+    remedy = f"Remove the artefact with `workbook store remove {path.name}` and run again to make it anew"
+    return CorruptArtefactError(f"{what}. {remedy}")

@@ -8,23 +8,17 @@ Voila, Playwright for Python and the system's Chromium (Debian: apt-get install 
 """
 
 import argparse
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-CELL = """from workbook.explorers.collection import paper_models
-from workbook.explorers.diversity import DiversityExplorer
+CELL = """from workbook.explorers.diversity import DiversityExplorer, paper_models
 
 DiversityExplorer([paper_models()])"""
 # a promise of the milliseconds from an event on a control to the frame in which plotly's change is painted
@@ -61,38 +55,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20, help="changes of each control")
     repeats = parser.parse_args().repeats
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        sys.exit("no Chromium on this machine: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from tests.chromium import chromium, need_chromium
+    from tests.explorers.servers import voila
+
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    with tempfile.TemporaryDirectory() as folder, chromium(need_chromium()) as browser:
         notebook = Path(folder, "bench.ipynb")
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(new_notebook(cells=[new_code_cell(CELL)], metadata=kernel), notebook)
-        port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "voila",
-            str(notebook),
-            "--no-browser",
-            f"--port={port}",
-            "--Voila.ip=127.0.0.1",
-        ]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/static/")
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        with voila(notebook, {}) as address:
             page = browser.new_page(viewport={"width": 1300, "height": 1100})
-            page.goto(f"http://127.0.0.1:{port}/", timeout=300_000)
+            page.goto(address, timeout=300_000)
             page.wait_for_function(
                 "document.querySelector('.diversity-explorer .js-plotly-plot')?.data", timeout=300_000
             )
             time.sleep(3)
             report(page, repeats)
-            browser.close()
-        finally:
-            server.terminate()
-            server.wait()
 
 
 def report(page: Page, repeats: int) -> None:
@@ -107,24 +85,6 @@ def report(page: Page, repeats: int) -> None:
 
 def row(name: str, times: list[float]) -> None:
     print(f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} |", flush=True)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def wait_for(url: str) -> None:
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(url, timeout=1)
-            return
-        except urllib.error.HTTPError:
-            return  # it answers
-        except OSError:
-            time.sleep(0.5)
-    sys.exit(f"Voila does not answer at {url}")
 
 
 if __name__ == "__main__":

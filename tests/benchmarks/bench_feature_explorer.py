@@ -17,8 +17,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
-from workbook.explorers.atlas import Atlas
-from workbook.explorers.features import FeatureExplorer
+from workbook.explorers.features import Atlas, FeatureExplorer
 from workbook.figures.linked_maps import class_styles
 
 ROOT = Path(__file__).parents[2]

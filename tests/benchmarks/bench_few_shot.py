@@ -20,7 +20,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from workbook.evaluation.few_shot import CLASSIFIERS, FewShotRecipe, draw_episodes, few_shot
+from workbook.probes.few_shot import CLASSIFIERS, FewShotRecipe, draw_episodes, few_shot
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from lightning_fabric import Fabric
 
 from workbook.devices import make_fabric
 from workbook.pretraining.injection import injection_recipe
-from workbook.pretraining.loop import create_method
-from workbook.pretraining.method import Moment
+from workbook.pretraining.loop import create_model
+from workbook.pretraining.model import Moment
 from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import RunStart
@@ -52,16 +52,16 @@ def main() -> None:
 
 def alone(base: Recipe, fabric: Fabric, *, head: bool) -> Callable[[int], None]:
     recipe = injection_recipe(base, RunStart(run="", epoch=0), None)
-    method = fabric.setup_module(create_method(recipe, CLASSES).to(memory_format=torch.channels_last)).train()
+    model = fabric.setup_module(create_model(recipe, CLASSES).to(memory_format=torch.channels_last)).train()
     images, labels = batch(recipe, fabric)
-    optimizer = torch.optim.SGD(method.head.parameters(), lr=1e-3, momentum=0.9)
+    optimizer = torch.optim.SGD(model.head.parameters(), lr=1e-3, momentum=0.9)
 
     def step(number: int) -> None:
         with torch.no_grad(), fabric.autocast():
-            features = method.backbone(images)
+            features = model.backbone(images)
         if head:
             with fabric.autocast():
-                loss = F.cross_entropy(method.head(features), labels)
+                loss = F.cross_entropy(model.head(features), labels)
             fabric.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
@@ -71,17 +71,17 @@ def alone(base: Recipe, fabric: Fabric, *, head: bool) -> Callable[[int], None]:
 
 def injected(base: Recipe, cycle: int, fabric: Fabric) -> Callable[[int], None]:
     recipe = injection_recipe(base, RunStart(run="", epoch=0), cycle)
-    method = create_method(recipe, CLASSES).to(memory_format=torch.channels_last)
+    model = create_model(recipe, CLASSES).to(memory_format=torch.channels_last)
     choices = {"lr": 1e-3, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
-    optimizer = create_optimizer(recipe.optimizer, method, adam_beta=recipe.adam_beta, **choices)
-    model, optimizer = fabric.setup(method, optimizer)
-    model.train()
+    optimizer = create_optimizer(recipe.optimizer, model, adam_beta=recipe.adam_beta, **choices)
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    wrapped.train()
     images, labels = batch(recipe, fabric)
 
     def step(number: int) -> None:
-        for part in method.parts(Moment(number, 10_000, 100)):
-            fabric.backward(model([images], labels, part).loss)
-            method.after_backward(part)
+        for part in model.parts(Moment(number, 10_000, 100)):
+            fabric.backward(wrapped([images], labels, part).loss)
+            model.after_backward(part)
             optimizer.step()
             optimizer.zero_grad()
 

@@ -30,10 +30,10 @@ from workbook.data import load_images, load_manifest
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
 from workbook.errors import MissingDataError
-from workbook.evaluation.linear_probe import ProbeRecipe
-from workbook.evaluation.logistic import regularisation_path
 from workbook.evaluation.scoring import open_model
 from workbook.pretraining.methods import recipe_name
+from workbook.probes.linear import ProbeRecipe
+from workbook.probes.logistic import regularisation_path
 from workbook.store import Store
 
 FURTHER_STEPS = 50

@@ -1,7 +1,7 @@
 """Images a second of the pretraining loop, beside the same model with nothing to wait for, and beside a DataLoader.
 
     python tests/benchmarks/bench_pretraining.py
-    python tests/benchmarks/bench_pretraining.py --methods SL Byol --steps 10 --threads 1
+    python tests/benchmarks/bench_pretraining.py --methods SL BYOL --steps 10 --threads 1
 
 limit: the same steps on one batch of random tensors. loader: the same steps fed by torch's DataLoader with a PIL
 transform an image, as lightly's examples do, and worker processes on the other cores. feed: the batches of the loop
@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
 from workbook.data.sources import load_images
 from workbook.devices import make_fabric
-from workbook.pretraining.loop import create_method
-from workbook.pretraining.method import Moment
+from workbook.pretraining.loop import create_model
+from workbook.pretraining.model import Model, Moment
 from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.recipe import Recipe, with_method
 from workbook.profiles import load_profile
@@ -34,7 +34,7 @@ Batch = tuple[list[Tensor], Tensor]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", default=["SL", "SL-MLP", "Byol", "Mocov2", "SimCLR"])
+    parser.add_argument("--methods", nargs="+", default=["SL", "SL-MLP", "BYOL", "MoCo v2", "SimCLR"])
     parser.add_argument("--steps", type=int, default=20, help="timed, after two that are not")
     parser.add_argument("--rounds", type=int, default=3, help="the three ways take turns; the best of each counts")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 leaves its default")
@@ -54,8 +54,8 @@ def main() -> None:
 
 def measure(recipe: Recipe, fabric: Fabric, steps: int, rounds: int) -> list[float]:
     images = load_images(recipe.dataset, "train", side=recipe.side)
-    method = create_method(recipe, len(images.class_names)).to(memory_format=torch.channels_last)
-    views = method.views(recipe.augmentation, recipe.image_size)
+    model = create_model(recipe, len(images.class_names)).to(memory_format=torch.channels_last)
+    views = model.views(recipe.augmentation, recipe.image_size)
     order = shuffled(len(images), recipe.batch_size, torch.Generator().manual_seed(0))
     order = list(islice(cycle(order), steps + 2))
     held = MemoryBatches(images, recipe.image_size, views, fabric.device)
@@ -67,7 +67,7 @@ def measure(recipe: Recipe, fabric: Fabric, steps: int, rounds: int) -> list[flo
         sampler = [[(index, index) for index in batch] for batch in order]
         return on_device(DataLoader(dataset, batch_sampler=sampler, num_workers=workers), fabric)
 
-    step = stepper(recipe, method, fabric)
+    step = stepper(recipe, model, fabric)
     ways: list[tuple[Callable[[], Iterable[Batch]], Callable[[Batch, int], None]]] = [
         (lambda: held.batches(order, seed=0), step),
         (lambda: [fixed] * len(order), step),
@@ -87,19 +87,19 @@ def on_device(loader: DataLoader, fabric: Fabric) -> Iterator[Batch]:
         yield [view.to(fabric.device).float().div_(255) for view in views], labels.to(fabric.device)
 
 
-def stepper(recipe: Recipe, method: torch.nn.Module, fabric: Fabric) -> Callable[[Batch, int], None]:
+def stepper(recipe: Recipe, model: Model, fabric: Fabric) -> Callable[[Batch, int], None]:
     """One step of the training, as the loop takes it."""
     choices = {"lr": 1e-3, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
-    optimizer = create_optimizer(recipe.optimizer, method, adam_beta=recipe.adam_beta, **choices)
-    model, optimizer = fabric.setup(method, optimizer)
+    optimizer = create_optimizer(recipe.optimizer, model, adam_beta=recipe.adam_beta, **choices)
+    wrapped, optimizer = fabric.setup(model, optimizer)
 
     def step(batch: Batch, number: int) -> None:
         moment = Moment(number, 1000, 10)
-        fabric.backward(model(*batch, moment).loss)
-        method.after_backward(moment)
+        fabric.backward(wrapped(*batch, moment).loss)
+        model.after_backward(moment)
         optimizer.step()
         optimizer.zero_grad()
-        method.after_step(moment)
+        model.after_step(moment)
 
     return step
 

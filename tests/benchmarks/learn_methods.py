@@ -1,7 +1,7 @@
 """Does every method learn? Trains each on generated images, less than a minute of one core a run, and writes a table.
 
     python -m tests.benchmarks.learn_methods                                # all of them, 3 seeds: about an hour
-    python -m tests.benchmarks.learn_methods --methods SimCLR Byol --seeds 1
+    python -m tests.benchmarks.learn_methods --methods SimCLR BYOL --seeds 1
 
 One JSON file, by default notebooks/results/learning.json: what was measured, on what. The runs of methods that are not
 trained now stay in it; each run says which code made it.

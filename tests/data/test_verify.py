@@ -64,7 +64,7 @@ def written(manifest, tmp_path):
 
 def test_a_whole_set_has_no_problem(written):
     found = verify_data(written())
-    assert found.problems == found.remarks == ()
+    assert found.problems == found.remarks == []
     text = "\n".join(found.checked)
     assert "20 images in 2 classes from the folder source" in text and "1 pre, 1 eval" in text
     assert "set.zip: sha256 as listed" in text and "gone.zip: not there" in text
@@ -85,7 +85,7 @@ def test_all_problems_are_found_at_one_look(written, tmp_path):
 def test_only_all_decodes_every_image(written, tmp_path, monkeypatch):
     monkeypatch.setattr("workbook.data.verify._SAMPLE", 2)  # the first and the last
     (tmp_path / "set" / "train" / "cat" / "3.png").write_bytes(b"")
-    assert verify_data(written()).problems == ()
+    assert verify_data(written()).problems == []
     assert len(verify_data(written(), every_image=True).problems) == 1
 
 
@@ -98,15 +98,15 @@ def test_the_command_verifies_and_tells_by_its_exit_status(written, tmp_path):
 def test_sizes_that_a_paper_states_otherwise_are_noted_and_no_problem(written):
     path = written(paper_sizes={"B": {"train": 20, "test": 21}})
     found = verify_data(path)
-    assert "train: 20 images, as paper B states" in found.checked and found.problems == ()
-    assert found.remarks == ("tiny, test: paper B states 21 images, here are 20",)
+    assert "train: 20 images, as paper B states" in found.checked and not found.problems
+    assert found.remarks == ["tiny, test: paper B states 21 images, here are 20"]
     result = CliRunner().invoke(app, ["data", "verify", path])
     assert result.exit_code == 0 and "note   tiny, test: paper B states 21" in result.output
 
 
 def test_the_command_shows_an_error_without_a_traceback():
     result = CliRunner().invoke(app, ["data", "show", "cifar-100"])
-    assert result.exit_code == 1 and "Did you mean 'cifar100'" in result.output
+    assert result.exit_code == 1 and "did you mean 'cifar100'" in result.output
     assert "Traceback" not in result.output
 
 

@@ -1,8 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from workbook.evaluation.embedding import METHODS, Embedding, embed
+from tests.conftest import make_images
+from tests.pretraining.small import DIGITS
+from workbook.evaluation.embedding import KINDS, Embedding, embed, embed_epochs, turned_onto
+from workbook.evaluation.extraction import POOLED, over_epochs
+from workbook.pretraining.runs import train
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +19,7 @@ def blobs():
     return centres[labels] + rng.normal(size=(120, 20)), labels
 
 
-@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_classes_that_are_apart_stay_apart(blobs, kind):
     features, labels = blobs
     points = embed(features, Embedding(kind=kind, perplexity=15))
@@ -22,7 +28,7 @@ def test_classes_that_are_apart_stay_apart(blobs, kind):
     assert (labels[nearest] == labels[:, None]).mean() > 0.9
 
 
-@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_same_every_time(blobs, kind):
     features, _ = blobs
     embedding = Embedding(kind=kind, perplexity=15)
@@ -47,3 +53,27 @@ def test_refusals(blobs):
         Embedding(perplexity=1)
     with pytest.raises(ValueError, match="takes more than 50 points"):
         embed(features[:50], Embedding())
+
+
+def test_checkpoints_share_a_start_and_are_laid_out_once(lab, monkeypatch):
+    run = train(replace(DIGITS, epochs=1), lab)
+    images, embedding = make_images(40, size=8), Embedding(kind="UMAP", perplexity=5)
+    epochs = [(epoch, features) for _, epoch, features in over_epochs([run], images, POOLED, lab)]
+    table = embed_epochs(epochs, embedding, lab.store)
+    assert list(table.columns) == ["epoch", "image", "label", "x", "y"]
+    assert table[["epoch", "image"]].values.tolist() == [[epoch, image] for epoch in (0, 1) for image in range(40)]
+    assert table["label"].tolist() == 2 * images.labels.tolist()
+    last = embed(epochs[1][1].layer("pooled"), embedding)
+    np.testing.assert_array_equal(table.loc[table["epoch"] == 1, ["x", "y"]], last)
+    first = embed(epochs[0][1].layer("pooled"), embedding, last)
+    np.testing.assert_array_equal(table.loc[table["epoch"] == 0, ["x", "y"]], first)
+    monkeypatch.setattr("workbook.evaluation.embedding.embed", None)
+    assert embed_epochs(epochs, embedding, lab.reading().store).equals(table)
+
+
+def test_a_map_is_turned_and_mirrored_but_not_bent():
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    turn = np.array([[0.0, -1.0], [-1.0, 0.0]])  # a quarter turn and a mirror
+    np.testing.assert_allclose(turned_onto(points @ turn + 5, points), points - points.mean(0), atol=1e-12)
+    other = turned_onto(3 * points, points)
+    np.testing.assert_allclose(np.linalg.norm(other, axis=1), np.linalg.norm(3 * (points - points.mean(0)), axis=1))

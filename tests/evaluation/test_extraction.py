@@ -6,111 +6,129 @@ import torch
 
 from tests.conftest import make_images
 from tests.pretraining.small import DIGITS
-from workbook.data.batches import plain_batches
-from workbook.evaluation.extraction import CUT_POINTS, Extraction, extract, head_accuracy, pool_to_budget
-from workbook.evaluation.linear_probe import ProbeRecipe
-from workbook.evaluation.stagewise import stagewise_evaluation
+from workbook.data.sources import load_images
+from workbook.evaluation.extraction import (
+    CUT_POINTS,
+    POOLED,
+    Extraction,
+    extract,
+    head_accuracy,
+    over_epochs,
+    pool_to_budget,
+)
+from workbook.lab import Lab
 from workbook.pretraining.recipe import Projector, with_method
-from workbook.pretraining.runs import Run, train
+from workbook.pretraining.runs import Run, load_run, train
 from workbook.store import Store
 
 RECIPE = replace(DIGITS, epochs=2)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory) -> Store:
-    return Store(tmp_path_factory.mktemp("store"))
+def lab(tmp_path_factory, fabric) -> Lab:
+    return Lab(Store(tmp_path_factory.mktemp("store")), fabric)
 
 
 @pytest.fixture(scope="module", params=["SL", "SL-MLP"])
-def run(request, shared, fabric) -> Run:
-    return train(with_method(RECIPE, request.param), shared, fabric)
+def run(request, lab) -> Run:
+    return train(with_method(RECIPE, request.param), lab)
 
 
-def test_every_layer_is_what_the_modules_give(run, shared, fabric):
+def test_every_layer_is_what_the_modules_give(run, lab):
     images = make_images(40, size=8)
-    features = extract(run, images, Extraction(stage_budget=64 * 16), shared, fabric)
-    method = run.method()
+    features = extract(run, images, Extraction(stage_budget=64 * 16), lab)
+    model = run.model()
     pixels = images.tensor(8).float() / 255
     with torch.inference_mode():
-        maps, pooled = method.backbone.stages(pixels)
+        maps, pooled = model.backbone.stages(pixels)
         expected = {"stage1": maps[0].flatten(1), "stage5": maps[4].mean((2, 3)), "pooled": pooled}
         if run.recipe.method == "SL-MLP":
-            expected["projector"] = method.projector(pooled)
+            expected["projector"] = model.projector(pooled)
     assert set(features.layers) == {"stage2", "stage3", "stage4", *expected}
     for name, value in expected.items():
         np.testing.assert_allclose(features.layer(name), value.numpy(), rtol=1e-4, atol=1e-5)
     assert np.array_equal(features.labels, images.labels)
 
 
-def test_features_are_made_once_and_depend_on_epoch_data_and_extraction(run, shared, fabric):
+def test_features_are_made_once_and_depend_on_epoch_data_and_extraction(run, lab):
     images, extraction = make_images(40, size=8), Extraction(stage_budget=1024)
     keys = {
-        extract(run, images, extraction, shared, fabric).artefact.key,
-        extract(run, images, extraction, shared, fabric, epoch=2).artefact.key,
-        extract(run, images, extraction, shared, fabric, epoch=0).artefact.key,
-        extract(run, make_images(40, size=8, digest="other"), extraction, shared, fabric).artefact.key,
-        extract(run, images, replace(extraction, stage_budget=2048), shared, fabric).artefact.key,
+        extract(run, images, extraction, lab).artefact.key,
+        extract(run, images, extraction, lab, epoch=2).artefact.key,
+        extract(run, images, extraction, lab, epoch=0).artefact.key,
+        extract(run, make_images(40, size=8, digest="other"), extraction, lab).artefact.key,
+        extract(run, images, replace(extraction, stage_budget=2048), lab).artefact.key,
     }
     assert len(keys) == 4
 
 
-def test_cut_points_are_what_stands_after_every_component(run, shared, fabric):
+def test_cut_points_are_what_stands_after_every_component(run, lab):
     images = make_images(40, size=8)
     layers = ("projector", CUT_POINTS, "pooled")
-    features = extract(run, images, Extraction(layers=layers), shared, fabric)
+    features = extract(run, images, Extraction(layers=layers), lab)
     if run.recipe.method == "SL":
         assert features.layers == ("pooled",)
         return
     within = ("projector.1.fc", "projector.2.norm", "projector.3.relu", "projector.4.fc")
     assert features.layers == ("pooled", *within, "projector")
-    method = run.method()
+    model = run.model()
     with torch.inference_mode():
-        x = method.backbone(images.tensor(8).float() / 255)
-        for name, layer in zip(within, method.projector.layers, strict=True):
+        x = model.backbone(images.tensor(8).float() / 255)
+        for name, layer in zip(within, model.projector.layers, strict=True):
             x = layer(x.clone())
             np.testing.assert_allclose(features.layer(name), x.numpy(), rtol=1e-4, atol=1e-5)
     assert features.layer("projector.2.norm").min() < 0 <= features.layer("projector.3.relu").min()
     assert np.array_equal(features.layer("projector"), features.layer("projector.4.fc"))
 
 
-def test_cut_points_of_many_projectors_stay_in_order(shared, fabric):
+def test_cut_points_of_many_projectors_stay_in_order(lab):
     recipe = replace(RECIPE, epochs=1, checkpoint_epochs=(), projector=Projector(hidden_dim=8, out_dim=8, count=3))
-    run = train(recipe, shared, fabric)
-    features = extract(run, make_images(10, size=8), Extraction(layers=(CUT_POINTS,)), shared, fabric)
+    run = train(recipe, lab)
+    features = extract(run, make_images(10, size=8), Extraction(layers=(CUT_POINTS,)), lab)
     assert [int(name.split(".")[1]) for name in features.layers] == list(range(1, 13))
 
 
-def test_a_probe_reads_every_cut_point(run, shared, fabric):
-    table = stagewise_evaluation(
-        [run],
-        make_images(40, size=8),
-        make_images(20, size=8, digest="test"),
-        extraction=Extraction(layers=("pooled", CUT_POINTS)),
-        probe=ProbeRecipe(c_values=(0.01, 1.0)),
-        store=shared,
-        fabric=fabric,
-    )
-    within = {"projector.1.fc": 4096, "projector.2.norm": 4096, "projector.3.relu": 4096, "projector.4.fc": 256}
-    expected = {"pooled": 1024} | (within if run.recipe.method == "SL-MLP" else {})
-    assert dict(zip(table["layer"], table["dims"], strict=True)) == expected
-    assert list(table["layer"]) == list(expected)
-    assert table["accuracy"].between(0, 100).all()
-
-
-def test_half_precision_is_stored_as_asked(run, shared, fabric):
-    features = extract(run, make_images(10, size=8), Extraction(stage_budget=1024, dtype="float16"), shared, fabric)
+def test_half_precision_is_stored_as_asked(run, lab):
+    features = extract(run, make_images(10, size=8), Extraction(stage_budget=1024, dtype="float16"), lab)
     assert features.layer("pooled").dtype == np.float16
 
 
-def test_an_epoch_without_checkpoint_is_refused(run, shared, fabric):
+def test_an_epoch_without_checkpoint_is_refused(run, lab):
     with pytest.raises(ValueError, match=r"no checkpoint of epoch 1; it has \(0, 2\)"):
-        extract(run, make_images(10, size=8), Extraction(), shared, fabric, epoch=1)
+        extract(run, make_images(10, size=8), Extraction(), lab, epoch=1)
 
 
-def test_head_accuracy_needs_the_run_s_classes(run, fabric):
+def test_the_head_s_accuracy_is_that_of_its_predictions_and_is_stored(run, lab, monkeypatch):
+    images = load_images("digits", "test").per_class(5)
+    with torch.inference_mode():
+        expected = {
+            epoch: run.model(epoch).classify(images.tensor(8).float() / 255).argmax(1).numpy() == images.labels
+            for epoch in (0, 2)
+        }
+    for epoch, right in expected.items():
+        assert head_accuracy(run, images, lab, epoch=epoch) == pytest.approx(100 * right.mean())
+    assert head_accuracy(run, images, lab) == head_accuracy(run, images, lab, epoch=2)
+    monkeypatch.setattr("workbook.evaluation.extraction._of_head", None)
+    assert head_accuracy(run, images, lab.reading(), epoch=0) == pytest.approx(100 * expected[0].mean())
+
+
+def test_a_head_needs_the_run_s_classes(run, lab):
     with pytest.raises(ValueError, match="the run's 10 classes"):
-        head_accuracy(run, make_images(10, size=8), fabric)
+        head_accuracy(run, make_images(10, size=8), lab)
+
+
+def test_a_run_that_was_opened_by_its_key_is_tested_on_any_classes(run, lab):
+    images = load_images("digits", "test").per_class(5)
+    assert head_accuracy(load_run(run.key, lab.store), images, lab) == head_accuracy(run, images, lab)
+
+
+def test_over_epochs_every_checkpoint_of_every_run_or_its_last(run, lab):
+    images = make_images(10, size=8)
+    found = list(over_epochs([run, run], images, POOLED, lab))
+    assert [(one.key, epoch) for one, epoch, _ in found] == [(run.key, 0), (run.key, 2)] * 2
+    assert found[0][2] == extract(run, images, POOLED, lab, epoch=0)
+    (last,) = over_epochs([run], images, POOLED, lab, every_epoch=False)
+    assert last == (run, 2, extract(run, images, POOLED, lab))
 
 
 @pytest.mark.parametrize(
@@ -137,9 +155,14 @@ def test_more_channels_than_the_budget_are_refused():
         pool_to_budget(torch.rand(2, 2048, 7, 7), 1024)
 
 
-def test_plain_batches_keep_the_order_and_the_remainder():
-    images = make_images(10)
-    batches = list(plain_batches(images, 16, 4, torch.device("cpu")))
-    assert [len(labels) for _, labels in batches] == [4, 4, 2]
-    assert torch.cat([labels for _, labels in batches]).tolist() == images.labels.tolist()
-    torch.testing.assert_close(torch.cat([b for b, _ in batches]), images.tensor(16).float() / 255)
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"layers": ("stage6",)}, "layers must be some of .*got .'stage6'"),
+        ({"layers": ()}, "layers must be some of"),
+        ({"dtype": "bfloat16"}, 'dtype must be "float32" or "float16", got \'bfloat16\''),
+    ],
+)
+def test_refusals(choices, message):
+    with pytest.raises(ValueError, match=message):
+        Extraction(**choices)

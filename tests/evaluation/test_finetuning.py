@@ -3,27 +3,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
-from tests.pretraining.test_starts import DIGITS
+from tests.pretraining.small import DIGITS
 from workbook.data.augmentation import Augmentation
 from workbook.data.sources import load_images
-from workbook.evaluation.extraction import Extraction, extract
+from workbook.evaluation.extraction import POOLED, extract
 from workbook.evaluation.finetuning import (
-    ProbeHead,
     finetune,
     finetune_1000_recipe,
     finetune_recipe,
     finetune_vit_recipe,
 )
-from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
+from workbook.lab import Lab
 from workbook.pretraining import runs
-from workbook.pretraining.loop import create_method
+from workbook.pretraining.heads import Centroids, ProbeHead
+from workbook.pretraining.loop import create_model
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run, pretraining_images, train
 from workbook.pretraining.starts import RunStart
-from workbook.pretraining.supervised import Centroids, CrossEntropy
-from workbook.store import Store, key_of
+from workbook.pretraining.supervised import CrossEntropy
+from workbook.probes.linear import ProbeRecipe, linear_probe
+from workbook.store import Store
 
 START = RunStart(run="0" * 20, epoch=30)
 BASE = Recipe(
@@ -40,15 +40,15 @@ BASE = Recipe(
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory) -> Store:
-    return Store(tmp_path_factory.mktemp("store"))
+def lab(tmp_path_factory, fabric) -> Lab:
+    return Lab(Store(tmp_path_factory.mktemp("store")), fabric)
 
 
 @pytest.fixture(scope="module")
-def first(shared, fabric) -> Run:
+def first(lab) -> Run:
     """A run that has seen digits for a few epochs."""
     augmentation = Augmentation(crop_scale=(0.7, 1.0), flip=0.0)
-    return train(replace(DIGITS, images_per_class=40, epochs=3, lr=3.2, augmentation=augmentation), shared, fabric)
+    return train(replace(DIGITS, images_per_class=40, epochs=3, lr=3.2, augmentation=augmentation), lab)
 
 
 @pytest.fixture(scope="module")
@@ -85,74 +85,49 @@ def test_a_thousand_images():
 
 
 def test_a_thousand_images_hardly_see_how_long_the_features_are():
-    method = create_method(finetune_1000_recipe(BASE, "dtd", START), num_classes=3).train()
-    norm, features = method.projector, torch.randn(32, method.backbone.num_features)
+    model = create_model(finetune_1000_recipe(BASE, "dtd", START), num_classes=3).train()
+    norm, features = model.projector, torch.randn(32, model.backbone.num_features)
     torch.testing.assert_close(norm(features), norm(100 * features), atol=1e-3, rtol=1e-3)
-    assert method.head.in_features == features.shape[1], "nothing but the norm stands before the head"
+    assert model.head.in_features == features.shape[1], "nothing but the norm stands before the head"
 
 
-def test_from_centroids_it_starts_above_chance_and_is_stored(first, shared, fabric, tested, monkeypatch):
+def test_from_centroids_it_starts_above_chance_and_is_stored(first, lab, tested, monkeypatch):
     recipe = replace(finetune_recipe(DIGITS, "digits", first.start()), images=200, epochs=2)
-    row = finetune(recipe, tested, shared, fabric)
+    row = finetune(recipe, tested, lab)
     assert row["accuracy_before"] > 30, "chance is 10"
     assert row["accuracy"] > 30 and row["images"] == 200 and row["dataset"] == "digits"
-    run = train(recipe, shared, fabric)
-    assert run.stored and run.artefact.key == row["key"]
-    x, y = features(run, 0, pretraining_images(recipe), shared, fabric)
+    run = train(recipe, lab)
+    assert run.stored and run.key == row["key"]
+    x, y = features(run, 0, pretraining_images(recipe), lab)
     means = np.stack([x[y == label].mean(0) for label in range(10)])
-    np.testing.assert_allclose(run.method(0).head.weight.detach(), means, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run.model(0).head.weight.detach(), means, rtol=1e-5, atol=1e-6)
     monkeypatch.setattr(runs, "pretrain", None)
-    assert finetune(recipe, tested, shared, fabric) == row
+    assert finetune(recipe, tested, lab) == row
 
 
-def test_fewer_images_than_a_batch_are_one_batch(first, shared, fabric, tested):
+def test_fewer_images_than_a_batch_are_one_batch(first, lab, tested):
     recipe = replace(finetune_recipe(DIGITS, "digits", first.start()), images=50, epochs=1)
-    row = finetune(recipe, tested, shared, fabric)
-    run = next(found for found in shared.artefacts() if found.key == row["key"])
+    row = finetune(recipe, tested, lab)
+    run = next(found for found in lab.store.artefacts() if found.key == row["key"])
     assert run.spec["recipe"]["batch_size"] == 50 == row["images"]
     with pytest.raises(ValueError, match="batch of 128 images cannot be filled from 50: lower batch_size"):
-        train(recipe, shared, fabric)
+        train(recipe, lab)
 
 
 @pytest.mark.parametrize("c_values", [(0.01,), (1e-4, 1e-2, 1.0)])
-def test_a_head_from_a_probe_is_that_probe(first, shared, fabric, tested, c_values):
+def test_a_head_from_a_probe_is_that_probe(first, lab, tested, c_values):
     recipe = replace(DIGITS, start=first.start(), objective=CrossEntropy(head=ProbeHead(c_values=c_values)))
     recipe = replace(recipe, images_per_class=20)
-    row = finetune(recipe, tested, shared, fabric)
-    train_x, train_y = features(first, 3, pretraining_images(recipe), shared, fabric)
-    test_x, test_y = features(first, 3, tested, shared, fabric)
+    row = finetune(recipe, tested, lab)
+    train_x, train_y = features(first, 3, pretraining_images(recipe), lab)
+    test_x, test_y = features(first, 3, tested, lab)
     probe = linear_probe(train_x, train_y, test_x, test_y, ProbeRecipe(c_values=c_values))
     # the probe's last fit begins elsewhere, and both end within the solver's tolerance: an image or two may differ
     assert row["accuracy_before"] == pytest.approx(probe.accuracy, abs=2) and probe.accuracy > 30
 
 
-def test_a_probe_s_weights_are_those_of_scikit_learn():
-    """On features with a constant channel and channels of other scales, whose standardisation is folded in."""
-    generator = np.random.default_rng(0)
-    y = np.arange(60) % 3
-    x = generator.normal(size=(60, 4)) * [1, 10, 0.1, 0] + y[:, None] + [0, 5, 0, 2]
-    x[:, 3] = 2.0
-    weight, bias = ProbeHead(c_values=(0.3,)).weights(torch.tensor(x), torch.tensor(y), 3)
-    scale = np.where(x.std(0) > 1e-6, x.std(0), np.inf)
-    reference = LogisticRegression(C=0.3, tol=1e-10, max_iter=10_000).fit((x - x.mean(0)) / scale, y)
-    expected = reference.predict_proba((x - x.mean(0)) / scale)
-    np.testing.assert_allclose((torch.tensor(x) @ weight.T + bias).softmax(1), expected, atol=2e-3)
-    assert torch.equal(weight[:, 3], torch.zeros(3, dtype=torch.float64))
-
-
-def test_a_probe_needs_an_image_of_every_class():
-    with pytest.raises(ValueError, match="must hold each of"):
-        ProbeHead(c_values=(1.0,)).weights(torch.rand(6, 2), torch.tensor([0, 1, 0, 1, 0, 1]), 3)
-
-
-def test_how_a_head_starts_is_part_of_the_key():
-    heads = [None, Centroids(), Centroids(bias=False), ProbeHead(), ProbeHead(c_values=(1.0,))]
-    recipes = [replace(DIGITS, objective=CrossEntropy(head=head)) for head in heads]
-    assert len({key_of({"recipe": recipe}) for recipe in recipes}) == 5
-
-
-def features(run: Run, epoch: int, images, store: Store, fabric) -> tuple[np.ndarray, np.ndarray]:
-    found = extract(run, images, Extraction(layers=("pooled",)), store, fabric, epoch=epoch)
+def features(run: Run, epoch: int, images, lab: Lab) -> tuple[np.ndarray, np.ndarray]:
+    found = extract(run, images, POOLED, lab, epoch=epoch)
     return np.array(found.layer("pooled")), found.labels
 
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,12 @@ from tests.pretraining.small import DIGITS
 from workbook.data import load_images
 from workbook.evaluation.extraction import head_accuracy
 from workbook.evaluation.injection import CKARecipe, Injected, injection_table, stage_cka
-from workbook.evaluation.linear_probe import ProbeRecipe
+from workbook.lab import Lab
 from workbook.metrics import minibatch_cka, model_diversity
 from workbook.pretraining.injection import injection_recipe, over_cycles
 from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import train
+from workbook.probes.linear import ProbeRecipe
 from workbook.store import Store
 
 LABELLED = replace(DIGITS, image_size=16, epochs=1, batch_size=50, checkpoint_epochs=())
@@ -22,61 +24,61 @@ CKA = CKARecipe(minibatch=40, passes=2, cka_images_per_class=10)
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory, fabric):
-    """A store, its sweep (the start, T = 1, T = 2 and the head alone) and test images."""
-    store = Store(tmp_path_factory.mktemp("store"))
-    start = train(BASE, store, fabric)
+    """A lab, its sweep (the start, T = 1, T = 2 and the head alone) and test images."""
+    lab = Lab(Store(tmp_path_factory.mktemp("store")), fabric)
+    start = train(BASE, lab)
     recipe = replace(injection_recipe(LABELLED, start.start(), 1, epochs=2), batch_size=50)
     models = [Injected(start, start)]
-    models += [Injected(start, train(cycle, store, fabric)) for cycle in over_cycles(recipe, [1, 2, None])]
-    return store, models, load_images("digits", "test")
+    models += [Injected(start, train(cycle, lab)) for cycle in over_cycles(recipe, [1, 2, None])]
+    return lab, models, load_images("digits", "test")
 
 
-def test_a_row_a_model_with_the_start_first(swept, fabric):
-    store, models, test = swept
-    table = injection_table(models, test, probe=ProbeRecipe(c_values=(0.01, 0.1)), store=store, fabric=fabric)
+def test_a_row_a_model_with_the_start_first(swept):
+    lab, models, test = swept
+    table = injection_table(models, test, ProbeRecipe(c_values=(0.01, 0.1)), lab)
     assert list(table["stage"]) == ["start", "T = 1", "T = 2", "T = ∞"]
     assert list(table["control_cycle"].isna()) == [True, False, False, True]
     assert set(table["method"]) == {"SimCLR"}
     np.testing.assert_allclose(table["cluster_cis"], table["accuracy"] * table["cluster"])
     np.testing.assert_allclose(table["spectral_cis"], table["accuracy"] * table["spectral"])
     # of its own head where there is one, of a probe for the start
-    assert table["accuracy"][1] == head_accuracy(models[1].run, test, fabric)
+    assert table["accuracy"][1] == head_accuracy(models[1].run, test, lab)
     assert table["accuracy"][0] > 20, "ten classes"
     # without a gradient the weights are the start's, and so is their diversity
     assert table["cluster"][3] == pytest.approx(table["cluster"][0])
-    by_layer = model_diversity(models[1].run.method().backbone.model)
+    by_layer = model_diversity(models[1].run.model().backbone.model)
     assert table["cluster"][1] == pytest.approx(by_layer["cluster"].mean())
 
 
-def test_cka_of_a_model_with_itself_is_one_on_the_diagonal_and_symmetric(swept, fabric):
-    store, models, test = swept
-    own = stage_cka(models[0].run, models[0].run, test, CKA, store, fabric)
+def test_cka_of_a_model_with_itself_is_one_on_the_diagonal_and_symmetric(swept):
+    lab, models, test = swept
+    own = stage_cka(models[0].run, models[0].run, test, CKA, lab)
     assert own.shape == (5, 5)
     np.testing.assert_allclose(np.diag(own), 1)
     np.testing.assert_allclose(own, own.T)
 
 
-def test_cka_is_of_the_whole_maps_of_the_stages_rows_first(swept, fabric):
-    store, models, test = swept
+def test_cka_is_of_the_whole_maps_of_the_stages_rows_first(swept):
+    lab, models, test = swept
     one = CKARecipe(minibatch=60, passes=1, cka_images_per_class=6)
-    found = stage_cka(models[0].run, models[1].run, test, one, store, fabric)
+    found = stage_cka(models[0].run, models[1].run, test, one, lab)
     pixels = test.per_class(6).tensor(16).float() / 255
     with torch.inference_mode():
-        x, y = (model.run.method().backbone.stages(pixels)[0] for model in models[:2])
+        x, y = (model.run.model().backbone.stages(pixels)[0] for model in models[:2])
     assert found[1, 3] == pytest.approx(minibatch_cka([(x[1].flatten(1), y[3].flatten(1))]), abs=1e-5)
 
 
-def test_a_map_is_made_once(swept, fabric, monkeypatch):
-    store, models, test = swept
-    first = stage_cka(models[0].run, models[2].run, test, CKA, store, fabric)
+def test_a_map_is_made_once(swept, monkeypatch):
+    lab, models, test = swept
+    first = stage_cka(models[0].run, models[2].run, test, CKA, lab)
     monkeypatch.setattr("workbook.evaluation.injection.minibatch_cka_matrix", None)
-    np.testing.assert_array_equal(stage_cka(models[0].run, models[2].run, test, CKA, store, fabric), first)
+    np.testing.assert_array_equal(stage_cka(models[0].run, models[2].run, test, CKA, lab), first)
 
 
-def test_a_sweep_that_is_run_again_trains_what_is_left_alone(swept, fabric):
-    store, models, _ = swept
+def test_a_sweep_that_is_run_again_trains_what_is_left_alone(swept):
+    lab, models, _ = swept
     recipe = models[1].run.recipe
-    runs = [train(cycle, store, fabric) for cycle in over_cycles(recipe, [1, 3])]
+    runs = [train(cycle, lab) for cycle in over_cycles(recipe, [1, 3])]
     assert [run.stored for run in runs] == [True, False]
 
 
@@ -84,3 +86,25 @@ def test_the_same_method_on_a_vit_has_a_name_of_its_own(swept):
     _, (start, *_), _ = swept
     run = replace(start.run, recipe=replace(start.run.recipe, backbone="tiny_vit"))
     assert (start.method, Injected(run, run).method) == ("SimCLR", "SimCLR (ViT)")
+
+
+def test_stages_are_what_tables_call_them(swept):
+    _, models, _ = swept
+    assert [model.control_cycle for model in models] == [None, 1, 2, None]
+    assert [model.stage for model in models] == ["start", "T = 1", "T = 2", "T = ∞"]
+
+
+def test_maps_of_before_lie_in_a_file_of_another_name(swept):
+    """Stores hold CKA maps as cka.json from before small results had one name."""
+    lab, models, test = swept
+    expected = stage_cka(models[1].run, models[2].run, test, CKA, lab)
+    (artefact,) = (
+        found
+        for found in lab.store.artefacts()
+        if found.kind == "cka" and (found.spec["x"], found.spec["y"]) == (models[1].run.key, models[2].run.key)
+    )
+    record = json.loads((artefact.path / "artefact.json").read_text())
+    record["checksums"] = {"cka.json": record["checksums"]["result.json"]}
+    (artefact.path / "result.json").rename(artefact.path / "cka.json")
+    (artefact.path / "artefact.json").write_text(json.dumps(record))
+    np.testing.assert_array_equal(stage_cka(models[1].run, models[2].run, test, CKA, lab.reading()), expected)

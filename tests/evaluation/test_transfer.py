@@ -5,13 +5,14 @@ import pytest
 
 from workbook.errors import ManifestError, MissingDataError
 from workbook.evaluation import transfer
-from workbook.evaluation.extraction import Extraction, extract
-from workbook.evaluation.few_shot import FewShotRecipe
+from workbook.evaluation.extraction import POOLED, extract
 from workbook.evaluation.finetuning import finetune_1000_recipe
-from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
-from workbook.evaluation.sgd_probe import SGDProbeRecipe
+from workbook.lab import Lab
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import train
+from workbook.probes.few_shot import FewShotRecipe
+from workbook.probes.linear import ProbeRecipe, linear_probe
+from workbook.probes.sgd import SGDProbeRecipe
 from workbook.store import Store
 
 RECIPE = Recipe(
@@ -36,12 +37,12 @@ PROTOCOLS = {
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory, fabric):
-    """Two untuned runs on two tasks by every protocol; the store, the runs, the tasks and the table."""
-    store = Store(tmp_path_factory.mktemp("store"))
-    runs = [train(replace(RECIPE, seed=seed), store, fabric) for seed in (0, 1)]
+    """Two untuned runs on two tasks by every protocol; the lab, the runs, the tasks and the table."""
+    lab = Lab(Store(tmp_path_factory.mktemp("store")), fabric)
+    runs = [train(replace(RECIPE, seed=seed), lab) for seed in (0, 1)]
     tasks, missing = transfer.load_present(["digits", "generated:eval"], images_per_class=15)
     assert not missing
-    return store, runs, tasks, transfer.transfer_suite(runs, tasks, PROTOCOLS, store=store, fabric=fabric)
+    return lab, runs, tasks, transfer.transfer_suite(runs, tasks, PROTOCOLS, lab)
 
 
 def test_a_row_for_every_run_task_and_protocol(scored):
@@ -56,9 +57,9 @@ def test_a_row_for_every_run_task_and_protocol(scored):
     assert table[table["protocol"] == "5-way 5-shot"]["half_width"].gt(0).all()
 
 
-def test_the_numbers_are_those_of_the_protocol_on_the_run_s_features(scored, fabric):
-    store, runs, tasks, table = scored
-    train_part, test_part = transfer._features(runs[1], tasks[0], store, fabric)
+def test_the_numbers_are_those_of_the_protocol_on_the_run_s_features(scored):
+    lab, runs, tasks, table = scored
+    train_part, test_part = transfer._features(runs[1], tasks[0], lab)
     expected = linear_probe(
         np.array(train_part.layer("pooled")),
         train_part.labels,
@@ -70,18 +71,18 @@ def test_the_numbers_are_those_of_the_protocol_on_the_run_s_features(scored, fab
     assert row["accuracy"].item() == pytest.approx(expected)
 
 
-def test_a_second_time_everything_comes_from_the_store(scored, fabric):
-    store, runs, tasks, table = scored
-    before = {artefact.key for artefact in store.artefacts()}
-    again = transfer.transfer_suite(runs, tasks, PROTOCOLS, store=store, fabric=fabric)
+def test_a_second_time_everything_comes_from_the_store(scored):
+    lab, runs, tasks, table = scored
+    before = {artefact.key for artefact in lab.store.artefacts()}
+    again = transfer.transfer_suite(runs, tasks, PROTOCOLS, lab)
     assert again.equals(table)
-    assert {artefact.key for artefact in store.artefacts()} == before
+    assert {artefact.key for artefact in lab.store.artefacts()} == before
 
 
-def test_other_choices_are_other_scores(scored, fabric):
-    store, runs, tasks, table = scored
+def test_other_choices_are_other_scores(scored):
+    lab, runs, tasks, table = scored
     other = {"5-way 5-shot": transfer.FewShot(FewShotRecipe(episodes=40, seed=7))}
-    again = transfer.transfer_suite(runs[:1], tasks[:1], other, store=store, fabric=fabric)
+    again = transfer.transfer_suite(runs[:1], tasks[:1], other, lab)
     row = table[(table["seed"] == 0) & (table["dataset"] == "digits") & (table["protocol"] == "5-way 5-shot")]
     assert again["accuracy"].item() != row["accuracy"].item()
 
@@ -107,32 +108,32 @@ def test_a_task_is_one_side_thinned_in_training_alone():
     assert len(task.test) > len(task.test.class_names)
 
 
-def test_official_validation_images_choose_c(scored, fabric):
-    store, runs, _, _ = scored
+def test_official_validation_images_choose_c(scored):
+    lab, runs, _, _ = scored
     task = transfer.load_task("digits", images_per_class=10)
     assert task.validation is None
     official = replace(task, validation=task.test)
     probe = transfer.LinearProbe(ProbeRecipe(c_values=(1e-6, 0.01, 0.1)))
-    alone, chosen = (probe.score(runs[0], each, store, fabric)["accuracy"] for each in (task, official))
+    alone, chosen = (probe.score(runs[0], each, lab)["accuracy"] for each in (task, official))
     assert chosen != alone, "it is fitted to more images"
-    pooled = Extraction(layers=("pooled",))
-    train, test = (extract(runs[0], part, pooled, store, fabric) for part in (task.train, task.test))
+    pooled = POOLED
+    train, test = (extract(runs[0], part, pooled, lab) for part in (task.train, task.test))
     parts = [part for found in (train, test) for part in (found.layer("pooled"), found.labels)]
     assert chosen == linear_probe(*parts, probe.probe, validation=(parts[2], parts[3])).accuracy
 
 
-def test_a_set_without_enough_classes_is_no_task_for_few_shot_alone(scored, fabric):
-    store, runs, _, _ = scored
+def test_a_set_without_enough_classes_is_no_task_for_few_shot_alone(scored):
+    lab, runs, _, _ = scored
     few = transfer.load_task("digits", images_per_class=20)
     three = few.train.class_names[:3]
     small = replace(few, train=few.train.only_classes(three), test=few.test.only_classes(three))
     protocols = {name: PROTOCOLS[name] for name in ("k-NN", "5-way 5-shot")}
-    table = transfer.transfer_suite(runs[:1], [small], protocols, store=store, fabric=fabric).set_index("protocol")
+    table = transfer.transfer_suite(runs[:1], [small], protocols, lab).set_index("protocol")
     assert np.isnan(table.loc["5-way 5-shot", "accuracy"]) and table.loc["k-NN", "accuracy"] > 0
     assert "5 ways need as many classes, got 3" in table.loc["5-way 5-shot", "problem"]
 
 
-def test_without_any_set_it_says_how_to_get_one(scored, fabric):
-    store, runs, _, _ = scored
+def test_without_any_set_it_says_how_to_get_one(scored):
+    lab, runs, _, _ = scored
     with pytest.raises(MissingDataError, match="workbook data show"):
-        transfer.transfer_suite(runs, [], PROTOCOLS, store=store, fabric=fabric)
+        transfer.transfer_suite(runs, [], PROTOCOLS, lab)

@@ -93,5 +93,5 @@ def test_methods_keep_their_colours_and_others_get_their_own():
 def test_a_method_has_one_colour_in_all_figures_under_paper_b_s_name_too():
     names = ["SimCLR", "SupCon", "MoCo-v2", "Supervised"]
     assert colours_of(names) == {
-        name: COLOURS[own] for name, own in zip(names, [*names[:2], "Mocov2", "SL"], strict=True)
+        name: COLOURS[own] for name, own in zip(names, [*names[:2], "MoCo v2", "SL"], strict=True)
     }

@@ -37,7 +37,7 @@ def test_levels_are_dashed_in_every_panel():
 def test_trajectories_go_from_epoch_to_epoch():
     means = TABLE.groupby(["method", "epoch"], as_index=False)[["phi", "accuracy"]].mean()
     shuffled = means.sample(frac=1, random_state=1)
-    figure = trajectories(shuffled, x="phi", y="accuracy", x_title="x", y_title="y", title="t")
+    figure = trajectories(shuffled, {"phi": "x", "accuracy": "y"}, title="t")
     line = next(trace for trace in figure.data if trace.name == "SL")
     assert list(line.text) == [0, 5]
     assert list(line.x) == [2.0, 7.0]

@@ -24,6 +24,12 @@ def test_cycles_ascend_and_never_comes_last():
     assert len(measures_over_cycles(TABLE, {"cis": "CIS"}, title="t").data) == 2, "no star where none is asked for"
 
 
+def test_a_cycle_that_was_not_measured_is_left_out():
+    table = TABLE.assign(cis=TABLE["cis"].where(TABLE["control_cycle"] != 2))
+    line, _, star = measures_over_cycles(table, {"cis": "CIS"}, title="t", starred=["cis"]).data
+    assert list(line.x) == ["1", "10", "∞"] and list(star.x) == ["1"]
+
+
 @pytest.mark.parametrize(("cycle", "name"), [(None, "∞"), (float("nan"), "∞"), (3.0, "3"), (100, "100")])
 def test_names_of_cycles(cycle, name):
     assert cycle_name(cycle) == name

@@ -39,7 +39,7 @@ def test_a_method_that_ended_earlier_stays_as_it_ended():
 
 
 def test_pairs_stand_side_by_side():
-    names = ["SL", "SL-MLP", "Byol w/o MLP", "Byol"]
+    names = ["SL", "SL-MLP", "BYOL w/o MLP", "BYOL"]
     figure, places = method_panels(names)
     assert places == [{"row": 1, "col": 1}, {"row": 1, "col": 2}, {"row": 2, "col": 1}, {"row": 2, "col": 2}]
     assert [note.text for note in figure.layout.annotations] == names

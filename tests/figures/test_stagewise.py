@@ -39,7 +39,9 @@ def test_the_paper_s_value_is_a_dotted_line_of_the_method_s_colour():
 
 
 def test_methods_without_an_mlp_are_dashed_in_the_colour_of_those_with():
-    table = pd.concat([TABLE.assign(method=name) for name in ("SL", "SL-MLP", "Byol", "Byol w/o MLP", "Mocov1 w/ MLP")])
+    table = pd.concat(
+        [TABLE.assign(method=name) for name in ("SL", "SL-MLP", "BYOL", "BYOL w/o MLP", "MoCo v1 w/ MLP")]
+    )
     lines = {
         trace.name: trace.line
         for trace in stagewise_curves(table, paper={}, paper_setting="", title="t").data
@@ -49,11 +51,11 @@ def test_methods_without_an_mlp_are_dashed_in_the_colour_of_those_with():
     assert dashes == {
         "SL": "dash",
         "SL-MLP": "solid",
-        "Byol": "solid",
-        "Byol w/o MLP": "dash",
-        "Mocov1 w/ MLP": "solid",
+        "BYOL": "solid",
+        "BYOL w/o MLP": "dash",
+        "MoCo v1 w/ MLP": "solid",
     }
-    assert lines["Byol"].color == lines["Byol w/o MLP"].color
+    assert lines["BYOL"].color == lines["BYOL w/o MLP"].color
     assert len({line.color for line in lines.values()}) == 4
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from workbook.figures.style import COLOURS
 from workbook.figures.trajectories import (
+    MapView,
     layer_panel,
     layer_traces,
     map_axes,
@@ -31,10 +32,10 @@ def models():
     return with_looks(table)
 
 
-def traces(models, **changes):
-    choices = {"measure": "cluster", "transfer": "linear", "step": "start", "slots": 4}
-    choices |= {"shown": list(models["family"].unique())}
-    return trajectory_traces(models, **(choices | changes))
+def traces(models, *, slots=4, **changes):
+    choices = {"measure": "cluster", "transfer": "linear", "step": "start"}
+    choices |= {"families": list(models["family"].unique())}
+    return trajectory_traces(models, MapView(**(choices | changes)), slots=slots)
 
 
 def test_a_colour_a_method_and_a_dash_a_family(models):
@@ -62,7 +63,7 @@ def test_size_is_transfer_and_a_hollow_circle_has_none(models):
 
 
 def test_lines_join_trajectories_alone_and_free_slots_stay_empty(models):
-    contour, first, second, supervised, free, _, _ = traces(models, measure="spectral", shown=["SwAV, seed 0"])
+    contour, first, second, supervised, free, _, _ = traces(models, measure="spectral", families=["SwAV, seed 0"])
     assert (first["x"], first["y"]) == ([70.0, 80.0], [0.3, 0.25])
     assert supervised["x"] == [None]
     assert [line["visible"] for line in (first, second, supervised, free)] == [True, False, False, False]
@@ -71,7 +72,7 @@ def test_lines_join_trajectories_alone_and_free_slots_stay_empty(models):
 
 
 def test_a_hidden_family_is_neither_drawn_nor_ringed(models):
-    *_, circles, ring = traces(models, shown=["SL"], chosen="a", selected=["a", "s"])
+    *_, circles, ring = traces(models, families=["SL"], chosen="a", selected=["a", "s"])
     assert circles["ids"] == ["s"]
     assert circles["selectedpoints"] == [0]
     assert ring["x"] == []

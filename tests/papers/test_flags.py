@@ -8,7 +8,6 @@ import pytest
 
 from workbook.papers.flags import COLUMNS, flag_cells
 from workbook.papers.tables import DATA_SETS, PrintedTable, tables_of_paper_b
-from workbook.papers.trajectories import deviations
 from workbook.papers.transfer import transferability
 
 CYCLES = (1, 2, 3, 4, 5, 10, 50, 100)
@@ -124,23 +123,6 @@ def test_an_impossible_order_is_told(tables):
     table.values.loc[["W", "X"], "low"] = [2.1, 2.3]  # 2.1 and 2.0 may both be 2.05
     flags = flag_cells({"full": table})
     assert flags[["model", "column"]].to_numpy().tolist() == [["X", "low"]]
-
-
-def test_deviations_by_hand():
-    names = pd.Index(["A_T1", "A_T2", "A_T4", "A_T8", "A", "B"])
-    table = PrintedTable(
-        values=pd.DataFrame({"x": [10.0, 11.5, 12.0, 14.0, 99.0, 1.0]}, index=names),
-        base=pd.Series(list("AAAAAB"), index=names),
-        control_cycle=pd.Series([1, 2, 4, 8, None, None], index=names, dtype="Int64"),
-        protocol="p",
-        architecture="a",
-    )
-    rows = deviations(table).set_index("model")
-    # equal steps of log T: the middle of the neighbours
-    assert rows["expected"].to_dict() == pytest.approx({"A_T2": 11.0, "A_T4": 12.75, "A_T8": 55.5})
-    assert rows["outside"].to_dict() == pytest.approx({"A_T2": 0, "A_T4": 0, "A_T8": 0})
-    assert rows["to_origin"].to_dict() == {"A_T2": False, "A_T4": False, "A_T8": True}
-    assert rows["usual"].tolist() == pytest.approx([(0.5 + 0.75) / 2] * 3)
 
 
 KNOWN = {

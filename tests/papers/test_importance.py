@@ -46,7 +46,7 @@ def test_importance_is_a_share_and_finds_what_matters():
 
 def test_a_study_refits_after_every_change():
     inputs = INPUTS.assign(V_intra=0.0, S_inter=0.0)
-    study = importance_study(inputs, TRANSFER, FAMILIES, refits=3, generator=np.random.default_rng(1))
+    study = importance_study(inputs, TRANSFER, FAMILIES, np.random.default_rng(1).integers(5, size=(3, 5)))
     fits = study.groupby("change", sort=False)["refit"].nunique()
     assert fits.to_dict() == dict(zip(CHANGES, (1, 10, 3, 30, 5), strict=True))
     assert study.groupby(["change", "refit"])["gain"].sum().tolist() == pytest.approx([1] * 49)
@@ -61,7 +61,7 @@ def test_a_study_refits_after_every_change():
 
 def test_an_unknown_change_is_refused():
     with pytest.raises(ValueError, match="changes must be among"):
-        importance_study(INPUTS, TRANSFER, FAMILIES, refits=1, generator=RNG, changes=("seed",))
+        importance_study(INPUTS, TRANSFER, FAMILIES, np.zeros((1, 5), dtype=int), changes=("seed",))
 
 
 def test_held_out_prediction():

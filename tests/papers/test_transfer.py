@@ -6,6 +6,8 @@ import pytest
 
 from workbook.papers.tables import DATA_SETS, tables_of_paper_b
 from workbook.papers.transfer import (
+    HALF_UNIT,
+    measured_transferability,
     population_table,
     recompute_all,
     recompute_transfer,
@@ -47,6 +49,14 @@ def test_transferability_adds_up_to_nothing_and_ignores_the_order():
 def test_transferability_refuses(bad, message):
     with pytest.raises(ValueError, match=message):
         transferability(pd.DataFrame(bad))
+
+
+def test_measured_accuracies_may_be_all_or_nothing():
+    accuracies = pd.DataFrame({"a": [0.0, 80.0], "b": [100.0, 50.0]})
+    kept = pd.DataFrame({"a": [HALF_UNIT, 80.0], "b": [100 - HALF_UNIT, 50.0]})
+    pd.testing.assert_frame_equal(measured_transferability(accuracies), transferability(kept))
+    for few in (accuracies[:1], accuracies[["a"]]):
+        assert measured_transferability(few).empty and list(measured_transferability(few)) == ["mean", "stderr"]
 
 
 def test_rounding_never_leaves_its_bound():

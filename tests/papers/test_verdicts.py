@@ -16,7 +16,7 @@ from workbook.papers.verdicts import (
     write_verdicts,
 )
 
-CLAIM = Claim(id="a.fig2", paper="A", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
+CLAIM = Claim(id="A.fig2", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
 
 
 def test_interval_by_hand():
@@ -66,7 +66,7 @@ def test_smoke_and_too_few_seeds_are_not_evaluated_and_say_why():
 
 @pytest.mark.parametrize("bad", [[1.0, math.nan, 2.0], [1.0, math.inf, 2.0]])
 def test_values_that_are_not_finite_are_refused(bad):
-    with pytest.raises(ValueError, match="a.fig2.*finite"):
+    with pytest.raises(ValueError, match="A.fig2.*finite"):
         judge(CLAIM, bad, profile="pocket")
     with pytest.raises(ValueError, match=r"shape \(n,\)"):
         judge(CLAIM, [[1.0, 2.0]], profile="pocket")
@@ -76,7 +76,7 @@ def test_values_that_are_not_finite_are_refused(bad):
     ("low", "high", "status"), [(0.1, 0.9, "agrees"), (-0.5, -0.1, "differs"), (-0.1, 0.9, "inconclusive")]
 )
 def test_printed_evidence_is_judged_by_its_interval_in_every_profile(low, high, status):
-    verdict = judge_printed(CLAIM, measured=0.4, low=low, high=high, n=39, detail="over families")
+    verdict = judge_printed(CLAIM, (0.4, low, high), n=39, detail="over families")
     assert (verdict.status, verdict.n, verdict.evidence) == (status, 39, "printed tables")
     assert verdict.detail.endswith("0; over families")
     assert judge(CLAIM, [1.0, 1.1, 0.9], profile="smoke").evidence == "runs"
@@ -84,8 +84,8 @@ def test_printed_evidence_is_judged_by_its_interval_in_every_profile(low, high, 
 
 @pytest.mark.parametrize(("measured", "low", "high"), [(math.nan, 0, 1), (0.5, 1, 0), (0.5, -math.inf, 1)])
 def test_an_interval_that_is_none_is_refused(measured, low, high):
-    with pytest.raises(ValueError, match="a.fig2.*low <= high"):
-        judge_printed(CLAIM, measured=measured, low=low, high=high, n=39)
+    with pytest.raises(ValueError, match="A.fig2.*low <= high"):
+        judge_printed(CLAIM, (measured, low, high), n=39)
 
 
 def test_t_interval_covers_where_a_bootstrap_of_three_does_not():
@@ -101,17 +101,18 @@ def test_verdicts_are_written_where_the_report_asks(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_REPORT", str(target))
     table = write_verdicts(
         [judge(CLAIM, [1.0, 1.1, 0.9], profile="pocket")],
-        profile="pocket",
-        notebook="01",
+        {"hardware": "a CPU", "code": "abc", "python": "3.11", "libraries": {"torch": "2.4"}},
         seeds=[0, 1, 2],
         measurements=pd.DataFrame({"stage": [1, 5], "accuracy": [0.5, math.nan]}),
-        provenance={"hardware": "a CPU", "code": "abc", "python": "3.11", "libraries": {"torch": "2.4"}},
     )
     written = json.loads(target.read_text())
     assert written["seeds"] == [0, 1, 2]
     assert written["hardware"] == "a CPU"
     assert written["versions"] == {"code": "abc", "python": "3.11", "torch": "2.4"}
-    assert written["verdicts"][0]["claim"]["statement"] == "SL-MLP above SL"
+    assert written["verdicts"][0]["claim"] == {
+        **{"id": "A.fig2", "paper": "A", "place": "Fig. 2", "statement": "SL-MLP above SL"},
+        **{"number": 3.1, "unit": "points"},
+    }
     assert written["verdicts"][0]["status"] == "agrees"
     assert written["measurements"] == [{"stage": 1, "accuracy": 0.5}, {"stage": 5, "accuracy": None}]
     assert [path.name for path in tmp_path.iterdir()] == ["01.json"]
@@ -121,7 +122,7 @@ def test_verdicts_are_written_where_the_report_asks(tmp_path, monkeypatch):
 def test_without_a_report_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.delenv("WORKBOOK_REPORT", raising=False)
     monkeypatch.chdir(tmp_path)
-    table = write_verdicts([judge(CLAIM, [1.0], profile="smoke")], profile="smoke", notebook="01", provenance={})
+    table = write_verdicts([judge(CLAIM, [1.0], profile="smoke")], {})
     assert list(tmp_path.iterdir()) == []
     assert table.loc[0, "verdict"].startswith("not evaluated (the smoke profile")
 

@@ -21,11 +21,11 @@ from workbook.data.batches import plain_batches
 from workbook.data.generated import FAMILIES
 from workbook.data.images import Images
 from workbook.data.sources import load_images
-from workbook.evaluation.knn import knn_accuracy
-from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
 from workbook.models.backbones import Backbone
-from workbook.pretraining.loop import checkpoint_name, create_method, pretrain
+from workbook.pretraining.loop import checkpoint_name, create_model, pretrain
 from workbook.pretraining.recipe import METHODS, Recipe, with_method
+from workbook.probes.knn import knn_accuracy
+from workbook.probes.linear import ProbeRecipe, linear_probe
 
 BASE = Recipe(
     dataset="generated",
@@ -42,7 +42,7 @@ BASE = Recipe(
 )
 # heads and crops that suit 4,800 drawings of 16 pixels and a minute: the papers' are made for photographs
 _OBJECTIVES: dict[str, dict[str, Any]] = {
-    "Byol": {"predictor_dim": 512, "momentum": 0.9},
+    "BYOL": {"predictor_dim": 512, "momentum": 0.9},
     "SwAV": {"prototypes": 48, "local_count": 0},
     "DINO": {"outputs": 256, "local_count": 0, "momentum": 0.9},
 }
@@ -67,8 +67,7 @@ class Learned:
 
 
 def recipe_of(method: str, seed: int) -> Recipe:
-    name = method.removesuffix(" w/o MLP")
-    base = replace(BASE, seed=seed, **_RECIPES.get(name, {}))
+    base = replace(BASE, seed=seed, **_RECIPES.get(method.removesuffix(" w/o MLP"), {}))
     recipe = with_method(base, method)
     objective = replace(recipe.objective, **_OBJECTIVES.get(recipe.objective.name, {}))
     augmentation = replace(recipe.augmentation, crop_scale=(0.5, 1.0))
@@ -101,9 +100,9 @@ def learn(recipe: Recipe, fabric: Fabric) -> Learned:
 def _scores(recipe: Recipe, folder: Path, epoch: int, train: Images, test: Images) -> tuple[float, float]:
     """Linear probe of the shape and k-NN of the family, in percent."""
     with torch.random.fork_rng():
-        method = create_method(recipe, len(train.class_names))
-    method.load_state_dict(load_file(folder / checkpoint_name(epoch)))
-    (x, y), (test_x, test_y) = (_features(method.eval().backbone, images) for images in (train, test))
+        model = create_model(recipe, len(train.class_names))
+    model.load_state_dict(load_file(folder / checkpoint_name(epoch)))
+    (x, y), (test_x, test_y) = (_features(model.eval().backbone, images) for images in (train, test))
     shapes = [name.rpartition("-")[0] for name in train.class_names]
     shape = torch.tensor([sorted(set(shapes)).index(name) for name in shapes])
     family = torch.tensor([name in FAMILIES["organic"] for name in train.class_names]).long()

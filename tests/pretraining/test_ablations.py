@@ -10,7 +10,7 @@ from tests.conftest import make_images
 from tests.pretraining.small import SQUARES
 from workbook.models.backbones import STAGES
 from workbook.pretraining import ablations
-from workbook.pretraining.loop import create_method, pretrain
+from workbook.pretraining.loop import create_model, pretrain
 from workbook.pretraining.recipe import Projector, Recipe
 
 PAPER = Recipe(dataset="imagenet1k")
@@ -39,9 +39,9 @@ def test_table_5_has_the_printed_parameters():
 
 def test_the_components_are_as_wide_as_the_backbone_at_hand():
     arm = ablations.components(SQUARES)[1]
-    method = create_method(arm.recipe, 4)
-    assert arm.recipe.projector.hidden_dim == method.backbone.num_features == 1024
-    counted = sum(parameter.numel() for parameter in method.projector.parameters())
+    model = create_model(arm.recipe, 4)
+    assert arm.recipe.projector.hidden_dim == model.backbone.num_features == 1024
+    counted = sum(parameter.numel() for parameter in model.projector.parameters())
     assert ablations.added_parameters(arm.recipe) == counted == 1024 * 1024 + 1024
 
 
@@ -59,19 +59,19 @@ def test_projectors_follow_each_other():
     assert [arm.label for arm in arms] == [f"{n} x MLP, {epochs} epochs" for n in (1, 3) for epochs in (10, 30)]
     assert arms[0].recipe.saved_epochs == (0, 5, 10)
     assert [arm.recipe.method for arm in arms[1:3]] == ["SL-MLP", "SL-MLP x 3"]
-    stacked = create_method(arms[2].recipe, 4).projector.layers
+    stacked = create_model(arms[2].recipe, 4).projector.layers
     assert [type(layer).__name__ for layer in stacked] == ["Linear", "BatchNorm1d", "ReLU", "Linear"] * 3
     assert [layer.out_features for layer in stacked[::4]] == [4096] * 3
     assert [layer.in_features for layer in stacked[::4]] == [1024, 256, 256]
 
 
 def test_batch_sizes_keep_the_optimiser():
-    arms = ablations.batch_sizes(PAPER, "Byol", (256, 4096))
+    arms = ablations.batch_sizes(PAPER, "BYOL", (256, 4096))
     assert [arm.recipe.batch_size for arm in arms] == [256, 4096]
     assert {arm.recipe.optimizer for arm in arms} == {"lars"} and len({arm.recipe.lr for arm in arms}) == 1
 
 
-@pytest.mark.parametrize("method", ["SL-MLP", "Byol"])
+@pytest.mark.parametrize("method", ["SL-MLP", "BYOL"])
 def test_augmentations_are_taken_away_step_by_step(method):
     arms = ablations.augmentations(PAPER, method)
     steps = [

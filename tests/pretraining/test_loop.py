@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 
 from tests.conftest import make_images
 from workbook.errors import CorruptArtefactError, DivergedError
+from workbook.pretraining.heads import Centroids
 from workbook.pretraining.loop import learning_rate, pretrain
 from workbook.pretraining.recipe import Recipe, with_method
+from workbook.pretraining.supervised import CrossEntropy
 
 RECIPE = with_method(
     Recipe(
@@ -113,13 +115,13 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, fabric
     pd.testing.assert_frame_equal(*histories)
 
 
-@pytest.mark.parametrize("name", ["Byol", "Mocov2", "SwAV", "DINO w/o MLP"])
+@pytest.mark.parametrize("name", ["BYOL", "MoCo v2", "SwAV", "DINO w/o MLP"])
 def test_targets_queues_and_centres_resume_too(tmp_path, fabric, monkeypatch, name):
-    """Two epochs of four, then the rest: the same bits, all of the method's state included."""
+    """Two epochs of four, then the rest: the same bits, all of the model's state included."""
     base = replace(RECIPE, epochs=4, checkpoint_epochs=(), batch_size=16)
     recipe = with_method(base, name)
-    small = {"Mocov2": {"queue": 24}, "SwAV": {"queue": 24, "queue_from": 0.3, "prototypes": 10, "local_count": 1}}
-    small |= {"Byol": {"predictor_dim": 16}, "DINO w/o MLP": {"outputs": 20, "local_count": 1, "frozen_epochs": 2.5}}
+    small = {"MoCo v2": {"queue": 24}, "SwAV": {"queue": 24, "queue_from": 0.3, "prototypes": 10, "local_count": 1}}
+    small |= {"BYOL": {"predictor_dim": 16}, "DINO w/o MLP": {"outputs": 20, "local_count": 1, "frozen_epochs": 2.5}}
     recipe = replace(recipe, objective=replace(recipe.objective, **small[name]))
     folders = {part: tmp_path / part for part in ("whole", "resumed")}
     for folder in folders.values():
@@ -135,7 +137,7 @@ def test_targets_queues_and_centres_resume_too(tmp_path, fabric, monkeypatch, na
     pd.testing.assert_frame_equal(*histories)
 
 
-@pytest.mark.parametrize("name", ["Byol", "SwAV"])
+@pytest.mark.parametrize("name", ["BYOL", "SwAV"])
 def test_large_images_have_as_many_views(tmp_path, fabric, name):
     recipe = with_method(replace(RECIPE, epochs=1, checkpoint_epochs=()), name)
     if name == "SwAV":
@@ -146,7 +148,7 @@ def test_large_images_have_as_many_views(tmp_path, fabric, name):
 
 
 def test_a_method_that_cannot_train_on_these_images_says_so_first(tmp_path, fabric):
-    recipe = with_method(RECIPE, "Mocov2")
+    recipe = with_method(RECIPE, "MoCo v2")
     with pytest.raises(ValueError, match="queue of 256 keys is larger than the 64 images"):
         pretrain(recipe, make_images(), tmp_path, fabric)
     assert not list(tmp_path.iterdir())
@@ -239,6 +241,52 @@ def test_learning_rate_by_hand():
     assert learning_rate(recipe, 99, 100) == pytest.approx(peak * 0.5 * (1 + math.cos(math.pi * 79 / 80)))
 
 
+EMA = replace(RECIPE, ema=0.6, batch_size=64, checkpoint_epochs=(0, 1, 2), warmup_epochs=0)
+
+
+def test_the_moving_average_by_hand(tmp_path, fabric):
+    """One step an epoch: the averages of the weights that the same recipe without an average saves."""
+    for name, recipe in (("averaged", EMA), ("plain", replace(EMA, ema=None))):
+        (tmp_path / name).mkdir()
+        pretrain(recipe, make_images(), tmp_path / name, fabric)
+    averages, plain = ([weights(tmp_path / name, e) for e in range(4)] for name in ("averaged", "plain"))
+    assert same(averages[0], plain[0])
+    expected = plain[1]
+    assert same(averages[1], expected), "at first the decay is 0"
+    for epoch, decay in ((2, 1 - 2 ** (-2 / 3)), (3, 1 - 3 ** (-2 / 3))):
+        assert decay < 0.6
+        expected = {
+            name: decay * expected[name] + (1 - decay) * new if new.is_floating_point() else new
+            for name, new in plain[epoch].items()
+        }
+        for name, value in expected.items():
+            torch.testing.assert_close(averages[epoch][name], value, msg=name)
+    assert not same(averages[3], plain[3])
+
+
+def test_the_decay_grows_no_further_than_it_says(tmp_path, fabric):
+    """With a decay of 0.2 the third average is 0.2 of the second, as 1 - 3^(-2/3) = 0.52 is beyond it."""
+    pretrain(replace(EMA, ema=0.2), make_images(), tmp_path, fabric)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    pretrain(replace(EMA, ema=None), make_images(), plain, fabric)
+    name = "head.weight"
+    expected = 0.2 * weights(tmp_path, 2)[name] + 0.8 * weights(plain, 3)[name]
+    torch.testing.assert_close(weights(tmp_path, 3)[name], expected)
+
+
+def test_an_interrupted_average_ends_as_an_uninterrupted_one(tmp_path, fabric, monkeypatch):
+    recipe = replace(EMA, batch_size=16, objective=CrossEntropy(head=Centroids()), projector=None)
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    pretrain(recipe, make_images(), tmp_path / "whole", fabric)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        StopAfter(patch, 6)
+        pretrain(recipe, make_images(), tmp_path / "parts", fabric)
+    pretrain(recipe, make_images(), tmp_path / "parts", fabric)
+    assert all(same(weights(tmp_path / "whole", epoch), weights(tmp_path / "parts", epoch)) for epoch in range(4))
+
+
 def test_two_processes_train_one_run(tmp_path):
     """torchrun with two processes on the CPU: both get the same run, and the store holds it once."""
     script = tmp_path / "train.py"
@@ -249,20 +297,21 @@ def test_two_processes_train_one_run(tmp_path):
             from dataclasses import replace
             from tests.pretraining.test_loop import RECIPE
             from workbook.devices import make_fabric
+            from workbook.lab import Lab
             from workbook.pretraining.runs import train
             from workbook.store import Store
 
             fabric = make_fabric("cpu")
             recipe = replace(RECIPE, dataset="digits", image_size=8, epochs=1, checkpoint_epochs=(), images_per_class=8)
-            run = train(recipe, Store({str(tmp_path / "store")!r}), fabric)
-            weight = run.method().head.weight.double().sum()
+            run = train(recipe, Lab(Store({str(tmp_path / "store")!r}), fabric))
+            weight = run.model().head.weight.double().sum()
             both = fabric.all_gather(weight)
             assert fabric.world_size == 2 and both[0] == both[1]
             assert len(Store({str(tmp_path / "store")!r}).artefacts()) == 1
             """
         )
     )
-    run_twice(script, port=29611)
+    run_twice(script)
 
 
 def test_two_processes_share_negatives_queues_and_targets(tmp_path):
@@ -306,20 +355,20 @@ def test_two_processes_share_negatives_queues_and_targets(tmp_path):
                 got, = torch.autograd.grad(part, mine)
                 torch.testing.assert_close(got / 2, expected[:, rank::2])  # DDP averages over two
 
-            for name in ("SimCLR", "Mocov2", "Byol", "SwAV", "DINO"):
+            for name in ("SimCLR", "MoCo v2", "BYOL", "SwAV", "DINO"):
                 folder = Path(sys.argv[1]) / name
                 if rank == 0:
                     folder.mkdir()
                 fabric.barrier()
                 recipe = with_method(replace(RECIPE, epochs=2, checkpoint_epochs=()), name)
-                small = {"Mocov2": {"queue": 32}, "SwAV": {"queue": 32, "queue_from": 0.0, "prototypes": 10}}
+                small = {"MoCo v2": {"queue": 32}, "SwAV": {"queue": 32, "queue_from": 0.0, "prototypes": 10}}
                 recipe = replace(recipe, objective=replace(recipe.objective, **small.get(name, {})))
                 seen = []
                 import workbook.pretraining.loop as loop
-                create = loop.create_method
-                loop.create_method = lambda *args: seen.append(create(*args)) or seen[-1]
+                create = loop.create_model
+                loop.create_model = lambda *args: seen.append(create(*args)) or seen[-1]
                 pretrain(recipe, make_images(), folder, fabric)
-                loop.create_method = create
+                loop.create_model = create
                 for key, value in seen[0].state_dict().items():
                     if "running" not in key:
                         both = fabric.all_gather(value)
@@ -327,11 +376,11 @@ def test_two_processes_share_negatives_queues_and_targets(tmp_path):
             """
         )
     )
-    run_twice(script, str(tmp_path), port=29612)
+    run_twice(script, str(tmp_path))
 
 
-def run_twice(script: Path, *arguments: str, port: int) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+def run_twice(script: Path, *arguments: str) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [*launch, str(script), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.pretraining.small import make_method
-from workbook.pretraining.byol import Byol
+from tests.pretraining.small import make_model
+from workbook.pretraining.byol import BYOLChoices
 from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.supervised import CrossEntropy
 
@@ -43,17 +43,17 @@ def test_sgd_decays_every_weight():
 
 @pytest.mark.parametrize("name", ["lars", "adamw"])
 def test_biases_and_norm_parameters_are_left_out_and_the_target_altogether(name):
-    method = make_method(Byol())
-    adapted, free = create_optimizer(name, method, **CHOICES).param_groups
-    norms = [m for m in method.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    model = make_model(BYOLChoices())
+    adapted, free = create_optimizer(name, model, **CHOICES).param_groups
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     excluded = {p for m in norms for p in m.parameters() if p.requires_grad}
-    excluded |= {m.bias for m in method.modules() if isinstance(m, nn.Linear) and m.bias is not None}
+    excluded |= {m.bias for m in model.modules() if isinstance(m, nn.Linear) and m.bias is not None}
     excluded = {p for p in excluded if p.requires_grad}
     assert set(free["params"]) == excluded and free["weight_decay"] == 0
     assert adapted["weight_decay"] == 0.1
-    trained = {p for p in method.parameters() if p.requires_grad}
+    trained = {p for p in model.parameters() if p.requires_grad}
     assert set(adapted["params"]) == trained - excluded
-    assert not trained & set(method.target.parameters())
+    assert not trained & set(model.target.parameters())
 
 
 def test_adamw_takes_both_betas():
@@ -81,23 +81,23 @@ def test_adam_adds_the_decay_to_the_gradient():
 
 @pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
 def test_layer_decay_falls_from_the_head_to_the_patches(name):
-    method = make_method(CrossEntropy(), None, "tiny_vit")
-    groups = create_optimizer(name, method, **CHOICES, layer_decay=0.5).param_groups
+    model = make_model(CrossEntropy(), None, "tiny_vit")
+    groups = create_optimizer(name, model, **CHOICES, layer_decay=0.5).param_groups
     scale = {parameter: group["lr_scale"] for group in groups for parameter in group["params"]}
-    assert set(scale) == set(method.parameters())
-    vit = method.backbone.model
-    assert scale[method.head.weight] == scale[method.head.bias] == 1
+    assert set(scale) == set(model.parameters())
+    vit = model.backbone.model
+    assert scale[model.head.weight] == scale[model.head.bias] == 1
     assert [scale[block.attn.qkv.weight] for block in vit.blocks] == [0.5**4, 0.5**3, 0.5**2, 0.5]
     assert scale[vit.patch_embed.proj.weight] == scale[vit.cls_token] == scale[vit.pos_embed] == 0.5**5
-    plain = create_optimizer(name, method, **CHOICES).param_groups
+    plain = create_optimizer(name, model, **CHOICES).param_groups
     decay = {parameter: group["weight_decay"] for group in plain for parameter in group["params"]}
     assert all(group["weight_decay"] == decay[parameter] for group in groups for parameter in group["params"])
 
 
 def test_layer_decay_knows_the_stages_of_a_resnet():
-    method = make_method(CrossEntropy(), None)
-    groups = create_optimizer("sgd", method, **CHOICES, layer_decay=0.5).param_groups
+    model = make_model(CrossEntropy(), None)
+    groups = create_optimizer("sgd", model, **CHOICES, layer_decay=0.5).param_groups
     scale = {parameter: group["lr_scale"] for group in groups for parameter in group["params"]}
-    resnet = method.backbone.model
+    resnet = model.backbone.model
     scales = [scale[layer[0].conv1.weight] for layer in (resnet.layer1, resnet.layer2, resnet.layer3)]
-    assert scale[resnet.conv1.weight] < scales[0] < scales[1] < scales[2] < scale[method.head.weight] == 1
+    assert scale[resnet.conv1.weight] < scales[0] < scales[1] < scales[2] < scale[model.head.weight] == 1

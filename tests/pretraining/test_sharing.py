@@ -14,6 +14,7 @@ from jupyter_client.manager import start_new_kernel
 
 from tests.pretraining.small import DIGITS, PROJECTOR
 from workbook.devices import make_fabric
+from workbook.lab import Lab
 from workbook.pretraining import runs
 from workbook.pretraining.runs import Run, train, train_all
 from workbook.store import Store
@@ -23,7 +24,7 @@ SWEEP = [replace(SHORT, seed=seed) for seed in range(4)]
 
 
 def same(run: Run, other: Run) -> bool:
-    weights, others = run.method().state_dict(), other.method().state_dict()
+    weights, others = run.model().state_dict(), other.model().state_dict()
     return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
 
 
@@ -37,7 +38,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 def _train_sweep(root: Path, told: Path, together: Barrier) -> None:
     torch.set_num_threads(1)
     together.wait()
-    found = train_all(SWEEP, Store(root), make_fabric("cpu"))
+    found = train_all(SWEEP, Lab(Store(root), make_fabric("cpu")))
     told.write_text("".join("s" if run.stored else "t" for run in found))
 
 
@@ -65,27 +66,27 @@ def test_two_processes_share_a_sweep(tmp_path, fabric):
     assert "t" in one and "t" in two, "both worked"
     assert all({a, b} == {"s", "t"} for a, b in zip(one, two, strict=True)), "each run was trained once"
     with one_thread():
-        alone = train_all(SWEEP, Store(tmp_path / "alone"), fabric)
-    shared = train_all(SWEEP, Store(tmp_path / "shared"), fabric)
+        alone = train_all(SWEEP, Lab(Store(tmp_path / "alone"), fabric))
+    shared = train_all(SWEEP, Lab(Store(tmp_path / "shared"), fabric))
     assert [run.recipe.seed for run in shared] == [0, 1, 2, 3]
     assert all(same(run, other) for run, other in zip(alone, shared, strict=True))
 
 
-def test_a_run_that_another_process_trains_is_left_for_the_end(store, fabric, tmp_path, monkeypatch):
+def test_a_run_that_another_process_trains_is_left_for_the_end(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_PROGRESS", str(tmp_path / "log"))
-    busy, free = (plan.spec for plan in runs._plan(SWEEP[:2], fabric))
+    busy, free = (plan.spec for plan in runs._plan(SWEEP[:2], lab))
     locked = threading.Event()
 
     def hold() -> None:
-        with store.lock("runs", busy):
+        with lab.store.lock("runs", busy):
             locked.set()
-            wait_for(lambda: store.find("runs", free))
+            wait_for(lambda: lab.store.find("runs", free))
             wait_for(lambda: "waits for another process that makes SL-MLP" in (tmp_path / "log").read_text())
 
     other = threading.Thread(target=hold)
     other.start()
     locked.wait()
-    found = train_all(SWEEP[:2], store, fabric)
+    found = train_all(SWEEP[:2], lab)
     other.join()
     assert [run.recipe.seed for run in found] == [0, 1]
     assert [run.stored for run in found] == [False, False], "the other one stopped without a result"
@@ -99,6 +100,7 @@ STOPPED_CELL = """
 import time
 from tests.pretraining.test_sharing import SHORT
 from workbook.devices import make_fabric
+from workbook.lab import Lab
 from workbook.pretraining import loop
 from workbook.pretraining.runs import train
 from workbook.store import Store
@@ -106,11 +108,11 @@ import torch
 
 torch.set_num_threads(1)
 step = loop._step
-def slow_step(recipe, training, views, labels, moment, fabric):
+def slow_step(training, views, labels, moment):
     if moment.step >= 9:  # in the second epoch
         open("amid", "w").close()
         time.sleep(0.2)
-    return step(recipe, training, views, labels, moment, fabric)
+    return step(training, views, labels, moment)
 loop._step = slow_step
 """
 
@@ -121,7 +123,7 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
     try:
         assert client.execute_interactive(STOPPED_CELL, timeout=120)["content"]["status"] == "ok"
-        asked = client.execute("train(SHORT, Store('store'), make_fabric('cpu'))")
+        asked = client.execute("train(SHORT, Lab(Store('store'), make_fabric('cpu')))")
         wait_for((tmp_path / "amid").exists)
         manager.interrupt_kernel()
         answer = reply_to(client, asked)
@@ -131,17 +133,17 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
         assert store.artefacts() == []
         (partial,) = store.root.glob("partial/runs/*")
         assert {path.name for path in partial.iterdir()} == {"epoch_0000.safetensors", "resume.pt"}
-        with store.lock("runs", runs._plan([SHORT], fabric)[0].spec, wait=False) as held:
+        with store.lock("runs", runs._plan([SHORT], Lab(store, fabric))[0].spec, wait=False) as held:
             assert held, "the kernel, which still runs, has let go of it"
 
-        again = "loop._step = step; print(len(train(SHORT, Store('store'), make_fabric('cpu')).history))"
+        again = "loop._step = step; print(len(train(SHORT, Lab(Store('store'), make_fabric('cpu'))).history))"
         assert client.execute_interactive(again, timeout=120)["content"]["status"] == "ok"
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     with one_thread():
-        whole = train(SHORT, Store(tmp_path / "whole"), fabric)
-    resumed = train(SHORT, store, fabric)
+        whole = train(SHORT, Lab(Store(tmp_path / "whole"), fabric))
+    resumed = train(SHORT, Lab(store, fabric))
     assert resumed.stored and not whole.stored
     assert same(resumed, whole)
     assert resumed.history["loss"].tolist() == whole.history["loss"].tolist()

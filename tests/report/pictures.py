@@ -1,4 +1,4 @@
-"""Draw the pictures of the README anew: `make pictures`.
+"""Draw the pictures of the README anew: `make readme`.
 
 A picture `notebooks/results/PROFILE/NOTEBOOK.png` is the main figure of `reports/PROFILE/NOTEBOOK.ipynb`, the very
 run whose verdicts were adopted. Any other picture was taken by hand, and is only made small enough.
@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from tests.chromium import HOW_TO_INSTALL, chromium, find_chromium
 from workbook.errors import ReportError
 from workbook.files import CHECKOUT, write_atomically
-from workbook.report.gallery import main_figure
+from workbook.report.notebooks import main_figure
 
 LIMIT = 200_000
 WIDTH = 900
@@ -62,7 +62,7 @@ def draw(picture: str, root: Path, browser: Any) -> bytes:
     page = browser.new_page(device_scale_factor=2, viewport={"width": WIDTH, "height": 800})
     page.set_content("<!DOCTYPE html><body style='margin: 0'><div id='figure'></div>")
     page.add_script_tag(content=get_plotlyjs())
-    shown = [figure.figure["data"], figure.figure["layout"] | {"width": WIDTH}]
+    shown = [figure["data"], figure["layout"] | {"width": WIDTH}]
     page.evaluate("([data, layout]) => Plotly.newPlot('figure', data, layout, {staticPlot: true})", shown)
     return page.locator("#figure").screenshot()
 

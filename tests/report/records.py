@@ -11,22 +11,16 @@ from workbook.report.record import ReportResult, write_record
 
 def verdict(claim: str, status: str = "agrees", *, n: int = 3, evidence: str = "runs") -> dict:
     """As a notebook writes it; measured 2, interval [1, 3]."""
-    c = CLAIMS[claim]
-    stated = {
-        "id": c.id,
-        "paper": c.paper,
-        "place": c.place,
-        "statement": c.statement,
-        "number": c.number,
-        "unit": c.unit,
-    }
+    stated = {name: getattr(CLAIMS[claim], name) for name in ("id", "paper", "place", "statement", "number", "unit")}
     found = {"measured": 2.0, "low": 1.0, "high": 3.0, "n": n, "detail": "the interval; more", "evidence": evidence}
     return {"claim": stated, "status": status, **found}
 
 
 def put(folder: Path, notebook: str, verdicts: list[dict], *, profile: str = "pocket", **changes) -> ReportResult:
-    """Write the record of a run into a folder of reports or of results."""
+    """Write the record of a run into a folder of reports, which has an index, or of results."""
     folder.mkdir(parents=True, exist_ok=True)
+    if "reports" in folder.parts:
+        (folder / "index.html").touch()
     given = {
         "title": f"Does {notebook} help?",
         "status": "passed",
@@ -46,3 +40,15 @@ def put_notebook(path: Path, *, source: str = "draw()", figure: bool = True, tit
     cells = [new_markdown_cell(f"# {title}"), new_code_cell(source, metadata={"tags": ["gallery"]}, outputs=outputs)]
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new_notebook(cells=cells), path)
+
+
+def tagged(source: str) -> nbformat.NotebookNode:
+    """A cell of parameters."""
+    return new_code_cell(source, metadata={"tags": ["parameters"]})
+
+
+def write_notebook(path: Path, *cells: nbformat.NotebookNode) -> Path:
+    """A notebook that can be run."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=list(cells), metadata=kernel), path)
+    return path

@@ -1,132 +1,88 @@
 import re
 
-import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tests.report.records import put, put_notebook, verdict
+from tests.report.records import put, put_notebook, tagged, verdict
 from workbook.papers.claims import CLAIMS
-from workbook.report.gallery import changed_since, main_figure
-from workbook.report.index import write_index
+from workbook.report.index import execute_here, write_index
 
-DROPS, POOLED, CIS = "A.stages.sl-drops", "A.pooled.slmlp-above", "B.cis.linear"
+DROPS = "A.stages.sl-drops"
 STAGES, PREDICTS = "01_stagewise_evaluation", "10_what_predicts_transfer"
 
 
-@pytest.fixture
-def index(tmp_path):
-    """Writes and reads the index of a profile's folder below `tmp_path`."""
-
-    def written(profile: str = "pocket", **changes) -> str:
-        out = tmp_path / "reports" / profile
-        out.mkdir(parents=True, exist_ok=True)
-        return write_index(out, profile=profile, notebooks=tmp_path / "notebooks", **changes).read_text()
-
-    (tmp_path / "notebooks").mkdir()
-    return tmp_path, written
+def test_it_is_the_start_page_with_gallery_grid_and_claims(house, index):
+    put(house / "reports/pocket", STAGES, [verdict(DROPS)])
+    page = index()
+    assert "What do you want to know?" in page
+    assert page.count('<article class="card') == 1
+    assert page.count('<div class="plotly-figure"') == 1
+    assert page.count('<div class="claim"') == len(CLAIMS)
+    assert "one CPU" in page, "what it was measured on"
 
 
-def row(page: str, claim: str) -> str:
-    """The part of the page that is about one claim."""
-    start = page.index(f'<div class="claim" id="{claim}"')
-    return page[start : page.find('<div class="claim"', start + 1)]
+def test_links_lead_to_pages_where_there_are_any(house, index):
+    put_notebook(house / f"notebooks/{STAGES}.ipynb")
+    put_notebook(house / f"notebooks/{PREDICTS}.ipynb")
+    put(house / "reports/pocket", STAGES, [verdict(DROPS)])
+    put(house / "notebooks/results/study", STAGES, [verdict(DROPS)], profile="study")
+    (house / f"reports/pocket/{STAGES}.html").touch()
+    page = index()
+    assert f'<h3><a href="{STAGES}.html">' in page
+    assert f'<a class="source" href="{STAGES}.html">' in page
+    assert f'<a class="source" href="../../notebooks/results/study/{STAGES}.json">' in page
+    assert f'<a href="{STAGES}.ipynb">{STAGES}</a>' in page, "the executed notebook"
+    assert f'<a href="../../notebooks/{PREDICTS}.ipynb">' in page, "it has no page here"
+    of_smoke = index("smoke")
+    assert f'<a class="source" href="../pocket/{STAGES}.html">' in of_smoke
+    assert 'beside it: <a href="../pocket/index.html">pocket</a>' in of_smoke
 
 
-def shown(page: str, claim: str) -> list[tuple[str, str]]:
-    return re.findall(r'data-profile="(\w+)" data-verdict="([\w ]+)"', row(page, claim))
+def test_the_banner_says_what_goes_on_and_what_went_wrong(house, index):
+    put(house / "reports/pocket", STAGES, [verdict(DROPS)], status="failed", error="KeyError: 'x'", cell=7)
+    (house / "reports/pocket/x.json").write_text("[1")
+    page = index(note="Running: 1 of 2 notebooks are done.")
+    assert '<p class="banner mild" role="status">Running: 1 of 2' in page, "which is nothing to be alarmed at"
+    assert re.search(r'role="alert"><b>1 of 1 failed:</b> <a href="01_stagewise_evaluation.html">', page)
+    assert re.search(r"Not shown here: .*x\.json", page)
 
 
-def test_every_claim_is_listed_once(index):
-    base, write = index
-    put(base / "reports/pocket", STAGES, [verdict(DROPS)])
-    assert sorted(re.findall(r'class="claim" id="([^"]+)"', write())) == sorted(CLAIMS)
+def test_an_empty_folder_says_what_to_run(index):
+    assert "make reports PROFILE=pocket" in index()
 
 
-def test_an_empty_folder_says_what_to_run_and_shows_what_was_adopted(index):
-    base, write = index
-    put(base / "notebooks/results/pocket", STAGES, [verdict(DROPS)])
-    page = write("smoke")
-    assert "make reports PROFILE=smoke" in page
-    assert shown(page, DROPS) == [("smoke", "not measured"), ("pocket", "agrees")]
-    assert f"../../notebooks/results/pocket/{STAGES}.json" in row(page, DROPS)
-    assert not list((base / "reports/smoke").glob("plotly*"))
-
-
-def test_claims_lead_to_their_report_and_notebook(index):
-    base, write = index
-    put_notebook(base / f"notebooks/{PREDICTS}.ipynb")
-    put_notebook(base / f"reports/pocket/{STAGES}.ipynb")
-    put(base / "reports/pocket", STAGES, [verdict(DROPS)], parameters={"overrides": {"epochs": 3}})
-    page = write()
-    assert f'href="{STAGES}.html"' in row(page, DROPS)
-    assert "epochs = 3" in row(page, DROPS), "a run with other settings says so at its verdict"
-    assert f'<a href="{STAGES}.ipynb">' in page, "the executed notebook where there is one"
-    assert f'<a href="../../notebooks/{PREDICTS}.ipynb">' in page
-    write_smoke = write("smoke")
-    assert f'href="../pocket/{STAGES}.html"' in row(write_smoke, DROPS)
-    assert 'beside it: <a href="../pocket/index.html">pocket</a>' in write_smoke
-
-
-def test_a_failed_run_is_said_where_its_verdicts_would_be(index):
-    base, write = index
-    put_notebook(base / f"reports/pocket/{STAGES}.ipynb")
-    put(base / "reports/pocket", STAGES, [verdict(DROPS)], status="failed", error="KeyError: 'x'", cell=7)
-    page = write()
-    assert "1 of 1 failed" in page
-    assert shown(page, DROPS) == [("pocket", "failed run")]
-    assert "stopped in cell 7" in row(page, DROPS)
-    assert "2.00 points" not in row(page, DROPS)
-    assert "agrees</span>" not in page, "its verdicts are counted nowhere"
-    assert "drawn before the run failed" in page
-
-
-def test_smoke_shows_no_number_as_evidence_and_printed_tables_once(index):
-    base, write = index
-    put(base / "reports/smoke", PREDICTS, [verdict(CIS, evidence="printed tables")], profile="smoke")
-    put(base / "notebooks/results/pocket", PREDICTS, [verdict(CIS, evidence="printed tables")])
-    page = write("smoke")
-    assert shown(page, CIS) == [("smoke", "agrees")]
-    assert "never evidence" in page
-
-
-def test_a_tool_alone_has_no_list_of_claims(index):
-    base, write = index
-    put(base / "reports/score", "score_your_model", [])
-    page = write("score")
-    assert 'class="claim"' not in page
+def test_a_tool_alone_has_a_gallery_alone(house, index):
+    put(house / "reports/score/mine", "score_your_model", [])
+    page = index("score/mine")
+    assert 'class="claim"' not in page and "What do you want to know" not in page
     assert "Does score_your_model help?" in page
 
 
-def test_the_gallery_draws_the_tagged_figures_without_a_network(index):
-    base, write = index
-    put_notebook(base / f"reports/pocket/{STAGES}.ipynb")
-    put_notebook(base / f"reports/pocket/{PREDICTS}.ipynb", figure=False)
-    for notebook in (STAGES, PREDICTS):
-        put(base / "reports/pocket", notebook, [])
-    page = write()
-    assert page.count('class="figure"') == 1
-    assert "A &lt;/script&gt; line" in page, "the figure's title, escaped"
-    (script,) = (base / "reports/pocket").glob("plotly*.js")
+def test_it_needs_no_network_and_plotly_once(house, index):
+    put_notebook(house / f"reports/pocket/{STAGES}.ipynb")
+    put(house / "reports/pocket", STAGES, [])
+    page = index()
+    (script,) = (house / "reports/pocket").glob("plotly*.js")
     assert f'const PLOTLY = "{script.name}"' in page
     before = script.stat().st_mtime_ns
-    write()
+    assert index() == page
     assert script.stat().st_mtime_ns == before, "written once"
     assert not re.search(r"<script[^>]+src=|<link|@import|https?:", page)
 
 
-def test_a_notebook_changed_since_its_run_is_said(index):
-    base, write = index
-    executed, notebook = base / f"reports/pocket/{STAGES}.ipynb", base / f"notebooks/{STAGES}.ipynb"
-    put(base / "reports/pocket", STAGES, [])
-    put_notebook(executed)
-    assert not changed_since(executed, notebook), "it is gone"
-    put_notebook(notebook, figure=False, title="Other words?")
-    assert "has changed since" not in write()
-    put_notebook(notebook, source="draw(2)")
-    assert "has changed since" in write()
+def test_a_start_page_that_fails_is_shown_up_to_there(house):
+    out = house / "reports/pocket"
+    put(out, STAGES, [])
+    (house / "notebooks/00_start_here.ipynb").unlink()
+    put_notebook(house / "notebooks/00_start_here.ipynb", source="nothing_of_this_name", figure=False)
+    result = write_index(out, profile="pocket")
+    assert (result.status, result.cell) == ("failed", 2)
+    assert "nothing_of_this_name" in (out / "index.html").read_text()
 
 
-def test_no_figure_without_tag_or_notebook(tmp_path):
-    assert main_figure(tmp_path / "none.ipynb") is None
-    put_notebook(tmp_path / "n.ipynb", figure=False)
-    assert main_figure(tmp_path / "n.ipynb") is None
-    put_notebook(tmp_path / "n.ipynb")
-    assert main_figure(tmp_path / "n.ipynb").title == "A </script> line"
+def test_cells_are_executed_here():
+    cells = [new_markdown_cell("# A"), tagged("a = 1\nb = 2"), new_code_cell("c = a + b\nc"), new_code_cell("c = 0")]
+    notebook = new_notebook(cells=cells)
+    assert execute_here(notebook, {"a": 10}) == (None, None)
+    assert [output.data["text/plain"] for output in notebook.cells[2].outputs] == ["12"]
+    assert notebook.cells[1].outputs == notebook.cells[3].outputs == []
+    assert execute_here(new_notebook(cells=[new_code_cell("1 +")]), {})[1] == 1

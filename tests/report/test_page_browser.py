@@ -11,7 +11,7 @@ def test_a_figure_is_drawn_and_sends_nothing_away(browser, tmp_path):
     result = put(tmp_path, "01", [])
     page = tmp_path / "01.html"
     notebook = nbformat.read(tmp_path / "01.ipynb", as_version=4)
-    page.write_text(render_page(notebook, result, source=tmp_path / "01.ipynb"), encoding="utf-8")
+    page.write_text(render_page(notebook, result, source=tmp_path / "01.ipynb", out=tmp_path), encoding="utf-8")
     context = browser.new_context(offline=True)
     shown = context.new_page()
     shown.goto(page.as_uri())

@@ -18,7 +18,7 @@ README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 def test_the_readme_shows_the_run_that_its_table_quotes(picture):
     path = CHECKOUT / picture
     assert path.stat().st_size < pictures.LIMIT
-    assert Image.open(path).info.get("Source") == pictures.source_of(picture, CHECKOUT), "run make pictures"
+    assert Image.open(path).info.get("Source") == pictures.source_of(picture, CHECKOUT), "run make readme"
 
 
 def test_a_picture_is_drawn_from_the_adopted_run_only(tmp_path):

@@ -4,15 +4,3 @@ from workbook.data.images import Images
 from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_manifests, load_manifest
 from workbook.data.sources import load_images
 from workbook.data.verify import Verification, verify_data
-
-__all__ = [
-    "ConceptSplit",
-    "Images",
-    "Manifest",
-    "Verification",
-    "data_root",
-    "list_manifests",
-    "load_images",
-    "load_manifest",
-    "verify_data",
-]

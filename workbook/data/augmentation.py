@@ -1,19 +1,15 @@
 """What is done to an image each time it is seen, on the device for batches or in a worker for one image."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import kornia.augmentation as kornia
 import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-
-def added(default: Any) -> Any:
-    """A field that came later: the store leaves it out of a key where it has its default, so that old keys hold."""
-    return field(default=default, metadata={"added": True})
-
+from workbook.keys import added
 
 # Channel means in bytes of what the backbones subtract: a patch of this colour is nothing to them.
 GREY = (124, 116, 104)
@@ -28,7 +24,7 @@ class Augmentation:
 
     The defaults are supervised pretraining's: a random resized crop and a horizontal flip. Names of probabilities
     are those of what happens. A pair holds the probabilities in the first and in the second view of an image
-    (Byol's two views differ); a single view takes their mean, which the papers leave open.
+    (BYOL's two views differ); a single view takes their mean, which the papers leave open.
     """
 
     # not in the paper: its augmentation for SL is "following [20]"; these are the usual ones of that line of work
@@ -67,18 +63,16 @@ class Augmentation:
             ),
             kornia.RandomHorizontalFlip(p=self.flip),
         ]
-        if self.jitter:
-            steps.append(kornia.ColorJitter(*self.jitter_strength, p=self.jitter))
-        if self.greyscale:
-            steps.append(kornia.RandomGrayscale(p=self.greyscale))
-        if self.blur[0]:
-            kernel = _blur_kernel(size)
-            steps.append(kornia.RandomGaussianBlur((kernel, kernel), _BLUR_SIGMA, p=self.blur[0]))
-        if self.solarise[0]:
+        kernel = (_blur_kernel(size), _blur_kernel(size))
+        likely = [
+            (self.jitter, kornia.ColorJitter(*self.jitter_strength, p=self.jitter)),
+            (self.greyscale, kornia.RandomGrayscale(p=self.greyscale)),
+            (self.blur[0], kornia.RandomGaussianBlur(kernel, _BLUR_SIGMA, p=self.blur[0])),
             # kornia adds its first number to a threshold of 0.5 and its second to the image
-            steps.append(kornia.RandomSolarize(0.0, 0.0, p=self.solarise[0]))
-        last = self._last_steps()
-        if last:
+            (self.solarise[0], kornia.RandomSolarize(0.0, 0.0, p=self.solarise[0])),
+        ]
+        steps += [step for probability, step in likely if probability]
+        if last := self._last_steps():
             steps.append(_EachImage(last))
         return nn.Sequential(*steps)
 
@@ -93,8 +87,7 @@ class Augmentation:
         if self.greyscale:
             steps.append(v2.RandomGrayscale(self.greyscale))
         if self.blur[0]:
-            blur = v2.GaussianBlur(_blur_kernel(size), _BLUR_SIGMA)
-            steps.append(v2.RandomApply([blur], self.blur[0]))
+            steps.append(v2.RandomApply([v2.GaussianBlur(_blur_kernel(size), _BLUR_SIGMA)], self.blur[0]))
         if self.solarise[0]:
             steps.append(v2.RandomSolarize(128, self.solarise[0]))
         return v2.Compose([*steps, v2.PILToTensor(), *self._last_steps()])

@@ -48,18 +48,12 @@ class WorkerBatches:
     def batches(self, order: list[list[int]], seed: int) -> Iterator[ViewBatch]:
         """One batch for each list of indices; `seed` makes the random choices of this epoch."""
         sampler = [[(index, derive_seed(seed, index)) for index in indices] for indices in order]
-        loader: DataLoader = DataLoader(
-            self.views,
-            batch_sampler=sampler,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-        )
+        pinned = self.device.type == "cuda"
+        loader: DataLoader = DataLoader(self.views, batch_sampler=sampler, num_workers=self.workers, pin_memory=pinned)
         for views, labels in loader:
             floats = [pixels.to(self.device, non_blocking=True).float().div_(255) for pixels in views]
-            yield (
-                [view.contiguous(memory_format=torch.channels_last) for view in floats],
-                labels.to(self.device, non_blocking=True),
-            )
+            last = [view.contiguous(memory_format=torch.channels_last) for view in floats]
+            yield last, labels.to(self.device, non_blocking=True)
 
 
 class _Views(Dataset):

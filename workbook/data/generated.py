@@ -12,15 +12,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-OUTLINES = (
-    "flower5-deep",
-    "flower5-shallow",
-    "flower7-deep",
-    "flower7-shallow",
-    "star6",
-    "radiolaria",
-    "cell",
-)
+OUTLINES = ("flower5-deep", "flower5-shallow", "flower7-deep", "flower7-shallow", "star6", "radiolaria", "cell")
 TEXTURES = ("disc", "rings", "veins", "spots")
 LAYOUTS = ("table", "chair", "frame", "shelf", "ladder")
 FILLS = ("solid", "striped", "hollow", "chequered")
@@ -201,9 +193,9 @@ def _spots(u: Field, v: Field, jitter: list[Field]) -> Field:
 # Rectilinear forms: bars in the form's colour, and panels that carry the fill.
 
 
-def _box(u: Field, v: Field, left: Edge, top: Edge, right: Edge, bottom: Edge) -> Field:
-    """Negative inside the box, by the distance to its nearest side."""
-    return np.maximum(np.maximum(left - u, u - right), np.maximum(top - v, v - bottom))
+def _box(u: Field, v: Field, first: tuple[Edge, Edge], last: tuple[Edge, Edge]) -> Field:
+    """Negative inside the box from its first to its last corner, by the distance to its nearest side."""
+    return np.maximum(np.maximum(first[0] - u, u - last[0]), np.maximum(first[1] - v, v - last[1]))
 
 
 def _union(*fields: Field) -> Field:
@@ -217,45 +209,43 @@ def _table(u: Field, v: Field, jitter: list[Field]) -> tuple[Field, Field]:
     reach, thick, leg = 0.9 + 0.08 * jitter[0], 0.56 + 0.1 * jitter[1], 0.15 + 0.03 * jitter[2]
     top = -0.68 + 0.1 * jitter[3]
     left, right = reach - 0.1 - 2 * leg, reach - 0.1
-    legs = _union(_box(u, v, -right, top, -left, 0.8), _box(u, v, left, top, right, 0.8))
-    return legs, _box(u, v, -reach, top, reach, top + thick)
+    legs = _union(_box(u, v, (-right, top), (-left, 0.8)), _box(u, v, (left, top), (right, 0.8)))
+    return legs, _box(u, v, (-reach, top), (reach, top + thick))
 
 
 def _chair(u: Field, v: Field, jitter: list[Field]) -> tuple[Field, Field]:
     half, seat, leg = 0.56 + 0.08 * jitter[0], 0.12 + 0.1 * jitter[1], 0.14 + 0.03 * jitter[2]
     top = -0.92 + 0.07 * jitter[3]
-    legs = _union(_box(u, v, -half, seat, leg - half, 0.95), _box(u, v, half - leg, seat, half, 0.95))
-    cushion = _box(u, v, -half - 0.18, seat - 0.08, half + 0.18, seat + 0.18)
-    return _union(legs, cushion), _box(u, v, -half, top, half, seat)
+    legs = _union(_box(u, v, (-half, seat), (leg - half, 0.95)), _box(u, v, (half - leg, seat), (half, 0.95)))
+    cushion = _box(u, v, (-half - 0.18, seat - 0.08), (half + 0.18, seat + 0.18))
+    return _union(legs, cushion), _box(u, v, (-half, top), (half, seat))
 
 
 def _frame(u: Field, v: Field, jitter: list[Field]) -> tuple[Field, Field]:
     wide, high, border = 0.8 + 0.12 * jitter[0], 0.8 + 0.12 * jitter[1], 0.42 + 0.04 * jitter[2]
-    opening = _box(u, v, border - wide, border - high, wide - border, high - border)
+    opening = _box(u, v, (border - wide, border - high), (wide - border, high - border))
     picture = 0.12 + 0.04 * jitter[3]
-    inset = _box(u, v, -picture, -picture, picture, picture)
-    return inset, np.maximum(_box(u, v, -wide, -high, wide, high), -opening)
+    inset = _box(u, v, (-picture, -picture), (picture, picture))
+    return inset, np.maximum(_box(u, v, (-wide, -high), (wide, high)), -opening)
 
 
 def _shelf(u: Field, v: Field, jitter: list[Field]) -> tuple[Field, Field]:
     wide, high, board = 0.76 + 0.07 * jitter[0], 0.88 + 0.07 * jitter[1], 0.12 + 0.02 * jitter[2]
     middle, split = 0.12 * jitter[3], 0.15 * jitter[4]
-    inside = _box(u, v, board - wide, board - high, wide - board, high - board)
-    case = np.maximum(_box(u, v, -wide, -high, wide, high), -inside)
+    inside = _box(u, v, (board - wide, board - high), (wide - board, high - board))
+    case = np.maximum(_box(u, v, (-wide, -high), (wide, high)), -inside)
     left, right, bottom = board - wide - 0.04, wide - board + 0.04, high - board + 0.04
-    upper, lower = (
-        _box(u, v, left, middle - 0.58, split, middle + 0.04),
-        _box(u, v, -split, 0.32, right, bottom),
-    )
-    return _union(case, _box(u, v, -wide, middle, wide, middle + board)), _union(upper, lower)
+    upper = _box(u, v, (left, middle - 0.58), (split, middle + 0.04))
+    lower = _box(u, v, (-split, 0.32), (right, bottom))
+    return _union(case, _box(u, v, (-wide, middle), (wide, middle + board))), _union(upper, lower)
 
 
 def _ladder(u: Field, v: Field, jitter: list[Field]) -> tuple[Field, Field]:
     wide, rail, thick = 0.58 + 0.08 * jitter[0], 0.16 + 0.03 * jitter[1], 0.19 + 0.02 * jitter[2]
     gap, shift = 0.62 + 0.04 * jitter[3], 0.06 * jitter[4]
-    rails = _union(_box(u, v, -wide - rail, -1.0, -wide, 1.0), _box(u, v, wide, -1.0, wide + rail, 1.0))
+    rails = _union(_box(u, v, (-wide - rail, -1.0), (-wide, 1.0)), _box(u, v, (wide, -1.0), (wide + rail, 1.0)))
     heights = (shift - gap, shift, shift + gap)
-    return rails, _union(*(_box(u, v, -wide - 0.04, at - thick, wide + 0.04, at + thick) for at in heights))
+    return rails, _union(*(_box(u, v, (-wide - 0.04, at - thick), (wide + 0.04, at + thick)) for at in heights))
 
 
 _LAYOUT = {"table": _table, "chair": _chair, "frame": _frame, "shelf": _shelf, "ladder": _ladder}
@@ -269,14 +259,12 @@ def _rectilinear(layout: str, fill: str, u: Field, v: Field, jitter: np.ndarray)
     waves_across, waves_along = np.sin(step * u + np.pi * across), np.sin(step * v + np.pi * along)
     if fill == "hollow":
         panels = np.maximum(panels, -(panels + 0.14 + 0.02 * rim))
-    panel = _coverage(panels)
-    pattern = {
-        "solid": lambda: panel,
-        "hollow": lambda: panel,
-        "striped": lambda: panel * _coverage(waves_across),
-        "chequered": lambda: panel * _coverage(waves_across * waves_along),
-    }[fill]()
-    return _coverage(_union(bars, panels)), pattern, np.zeros_like(u)
+    accent = panel = _coverage(panels)
+    if fill == "striped":
+        accent = panel * _coverage(waves_across)
+    elif fill == "chequered":
+        accent = panel * _coverage(waves_across * waves_along)
+    return _coverage(_union(bars, panels)), accent, np.zeros_like(u)
 
 
 # Colour: the same palette for every class.
@@ -288,14 +276,10 @@ def _srgb(lightness: Field, chroma: float, hue: Field) -> np.ndarray:
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    linear = np.stack(
-        [
-            4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-            -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-            -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
-        ],
-        axis=-1,
-    ).clip(0, 1)
+    red = 4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short
+    green = -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short
+    blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
+    linear = np.stack([red, green, blue], axis=-1).clip(0, 1)
     return np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
 
 

@@ -63,20 +63,14 @@ class Images:
 
     def only_classes(self, names: Sequence[str]) -> "Images":
         """The images of these classes, relabelled 0 ... len(names) - 1 in the order of `class_names`."""
-        unknown = sorted(set(names) - set(self.class_names))
-        if unknown:
+        if unknown := sorted(set(names) - set(self.class_names)):
             raise ValueError(f"{self.name} has no class {unknown[0]!r}; it has {len(self.class_names)} classes")
         wanted = set(names)
         kept = [i for i, name in enumerate(self.class_names) if name in wanted]
+        class_names = tuple(self.class_names[i] for i in kept)
         chosen = self.select(np.flatnonzero(np.isin(self.labels, kept)))
-        new_label = np.full(len(self.class_names), -1, dtype=np.int64)
-        new_label[kept] = np.arange(len(kept))
-        return replace(
-            chosen,
-            labels=new_label[chosen.labels],
-            class_names=tuple(self.class_names[i] for i in kept),
-            digest=content_digest(chosen.digest, "relabel", *(self.class_names[i] for i in kept)),
-        )
+        labels, digest = np.searchsorted(kept, chosen.labels), content_digest(chosen.digest, "relabel", *class_names)
+        return replace(chosen, labels=labels, class_names=class_names, digest=digest)
 
     def per_class(self, count: int | None, seed: int = 0) -> "Images":
         """At most `count` images of each class, drawn with `seed`; None keeps all."""

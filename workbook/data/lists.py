@@ -12,7 +12,6 @@ import pandas as pd
 from workbook.data.source_kinds import FileList
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _COLUMN = re.compile(r"\{([^{}]+)\}")
 
 
@@ -28,7 +27,7 @@ def listed_files(base: Path, patterns: Sequence[str], listed: FileList) -> list[
     if rows.empty:
         conditions = " and ".join(f"{column} is {' or '.join(values)}" for column, values in listed.where.items())
         raise ManifestError(
-            f"{_names(listed)} in {base} list no image{f' where {conditions}' if conditions else ''}. "
+            f"{_several(listed.tables)} in {base} list no image{f' where {conditions}' if conditions else ''}. "
             "Correct the source's lists."
         )
     return sorted(zip(_files(base, patterns, rows), _classes(rows, listed), strict=True))
@@ -36,7 +35,11 @@ def listed_files(base: Path, patterns: Sequence[str], listed: FileList) -> list[
 
 def _joined(base: Path, listed: FileList) -> pd.DataFrame:
     """All columns as strings."""
-    tables = {base / name: _table(base / name, columns) for name, columns in listed.tables.items()}
+    tables = {}
+    for name, columns in listed.tables.items():
+        if not (path := base / name).is_file():
+            raise MissingDataError(str(path))
+        tables[path] = (_mat_table if path.suffix.lower() == ".mat" else _text_table)(path, columns)
     (_, rows), *others = tables.items()
     for path, table in others:
         shared = [column for column in rows.columns if column in table.columns]
@@ -49,19 +52,12 @@ def _joined(base: Path, listed: FileList) -> pd.DataFrame:
     return rows
 
 
-def _table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
-    if not path.is_file():
-        raise MissingDataError(str(path))
-    return _mat_table(path, columns) if path.suffix.lower() == ".mat" else _text_table(path, columns)
-
-
 def _text_table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
     try:
         lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise CorruptDataError(f"{path} is no text ({error}). Fetch it again from its source.") from error
-    separator = _SEPARATORS.get(path.suffix.lower())
-    if separator:
+    if separator := {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower()):
         rows = list(csv.reader(lines, delimiter=separator))
     else:
         width = len(lines[0].split()) if columns == "header" and lines else len(columns)
@@ -107,20 +103,21 @@ def _classes(rows: pd.DataFrame, listed: FileList) -> list[str]:
     if None in found:
         raise ManifestError(
             f"label_pattern {listed.label_pattern!r} finds no class in {classes[found.index(None)]!r}, which stands "
-            f"in {_names(listed)}. Correct label or label_pattern."
+            f"in {_several(listed.tables)}. Correct label or label_pattern."
         )
     return [match[1] for match in found if match]
 
 
 def _one_hot(rows: pd.DataFrame, listed: FileList) -> list[str]:
+    where, names = _several(listed.tables), _several(listed.label)
     columns = pd.concat([_column(rows, column) for column in listed.label], axis=1)
     try:
         hot = columns.astype(float) != 0
     except ValueError as error:
-        raise ManifestError(f"{_names(listed)}: {_several(listed.label)} must be numbers ({error}).") from error
+        raise ManifestError(f"{where}: {names} must be numbers ({error}).") from error
     if (wrong := hot.sum(axis=1) != 1).any():
         raise ManifestError(
-            f"{_names(listed)}: {int(wrong.sum())} rows have not one class among {_several(listed.label)} but none "
+            f"{where}: {int(wrong.sum())} rows have not one class among {names} but none "
             f"or several, the first is {rows[wrong].iloc[0].tolist()}. Correct label, or keep them out with where."
         )
     return [str(name) for name in hot.idxmax(axis=1)]
@@ -165,10 +162,6 @@ def _column(rows: pd.DataFrame, name: str) -> "pd.Series[str]":
             f"the lists have no column {name!r}; they have {_several(rows.columns)}. Correct the source's lists."
         )
     return rows[name]
-
-
-def _names(listed: FileList) -> str:
-    return _several(listed.tables)
 
 
 def _several(names: Iterable[object]) -> str:

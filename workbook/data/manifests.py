@@ -4,7 +4,6 @@ A manifest is a YAML file in `data_manifests/`, or a user's own anywhere. It hol
 pixels is the work of `sources.py`.
 """
 
-import difflib
 import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -16,10 +15,10 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from workbook.data.source_kinds import Facts, Source
-from workbook.errors import ManifestError
+from workbook.errors import ManifestError, did_you_mean
+from workbook.files import CHECKOUT
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-_MANIFESTS = _CHECKOUT / "data_manifests"
+_MANIFESTS = CHECKOUT / "data_manifests"
 
 
 class Holdout(Facts):
@@ -43,9 +42,8 @@ class Holdout(Facts):
     @property
     def rule(self) -> str:
         """In words."""
-        if self.test_per_class is not None:
-            return f"{self.test_per_class} a class for test, seed {self.seed}"
-        return f"{self.test_fraction:g} of every class for test, seed {self.seed}"
+        part = f"{self.test_per_class} a class" if self.test_per_class else f"{self.test_fraction:g} of every class"
+        return f"{part} for test, seed {self.seed}"
 
     def test_total(self, class_count: int, images: int) -> int:
         """How many images are held out of so many."""
@@ -89,11 +87,9 @@ class ConceptSplit(Facts):
         for entry in self.eval_classes:
             matched = {entry} & known or {name for name in class_names if fnmatchcase(name, entry)}
             if not matched:
-                near = difflib.get_close_matches(entry, class_names, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise ManifestError(
-                    f"the concept split's entry {entry!r} matches none of the {len(known)} classes.{hint} "
-                    "Correct concept_split.eval_classes."
+                    f"the concept split's entry {entry!r} matches none of the {len(known)} "
+                    f"classes{did_you_mean(entry, class_names)}. Correct concept_split.eval_classes."
                 )
             eval_names |= matched
         if eval_names == known:
@@ -101,10 +97,8 @@ class ConceptSplit(Facts):
                 f"the concept split puts all {len(known)} classes on the eval side. "
                 "Leave some for the pre side in concept_split.eval_classes."
             )
-        return {
-            "pre": [name for name in class_names if name not in eval_names],
-            "eval": [name for name in class_names if name in eval_names],
-        }
+        pre = [name for name in class_names if name not in eval_names]
+        return {"pre": pre, "eval": [name for name in class_names if name in eval_names]}
 
 
 class Manifest(Facts):
@@ -141,20 +135,15 @@ class Manifest(Facts):
         """In the order of the labels; None where the manifest states only how many there are."""
         return None if isinstance(self.classes, int) else tuple(self.classes)
 
-    @property
-    def readable_names(self) -> dict[str, str]:
-        """Class name -> name to show, for those classes that have one."""
-        return self.classes if isinstance(self.classes, dict) else {}
-
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Manifest":
         if missing := {"train", "test"} - set(self.splits):
             raise ValueError(f"splits must count both train and test; {', '.join(sorted(missing))} is missing")
         if self.class_count < 2 or len(set(self.class_names or ())) < len(self.class_names or ()):
             raise ValueError("classes must be at least two, each named once")
-        if self.holdout and set(self.splits) != {"train", "test"}:
-            raise ValueError("a holdout makes the splits train and test, and no other")
         if self.holdout:
+            if set(self.splits) != {"train", "test"}:
+                raise ValueError("a holdout makes the splits train and test, and no other")
             expected = self.holdout.test_total(self.class_count, sum(self.splits.values()))
             if self.splits["test"] != expected:
                 raise ValueError(
@@ -175,7 +164,7 @@ class Manifest(Facts):
 
 def data_root() -> Path:
     """The folder in which manifests look for data: WORKBOOK_DATA, else `data/` in the checkout."""
-    return Path(os.environ.get("WORKBOOK_DATA") or _CHECKOUT / "data").expanduser().resolve()
+    return Path(os.environ.get("WORKBOOK_DATA") or CHECKOUT / "data").expanduser().resolve()
 
 
 def list_manifests() -> list[str]:
@@ -191,10 +180,9 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     text = str(name_or_path)
     path = Path(text) if text.endswith((".yaml", ".yml")) else _MANIFESTS / f"{text}.yaml"
     if not path.is_file():
-        near = difflib.get_close_matches(text, list_manifests(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        known = list_manifests()
         raise ManifestError(
-            f"there is no manifest {text!r}.{hint} There are: {', '.join(list_manifests())}; "
+            f"there is no manifest {text!r}{did_you_mean(text, known)}. There are: {', '.join(known)}; "
             "for a data set of your own, give the path of its .yaml file."
         )
     try:
@@ -202,8 +190,7 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid YAML: {error}. Correct the file.") from error
     except ValidationError as error:
-        problems = _readable(error)
-        raise ManifestError(f"{path} is not a valid manifest:\n{problems}\nCorrect the file.") from error
+        raise ManifestError(f"{path} is not a valid manifest:\n{_readable(error)}\nCorrect the file.") from error
     except ManifestError as error:
         raise ManifestError(f"{path}: {error}") from error
 

@@ -8,7 +8,8 @@ import glob
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -53,18 +54,14 @@ def read_parquet(source: ParquetSource, split: str, base: Path) -> Content:
     files = _files(base, source.splits[split])
     _check_columns(files[0], source)
     labels = [_read(file, source.label)[source.label] for file in files]
-    chunks = [chunk for column in labels for chunk in column.chunks]
-    indices, names = _named(pa.chunked_array(chunks), source, files[0])
+    indices, names = _named(pa.chunked_array([chunk for column in labels for chunk in column.chunks]), source, files[0])
     if sum(file.stat().st_size for file in files) <= _IN_MEMORY_BYTES:
-        columns = tuple(_encoded(_read(file, f"{source.image}.bytes")[source.image]) for file in files)
+        columns = tuple(pc.struct_field(_read(file, f"{source.image}.bytes")[source.image], "bytes") for file in files)
     else:
         columns = _arrow_files(files, source.image, base / _ARROW_FOLDER)
+    starts = np.cumsum([0, *(len(column) for column in labels)])
     return Content(
-        decode=_EncodedRows(
-            tuple(str(file) for file in files),
-            np.cumsum([0, *(len(column) for column in labels)]),
-            columns,
-        ),
+        decode=_EncodedRows(tuple(str(file) for file in files), starts, columns),
         labels=indices,
         class_names=names,
         digest=files_digest(base, [file.relative_to(base).as_posix() for file in files], _footer),
@@ -74,30 +71,29 @@ def read_parquet(source: ParquetSource, split: str, base: Path) -> Content:
 def _files(base: Path, patterns: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for pattern in patterns:
-        found = sorted(glob.glob(pattern, root_dir=base, recursive=True))
-        if not found:
+        if not (found := sorted(glob.glob(pattern, root_dir=base, recursive=True))):
             raise MissingDataError(f"{base}/{pattern}")
         files += [base / name for name in found]
     return files
 
 
 def _read(file: Path, column: str) -> pa.Table:
+    with _reading(file), pq.ParquetFile(file) as opened:
+        return opened.read(columns=[column])
+
+
+@contextmanager
+def _reading(file: Path, errors: tuple[type[Exception], ...] = (pa.ArrowException, OSError)) -> Iterator[None]:
     try:
-        with pq.ParquetFile(file) as opened:
-            return opened.read(columns=[column])
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(file, error) from error
-
-
-def _corrupt(file: Path, error: Exception) -> CorruptDataError:
-    return CorruptDataError(f"{file} cannot be read as Parquet ({error}). Fetch it again from its source.")
+        yield
+    except errors as error:
+        broken = f"{file} cannot be read as Parquet ({error}). Fetch it again from its source."
+        raise CorruptDataError(broken) from error
 
 
 def _check_columns(file: Path, source: ParquetSource) -> None:
-    try:
+    with _reading(file):
         schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(file, error) from error
     for column in (source.image, source.label):
         if column not in schema.names:
             raise ManifestError(
@@ -120,19 +116,12 @@ def _named(column: pa.ChunkedArray, source: ParquetSource, file: Path) -> tuple[
         names, labels = np.unique(column.to_numpy().astype(str), return_inverse=True)
         return labels.astype(np.int64), tuple(str(name) for name in names)
     labels = integer_labels(column.to_numpy(), where)
-    return labels, None if source.label_names == "manifest" else _metadata_names(file, source.label)
-
-
-def _metadata_names(file: Path, label: str) -> tuple[str, ...] | None:
+    if source.label_names == "manifest":
+        return labels, None
     metadata = pq.read_schema(file).metadata or {}
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    names = features.get(label, {}).get("names")
-    return None if names is None else tuple(names)
-
-
-def _encoded(images: pa.ChunkedArray) -> pa.ChunkedArray:
-    chunks = [pc.struct_field(chunk, "bytes") for chunk in images.chunks]
-    return pa.chunked_array(chunks, type=images.type.field("bytes").type)
+    stated = features.get(source.label, {}).get("names")
+    return labels, None if stated is None else tuple(stated)
 
 
 def _footer(file: Path) -> bytes:
@@ -178,11 +167,12 @@ def _arrow_files(files: Sequence[Path], image: str, folder: Path) -> tuple[str, 
 def _convert(file: Path, image: str, target: Path) -> None:
     unfinished = target.with_suffix(".tmp")
     schema = pa.schema([("bytes", pa.large_binary())])
-    try:
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=[f"{image}.bytes"]):
-                encoded = pc.struct_field(batch.column(0), "bytes").cast(pa.large_binary())
-                writer.write_batch(pa.record_batch([encoded], schema=schema))
-    except pa.ArrowInvalid as error:
-        raise _corrupt(file, error) from error
+    with (
+        _reading(file, (pa.ArrowInvalid,)),  # what is wrong with the file that is written is another matter
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=[f"{image}.bytes"]):
+            encoded = pc.struct_field(batch.column(0), "bytes").cast(pa.large_binary())
+            writer.write_batch(pa.record_batch([encoded], schema=schema))
     os.replace(unfinished, target)

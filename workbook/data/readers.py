@@ -1,10 +1,10 @@
 """One reader a kind of source: what a copy on disk holds of one split, not yet held against the manifest.
 
 A reader raises MissingDataError, with the place where it looked, if its copy is not on this machine.
-`workbook.data.parquet` and `workbook.data.folder` hold the two readers of encoded image files.
+`workbook.data.parquet` holds the one of Parquet files, `workbook.data.lists` what tells a folder's classes beside it.
 """
 
-import hashlib
+import glob
 import inspect
 import struct
 import zipfile
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,17 @@ from PIL import Image
 
 from workbook.data import generated
 from workbook.data.images import content_digest
-from workbook.data.source_kinds import ArraySource, GeneratedSource, SklearnSource, TorchvisionSource
-from workbook.errors import CorruptDataError, ManifestError, MissingDataError
+from workbook.data.lists import listed_files
+from workbook.data.source_kinds import ArraySource, FolderSource, GeneratedSource, SklearnSource, TorchvisionSource
+from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
+from workbook.files import file_digest
 
 # Up to here the digest is of every byte; beyond, reading all of it at each load would not be cheap.
 _WHOLE_BYTES = 2 * 2**30
 _WHOLE_FILES = 20_000
 # Where torchvision's classes keep their files, alone or with a label.
 _TORCHVISION_FILES = ("samples", "_samples", "_image_files", "_images")
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 # PIL reports a broken file by any of these, depending on the format and on where it breaks.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
@@ -60,8 +63,11 @@ class PixelRows:
         return Image.fromarray(self.pixels[row])
 
 
+_generate = lru_cache(maxsize=4)(generated.generate)  # one notebook asks for both sides of both splits
+
+
 def read_generated(source: GeneratedSource, split: str, base: Path) -> Content:
-    pixels, labels, factors = _generate(split, source.splits[split], source.image_size)
+    pixels, labels, factors = _generate(split, source.splits[split], image_size=source.image_size)
     return Content(
         decode=PixelRows(pixels),
         labels=labels,
@@ -69,11 +75,6 @@ def read_generated(source: GeneratedSource, split: str, base: Path) -> Content:
         digest=content_digest(pixels.tobytes()),
         factors=factors.copy(),
     )
-
-
-@lru_cache(maxsize=4)  # one notebook asks for both sides of both splits
-def _generate(split: str, images_per_class: int, image_size: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    return generated.generate(split, images_per_class, image_size=image_size)
 
 
 def read_sklearn(source: SklearnSource, split: str, base: Path) -> Content:
@@ -89,14 +90,9 @@ def read_sklearn(source: SklearnSource, split: str, base: Path) -> Content:
     )
 
 
-@dataclass(frozen=True)
-class _TorchvisionRows:
-    dataset: Any
-    where: str
-
-    def __call__(self, row: int) -> Image.Image:
-        with decoding(f"{self.where}, row {row}"):
-            return self.dataset[row][0]
+def _torchvision_image(dataset: Any, where: str, row: int) -> Image.Image:
+    with decoding(f"{where}, row {row}"):
+        return dataset[row][0]
 
 
 def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Content:
@@ -117,12 +113,11 @@ def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Conte
         raise ManifestError(f"{where} does not take {arguments}: {error}. Correct its splits.") from error
     if not hasattr(dataset, source.labels):
         raise ManifestError(f"{where} has no attribute {source.labels!r}. Correct the source's labels.")
-    names = getattr(dataset, "classes", None)
-    labels = getattr(dataset, source.labels)
+    names, labels = getattr(dataset, "classes", None), getattr(dataset, source.labels)
     if len(labels) and isinstance(labels[0], tuple):  # (file, label), as in StanfordCars
         labels = [label for _, label in labels]
     return Content(
-        decode=_TorchvisionRows(dataset, where),
+        decode=partial(_torchvision_image, dataset, where),
         labels=integer_labels(labels, where),
         class_names=None if names is None else tuple(str(name) for name in names),
         digest=_torchvision_digest(dataset, base),
@@ -138,6 +133,47 @@ def _torchvision_digest(dataset: Any, base: Path) -> str:
             listed = (entry[0] if isinstance(entry, tuple) else entry for entry in getattr(dataset, attribute))
             return files_digest(base, [Path(file).relative_to(base).as_posix() for file in listed])
     return content_digest(repr(dataset).replace(str(base), ""))
+
+
+def _image_file(base: Path, files: Sequence[str], row: int) -> Image.Image:
+    return open_image(base / files[row], str(base / files[row]))
+
+
+def read_folder(source: FolderSource, split: str, base: Path) -> Content:
+    patterns = source.splits[split]
+    if split in source.lists:
+        found = listed_files(base, patterns, source.lists[split])
+    else:
+        found = [file for pattern in patterns for file in _class_in_path(base, pattern)]
+    files, classes = zip(*found, strict=True)
+    names, labels = np.unique(np.array(classes), return_inverse=True)
+    return Content(
+        decode=partial(_image_file, base, files),
+        labels=labels.astype(np.int64),
+        class_names=tuple(str(name) for name in names),
+        digest=files_digest(base, files),
+    )
+
+
+def _class_in_path(base: Path, pattern: str) -> list[tuple[str, str]]:
+    before, _, rest = pattern.partition("{")
+    inside, _, after = rest.partition("}")
+    folders = sorted(glob.glob(before + inside + "/", root_dir=base))
+    if not folders:
+        raise MissingDataError(f"{base}/{pattern}")
+    found = []
+    for folder in folders:
+        folder = folder.replace("\\", "/").rstrip("/")
+        matching = glob.iglob(glob.escape(folder) + after, root_dir=base, recursive=True)
+        files = sorted(file.replace("\\", "/") for file in matching if file.lower().endswith(_IMAGE_SUFFIXES))
+        if not files:
+            raise ManifestError(
+                f"the class folder {base / folder} holds no image ({pattern}). "
+                "Unpack the data anew, or remove the folder if it is no class."
+            )
+        class_name = "/".join(folder.split("/")[-inside.count("/") - 1 :])
+        found += [(file, class_name) for file in files]
+    return found
 
 
 def read_array(source: ArraySource, split: str, base: Path) -> Content:
@@ -186,6 +222,15 @@ def integer_labels(values: Any, where: str) -> np.ndarray:
 
 
 @contextmanager
+def about(what: str) -> Iterator[None]:
+    """What is raised inside says first what it is about; data that is not on this machine stays MissingDataError."""
+    try:
+        yield
+    except (ManifestError, CorruptDataError, StoreError) as error:
+        raise type(error)(f"{what}: {error}") from error
+
+
+@contextmanager
 def decoding(where: str) -> Iterator[None]:
     """Turns whatever a decoder raises into CorruptDataError that names `where`."""
     try:
@@ -212,13 +257,7 @@ def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes
     paths = [base / name for name in names]
     sizes = [path.stat().st_size for path in paths]
     if len(paths) <= _WHOLE_FILES and sum(sizes) <= _WHOLE_BYTES:
-        return content_digest(*(_file_hash(path) for path in paths))
-    ends = (tails(path) for path in paths) if tails else (b"" for _ in paths)
-    return content_digest(
-        *(part for name, size, end in zip(names, sizes, ends, strict=True) for part in (name, str(size), end))
-    )
-
-
-def _file_hash(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return content_digest(*(file_digest(path) for path in paths))
+    ends = [tails(path) if tails else b"" for path in paths]
+    described = zip(names, map(str, sizes), ends, strict=True)
+    return content_digest(*(part for file in described for part in file))

@@ -1,12 +1,14 @@
 """The kinds of copies that a manifest may name: where each lies, and how its files say what an image shows.
 
-Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py`, `folder.py` and `lists.py`.
+Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py` and `lists.py`.
 """
 
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+_WHOLE_FOLDER = re.compile(r"(?:[^{]*/)?\{[^}]+\}/")  # in the first braces of a pattern
 
 
 class Facts(BaseModel):
@@ -20,11 +22,7 @@ def _several(value: Any) -> Any:
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
-Texts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: tuple(str(entry) for entry in _several(value))),
-    Field(min_length=1),
-]
+Texts = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], BeforeValidator(_several), Field(min_length=1)]
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 
@@ -134,7 +132,7 @@ class FolderSource(_FileSource):
             for pattern in patterns:
                 if split in self.lists and not re.search(r"\{[^{}]+\}", pattern):
                     raise ValueError(f"{pattern!r} must name the column that holds the files, as in 'images/{{file}}'")
-                if split not in self.lists and not _names_class(pattern):
+                if split not in self.lists and not _WHOLE_FOLDER.match(pattern):
                     raise ValueError(
                         f"{pattern!r} does not say where the class is: put one whole folder in braces, as in "
                         f"'train/{{*}}/*.png', or give lists for {split!r}"
@@ -160,10 +158,3 @@ Source = Annotated[
     GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource,
     Field(discriminator="kind"),
 ]
-
-
-def _names_class(pattern: str) -> bool:
-    before, brace, rest = pattern.partition("{")
-    inside, closing, after = rest.partition("}")
-    whole_folder = before.endswith("/") or not before
-    return bool(brace and inside and closing and whole_folder and after.startswith("/"))

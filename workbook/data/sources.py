@@ -1,28 +1,26 @@
 """From a manifest to images: the first copy that is on this machine, held against what the manifest says."""
 
-import difflib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from workbook.data.folder import read_folder
+from workbook.data import readers
 from workbook.data.images import Images, content_digest
 from workbook.data.manifests import Holdout, Manifest, data_root, load_manifest
 from workbook.data.parquet import read_parquet
-from workbook.data.readers import Content, read_array, read_generated, read_sklearn, read_torchvision
+from workbook.data.readers import Content, about
 from workbook.data.source_kinds import Source
-from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
+from workbook.errors import ManifestError, MissingDataError, did_you_mean
 
 _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
-    "generated": read_generated,
-    "sklearn": read_sklearn,
-    "torchvision": read_torchvision,
+    "generated": readers.read_generated,
+    "sklearn": readers.read_sklearn,
+    "torchvision": readers.read_torchvision,
     "parquet": read_parquet,
-    "folder": read_folder,
-    "array": read_array,
+    "folder": readers.read_folder,
+    "array": readers.read_array,
 }
 
 
@@ -38,7 +36,13 @@ def load_images(manifest: Manifest | str, split: str, *, side: str | None = None
     when asked for.
     """
     manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
-    _check_asked(manifest, split, side)
+    if split not in manifest.splits:
+        unknown = f"{manifest.name} has no split {split!r}{did_you_mean(split, manifest.splits)}"
+        raise ManifestError(f"{unknown}. It has: {', '.join(manifest.splits)}.")
+    if side not in (None, "pre", "eval"):
+        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are 'pre' and 'eval'.")
+    if side and not manifest.concept_split:
+        class_sides(manifest, ())
     images, _ = open_split(manifest, split)
     if side is None:
         return images
@@ -48,28 +52,34 @@ def load_images(manifest: Manifest | str, split: str, *, side: str | None = None
 def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
     """All images of a split, and the copy that they come from. Raises as `load_images` does."""
     source, content = _first_present(manifest, split)
-    try:
-        content = _in_the_manifests_words(content, manifest, source)
-        rows = np.arange(len(content.labels), dtype=np.int64)
+    with about(f"{manifest.name}, {split}, from {place(source)}"):
+        names, labels = _in_the_manifests_words(content, manifest, source)
+        rows = np.arange(len(labels), dtype=np.int64)
         if manifest.holdout:
-            rows = _held_out(content.labels, manifest, manifest.holdout)[split]
-        _check_counts(content.labels[rows], content.class_names or (), manifest, split)
-    except ManifestError as error:
-        raise ManifestError(f"{manifest.name}, {split}, from {place(source)}: {error}") from error
-    return (
-        Images(
-            name=manifest.name,
-            split=split,
-            decode=content.decode,
-            rows=rows,
-            labels=content.labels[rows],
-            class_names=content.class_names or (),
-            digest=_digest(content, rows),
-            factors=None if content.factors is None else content.factors.iloc[rows].reset_index(drop=True),
-            image_size=manifest.image_size,
-        ),
-        source,
+            rows = _held_out(labels, manifest, manifest.holdout)[split]
+        counts = np.bincount(labels[rows], minlength=len(names))
+        if len(empty := np.flatnonzero(counts == 0)):
+            raise ManifestError(
+                f"{len(empty)} of {len(names)} classes have no image, {names[empty[0]]!r} among them. "
+                "Check that the copy is whole, or correct classes."
+            )
+        if len(rows) != manifest.splits[split]:
+            raise ManifestError(
+                f"{len(rows)} images came, the manifest says {manifest.splits[split]}. "
+                f"Check that the copy is whole, or correct splits.{split}."
+            )
+    images = Images(
+        name=manifest.name,
+        split=split,
+        decode=content.decode,
+        rows=rows,
+        labels=labels[rows],
+        class_names=names,
+        digest=content_digest(content.digest, rows.tobytes(), labels[rows].tobytes(), *names),
+        factors=None if content.factors is None else content.factors.iloc[rows].reset_index(drop=True),
+        image_size=manifest.image_size,
     )
+    return images, source
 
 
 def class_sides(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str, list[str]]:
@@ -79,31 +89,18 @@ def class_sides(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str, l
             f"{manifest.name} has no concept split, so it has no sides. "
             "Load it without a side, or add concept_split to its manifest."
         )
-    try:
+    with about(manifest.name):
         return manifest.concept_split.sides(class_names)
-    except ManifestError as error:
-        raise ManifestError(f"{manifest.name}: {error}") from error
 
 
 def place(source: Source) -> str:
     """A copy in words, with its folder on this machine."""
-    root = getattr(source, "root", None)
-    return f"the {source.kind} source" + ("" if root is None else f" in {_base(source)}")
+    return f"the {source.kind} source" + (f" in {folder_of(source)}" if hasattr(source, "root") else "")
 
 
-def _base(source: Source) -> Path:
+def folder_of(source: Source) -> Path:
+    """Where a copy lies, or would lie, on this machine."""
     return (data_root() / getattr(source, "root", ".")).resolve()
-
-
-def _check_asked(manifest: Manifest, split: str, side: str | None) -> None:
-    if split not in manifest.splits:
-        near = difflib.get_close_matches(split, manifest.splits, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ManifestError(f"{manifest.name} has no split {split!r}.{hint} It has: {', '.join(manifest.splits)}.")
-    if side not in (None, "pre", "eval"):
-        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are 'pre' and 'eval'.")
-    if side and not manifest.concept_split:
-        class_sides(manifest, ())
 
 
 def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:
@@ -111,11 +108,10 @@ def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:
     looked = []
     for source in manifest.sources:
         try:
-            return source, _READERS[source.kind](source, of, _base(source))
+            with about(f"{manifest.name}, {split}"):
+                return source, _READERS[source.kind](source, of, folder_of(source))
         except MissingDataError as error:
             looked.append(f"  {source.kind}: {error}")
-        except (ManifestError, CorruptDataError, StoreError) as error:
-            raise type(error)(f"{manifest.name}, {split}: {error}") from error
     raise MissingDataError(
         f"{manifest.name}, {split}: the data is not on this machine. Looked for\n"
         + "\n".join(looked)
@@ -124,8 +120,8 @@ def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:
     )
 
 
-def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source) -> Content:
-    """The same content with the manifest's class names, in its order."""
+def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source) -> tuple[tuple[str, ...], np.ndarray]:
+    """The manifest's class names, in its order, and the content's labels as indices into them."""
     expected = manifest.class_names
     names = content.class_names or expected or tuple(str(i) for i in range(manifest.class_count))
     rename = getattr(source, "rename", {})
@@ -146,10 +142,9 @@ def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source
             "classes, from 0. Correct classes, or the label that the source names."
         )
     if expected is None or names == expected:
-        return replace(content, class_names=names)
+        return names, content.labels
     position = {name: i for i, name in enumerate(expected)}
-    new_label = np.array([position[name] for name in names], dtype=np.int64)
-    return replace(content, class_names=expected, labels=new_label[content.labels])
+    return expected, np.array([position[name] for name in names], dtype=np.int64)[content.labels]
 
 
 def _difference(names: tuple[str, ...], expected: tuple[str, ...] | None) -> str:
@@ -176,22 +171,3 @@ def _held_out(labels: np.ndarray, manifest: Manifest, holdout: Holdout) -> dict[
         test.append(draw.permutation(of_class)[:size])
     held_out = np.sort(np.concatenate(test))
     return {"train": np.setdiff1d(np.arange(len(labels)), held_out), "test": held_out}
-
-
-def _check_counts(labels: np.ndarray, names: tuple[str, ...], manifest: Manifest, split: str) -> None:
-    counts = np.bincount(labels, minlength=len(names))
-    if len(empty := np.flatnonzero(counts == 0)):
-        raise ManifestError(
-            f"{len(empty)} of {len(names)} classes have no image, {names[empty[0]]!r} among them. "
-            "Check that the copy is whole, or correct classes."
-        )
-    if len(labels) != manifest.splits[split]:
-        raise ManifestError(
-            f"{len(labels)} images came, the manifest says {manifest.splits[split]}. "
-            f"Check that the copy is whole, or correct splits.{split}."
-        )
-
-
-def _digest(content: Content, rows: np.ndarray) -> str:
-    labels = content.labels[rows].tobytes()
-    return content_digest(content.digest, rows.tobytes(), labels, *(content.class_names or ()))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openTSNE
@@ -15,7 +16,7 @@ from workbook.store import Store
 
 # Part of the key of all maps. Raise it when a change of the code alters one.
 EMBEDDING_VERSION = 1
-METHODS = ("t-SNE", "UMAP", "PCA")
+KINDS = ("t-SNE", "UMAP", "PCA")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,8 @@ class Embedding:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in METHODS:
-            raise ValueError(f"kind must be one of {', '.join(METHODS)}, got {self.kind!r}")
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if not self.perplexity >= 2:
             raise ValueError(f"perplexity must be at least 2, got {self.perplexity}")
 
@@ -45,12 +46,8 @@ def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, s
     with progress_bar("maps", len(epochs), unit="maps") as bar:
         for epoch, features in sorted(epochs, key=lambda pair: pair[0], reverse=True):
             bar.set_description_str(f"{embedding.kind} of {len(features.labels)} images, epoch {epoch}", refresh=False)
-            spec = {
-                "features": features.artefact.key,
-                "embedding": asdict(embedding),
-                "start": started_from,
-                "version": EMBEDDING_VERSION,
-            }
+            spec: dict[str, Any] = {"features": features.artefact.key, "embedding": asdict(embedding)}
+            spec |= {"start": started_from, "version": EMBEDDING_VERSION}
 
             def make(folder: Path, features: Features = features, start: np.ndarray | None = later) -> None:
                 np.save(folder / "map.npy", embed(features.layer("pooled"), embedding, start))
@@ -68,23 +65,19 @@ def embed(features: np.ndarray, embedding: Embedding, start: np.ndarray | None =
     x = np.asarray(features, dtype=np.float32)
     if len(x) < 3 * embedding.perplexity + 1 and embedding.kind == "t-SNE":
         raise ValueError(f"t-SNE of perplexity {embedding.perplexity} takes more than {len(x)} points")
-    principal = PCA(2, svd_solver="full").fit_transform(x) if start is None else start
+    if start is None or embedding.kind == "PCA":
+        start = PCA(2, svd_solver="full").fit_transform(x)
     if embedding.kind == "PCA":
-        return PCA(2, svd_solver="full").fit_transform(x).astype(np.float32)
-    small = principal / principal.std(axis=0)[0]
+        return start.astype(np.float32)
+    small = start / start.std(axis=0)[0]
     if embedding.kind == "UMAP":
         import umap  # here: what it needs takes seconds to load
 
-        reducer = umap.UMAP(
-            n_neighbors=int(embedding.perplexity), init=10 * small, random_state=embedding.seed, n_jobs=1
-        )
-        return reducer.fit_transform(x).astype(np.float32)
-    tsne = openTSNE.TSNE(
-        perplexity=embedding.perplexity,
-        initialization=1e-4 * small,
-        random_state=embedding.seed,
-        negative_gradient_method="bh" if len(x) < 10_000 else "fft",
-    )
+        how = {"n_neighbors": int(embedding.perplexity), "init": 10 * small, "n_jobs": 1}
+        return umap.UMAP(**how, random_state=embedding.seed).fit_transform(x).astype(np.float32)
+    how = {"perplexity": embedding.perplexity, "initialization": 1e-4 * small}
+    gradient = "bh" if len(x) < 10_000 else "fft"
+    tsne = openTSNE.TSNE(**how, random_state=embedding.seed, negative_gradient_method=gradient)
     return np.asarray(tsne.fit(x), dtype=np.float32)
 
 

@@ -14,15 +14,18 @@ from torch import Tensor, nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
+from workbook.lab import Lab
 from workbook.models.backbones import Backbone
 from workbook.models.checkpoints import Pretrained
 from workbook.models.projectors import MLPProjector
 from workbook.pretraining.runs import Run
 from workbook.progress import progress_bar
-from workbook.store import Artefact, Store
+from workbook.store import Artefact
 
 # Part of the key of all features. Raise it when a change of the code alters what is extracted.
 EXTRACTION_VERSION = 1
+# The same for the accuracies of heads.
+HEAD_VERSION = 1
 _BATCH = 256
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 LAYERS = (*STAGES, "pooled", "projector")
@@ -49,6 +52,9 @@ class Extraction:
             raise ValueError(f'dtype must be "float32" or "float16", got {self.dtype!r}')
 
 
+POOLED = Extraction(layers=("pooled",))
+
+
 @dataclass(frozen=True)
 class Features:
     """The features of one set of images: `layer(name)` is (N, D), memory-mapped; `labels` (N,) int64."""
@@ -66,7 +72,8 @@ class Features:
     def layers(self) -> tuple[str, ...]:
         """What was kept, from the first stage to the projector's output."""
         kept = [name.removesuffix(".npy") for name in self.artefact.checksums]
-        within = sorted((name for name in kept if name.startswith("projector.")), key=_place)
+        within = [name for name in kept if name.startswith("projector.")]
+        within.sort(key=lambda name: int(name.split(".")[1]))
         return tuple(name for name in (*LAYERS[:-1], *within, LAYERS[-1]) if name in kept)
 
     @property
@@ -75,62 +82,40 @@ class Features:
 
 
 def extract(
-    run: Run,
-    images: Images,
-    extraction: Extraction,
-    store: Store,
-    fabric: Fabric,
-    *,
-    epoch: int | None = None,
+    source: Run | Pretrained, images: Images, extraction: Extraction, lab: Lab, *, epoch: int | None = None
 ) -> Features:
-    """The features of `images` under the run's checkpoint of `epoch` (None = its last), from the store or made now."""
-    spec = {
-        "run": run.artefact.key,
-        "epoch": run.recipe.epochs if epoch is None else epoch,
-        "data": images.digest,
-        "extraction": asdict(extraction),
-        "precision": fabric._precision.precision,
-        "version": EXTRACTION_VERSION,
-    }
+    """The features of `images`, from the store or made now: under a run's checkpoint, or weights from outside.
+
+    epoch: of a run; None = its last. Weights from outside have no projector.
+    """
+    if isinstance(source, Run):
+        what = {"run": source.key, "epoch": source.recipe.epochs if epoch is None else epoch}
+    else:
+        what = {"weights": source.digest, "architecture": source.architecture, "image_size": source.image_size}
+    spec = what | {"data": images.digest, "extraction": asdict(extraction)}
+    spec |= {"precision": lab.precision, "version": EXTRACTION_VERSION}
 
     def make(folder: Path) -> None:
-        method = run.method(epoch)
-        _write_layers(method.backbone, method.projector, run.recipe.image_size, images, extraction, folder, fabric)
+        if isinstance(source, Run):
+            model = source.model(epoch)
+            network = _Network(model.backbone, model.projector, source.recipe.image_size, extraction)
+        else:
+            network = _Network(source.backbone, nn.Identity(), source.image_size, extraction)
+        _write_layers(network, images, folder, lab.fabric)
 
-    return Features(store.get_or_make("features", spec, make), images.class_names)
-
-
-def extract_pretrained(
-    model: Pretrained, images: Images, extraction: Extraction, store: Store, fabric: Fabric
-) -> Features:
-    """The features of `images` under weights from outside the store, from the store or made now; no projector."""
-    spec = {
-        "weights": model.digest,
-        "architecture": model.architecture,
-        "image_size": model.image_size,
-        "data": images.digest,
-        "extraction": asdict(extraction),
-        "precision": fabric._precision.precision,
-        "version": EXTRACTION_VERSION,
-    }
-
-    def make(folder: Path) -> None:
-        _write_layers(model.backbone, nn.Identity(), model.image_size, images, extraction, folder, fabric)
-
-    return Features(store.get_or_make("features", spec, make), images.class_names)
+    return Features(lab.store.get_or_make("features", spec, make), images.class_names)
 
 
 def over_epochs(
-    runs: Sequence[Run], images: Images, extraction: Extraction, store: Store, fabric: Fabric
+    runs: Sequence[Run], images: Images, extraction: Extraction, lab: Lab, *, every_epoch: bool = True
 ) -> Iterator[tuple[Run, int, Features]]:
-    """The features of `images` under every checkpoint of every run: (run, epoch, features), epochs ascending."""
-    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs]
+    """The features of `images` under every checkpoint of every run, or its last: (run, epoch, features), ascending."""
+    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
     with progress_bar("features", len(jobs), unit="checkpoints") as bar:
         for run, epoch in jobs:
-            bar.set_description_str(
-                f"features of {images.name}, {images.split}: {run.recipe.title}, epoch {epoch}", refresh=False
-            )
-            yield run, epoch, extract(run, images, extraction, store, fabric, epoch=epoch)
+            title = f"features of {images.name}, {images.split}: {run.recipe.title}, epoch {epoch}"
+            bar.set_description_str(title, refresh=False)
+            yield run, epoch, extract(run, images, extraction, lab, epoch=epoch)
             bar.update()
 
 
@@ -143,67 +128,73 @@ def pool_to_budget(maps: Tensor, budget: int) -> Tensor:
     return F.adaptive_avg_pool2d(maps, side).flatten(1)
 
 
-def head_accuracy(run: Run, images: Images, fabric: Fabric, *, epoch: int | None = None) -> float:
-    """Top-1 accuracy (percent) of the run's own head on images of its own classes, after `epoch` (None = its last)."""
-    if images.class_names != run.class_names:
-        raise ValueError(f"the head knows the run's {len(run.class_names)} classes, got images of other classes")
-    method = run.method(epoch).to(fabric.device)
+def head_accuracy(run: Run, images: Images, lab: Lab, *, epoch: int | None = None) -> float:
+    """Top-1 accuracy (percent) of the run's own head on images of its own classes, after `epoch` (None = its last).
+
+    From the store or computed now.
+    """
+    if images.class_names != (run.class_names or images.class_names):
+        raise ValueError(f"the head knows the run's {len(run.class_names or ())} classes, got images of other classes")
+    spec = {"run": run.key, "epoch": run.recipe.epochs if epoch is None else epoch, "test": images.digest}
+    spec |= {"precision": lab.precision, "version": HEAD_VERSION}
+    found = lab.store.remember("accuracies", spec, lambda: {"accuracy": _of_head(run, images, lab.fabric, epoch)})
+    return found["accuracy"]
+
+
+def _of_head(run: Run, images: Images, fabric: Fabric, epoch: int | None) -> float:
+    model = run.model(epoch).to(fabric.device)
     correct = 0
     title = f"the head of {run.recipe.title} on {images.name}, {images.split}"
     with torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
         for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
-            correct += int((method.classify(batch).argmax(1) == labels).sum())
+            correct += int((model.classify(batch).argmax(1) == labels).sum())
             bar.update(len(labels))
     return 100 * correct / len(images)
 
 
-def _write_layers(
-    backbone: Backbone,
-    projector: nn.Module,
-    image_size: int,
-    images: Images,
-    extraction: Extraction,
-    folder: Path,
-    fabric: Fabric,
-) -> None:
+@dataclass(frozen=True)
+class _Network:
+    """What images go through, and what of it is kept."""
+
+    backbone: Backbone
+    projector: nn.Module
+    image_size: int
+    extraction: Extraction
+
+    def layers(self, batch: Tensor) -> dict[str, Tensor]:
+        kept = self.extraction.layers
+        maps, pooled = self.backbone.stages(batch)
+        # a model with fewer stages than five has the last ones
+        names = STAGES[len(STAGES) - len(maps) :]
+        stages = {name: stage for name, stage in zip(names, maps, strict=True) if name in kept}
+        layers = {name: pool_to_budget(stage, self.extraction.stage_budget) for name, stage in stages.items()}
+        if "pooled" in kept:
+            layers["pooled"] = pooled
+        if isinstance(self.projector, MLPProjector):
+            if CUT_POINTS in kept:
+                layers |= _after_components(self.projector, pooled)
+            if "projector" in kept:
+                layers["projector"] = self.projector(pooled)
+        return layers
+
+
+def _write_layers(network: _Network, images: Images, folder: Path, fabric: Fabric) -> None:
     """One .npy a layer, written in blocks as they come: memory does not grow with the number of images."""
+    for part in (network.backbone, network.projector):
+        part.to(fabric.device)
     files: dict[str, BinaryIO] = {}
-    backbone, projector = backbone.to(fabric.device), projector.to(fabric.device)
     title = f"images of {images.name}, {images.split}"
     with ExitStack() as stack, torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
-        for batch, _ in plain_batches(images, image_size, _BATCH, fabric.device):
-            for name, block in _layers(backbone, projector, batch, extraction).items():
-                array = block.float().cpu().numpy().astype(extraction.dtype)
+        for batch, _ in plain_batches(images, network.image_size, _BATCH, fabric.device):
+            for name, block in network.layers(batch).items():
+                array = block.float().cpu().numpy().astype(network.extraction.dtype)
                 if name not in files:
                     files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
-                    header = {
-                        "descr": array.dtype.str,
-                        "fortran_order": False,
-                        "shape": (len(images), array.shape[1]),
-                    }
+                    header = {"descr": array.dtype.str, "fortran_order": False, "shape": (len(images), array.shape[1])}
                     np.lib.format.write_array_header_1_0(files[name], header)
                 files[name].write(array.tobytes())
             bar.update(len(batch))
     np.save(folder / "labels.npy", images.labels)
-
-
-def _layers(backbone: Backbone, projector: nn.Module, batch: Tensor, extraction: Extraction) -> dict[str, Tensor]:
-    maps, pooled = backbone.stages(batch)
-    # a model with fewer stages than five has the last ones
-    layers = {
-        name: stage
-        for name, stage in zip(STAGES[len(STAGES) - len(maps) :], maps, strict=True)
-        if name in extraction.layers
-    }
-    layers = {name: pool_to_budget(stage, extraction.stage_budget) for name, stage in layers.items()}
-    if "pooled" in extraction.layers:
-        layers["pooled"] = pooled
-    if isinstance(projector, MLPProjector):
-        if CUT_POINTS in extraction.layers:
-            layers |= _after_components(projector, pooled)
-        if "projector" in extraction.layers:
-            layers["projector"] = projector(pooled)
-    return layers
 
 
 def _after_components(projector: MLPProjector, features: Tensor) -> dict[str, Tensor]:
@@ -213,7 +204,3 @@ def _after_components(projector: MLPProjector, features: Tensor) -> dict[str, Te
         features = layer(features.clone())
         outputs[f"projector.{number}.{_COMPONENTS[type(layer)]}"] = features
     return outputs
-
-
-def _place(name: str) -> int:
-    return int(name.split(".")[1])

@@ -3,70 +3,32 @@
 A finetuning is a run as any other: a recipe with a start, trained by the one loop.
 """
 
-import json
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-
-import numpy as np
-from lightning_fabric import Fabric
-from torch import Tensor
+from dataclasses import replace
 
 from workbook.data.images import Images
 from workbook.evaluation.extraction import head_accuracy
-from workbook.evaluation.linear_probe import ProbeRecipe, linear_probe
-from workbook.evaluation.logistic import fit_logistic
-from workbook.evaluation.parts import standardisation
-from workbook.files import write_atomically
+from workbook.lab import Lab
 from workbook.models.backbones import is_vit
+from workbook.pretraining.heads import CENTROIDS
 from workbook.pretraining.methods import Projector
 from workbook.pretraining.recipe import Recipe, classifier_augmentation
-from workbook.pretraining.runs import Run, pretraining_images, train
+from workbook.pretraining.runs import pretraining_images, train
 from workbook.pretraining.starts import Start
-from workbook.pretraining.supervised import CENTROIDS, CrossEntropy, HeadStart
-from workbook.store import Store
-
-# Part of the key of all accuracies. Raise it when a change of the code alters a result.
-FINETUNING_VERSION = 1
+from workbook.pretraining.supervised import CrossEntropy
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProbeHead:
-    """A head that starts as the linear probe of the start's features (B 5.3, for label injection).
-
-    c_values: as in `ProbeRecipe`. One is taken as it is; among several the best on a part of the training images.
-    """
-
-    name: str = field(default="probe", init=False)
-    c_values: tuple[float, ...] = tuple(float(c) for c in np.logspace(-6, 5, 45))
-    validation_fraction: float = 0.2
-
-    def weights(self, features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """See `HeadStart`. Raises ValueError where a class has no image: a probe needs one of each."""
-        c = self.c_values[0]
-        if len(self.c_values) > 1:
-            choice = ProbeRecipe(c_values=self.c_values, validation_fraction=self.validation_fraction)
-            c = linear_probe(features, labels, features, labels, choice).c
-        x = features.double()
-        centre, scale = standardisation(x)
-        fitted = fit_logistic((x - centre) / scale, labels, c, num_classes=num_classes)
-        weight = fitted[:-1] / scale[:, None]
-        return weight.T, fitted[-1] - centre @ weight
-
-
-def finetune_recipe(
-    base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = CENTROIDS
-) -> Recipe:
+def finetune_recipe(base: Recipe, dataset: str, start: Start, *, side: str | None = None) -> Recipe:
     """B 5.3: the one recipe for every data set; for a ViT backbone it is `finetune_vit_recipe`.
 
     base: a supervised recipe; gives the backbone, the image size, crops and flips, and the seed, and nothing else.
-    head: where the head starts, by default from class centroids (B App. G); None = at random.
+    The head starts from class centroids (B App. G).
     """
     if is_vit(base.backbone):
-        return finetune_vit_recipe(base, dataset, start, side=side, head=head)
+        return finetune_vit_recipe(base, dataset, start, side=side)
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
-        objective=CrossEntropy(smoothing=0.1, head=head),
+        objective=CrossEntropy(smoothing=0.1, head=CENTROIDS),
         augmentation=replace(bare.augmentation, policy="autoaugment", cutout=0.5),
         epochs=60,
         batch_size=128,
@@ -80,9 +42,7 @@ def finetune_recipe(
     )
 
 
-def finetune_vit_recipe(
-    base: Recipe, dataset: str, start: Start, *, side: str | None = None, head: HeadStart | None = CENTROIDS
-) -> Recipe:
+def finetune_vit_recipe(base: Recipe, dataset: str, start: Start, *, side: str | None = None) -> Recipe:
     """B 5.3: the recipe for ViTs, "following the finetuning scripts" of MAE (He et al. 2022). See `finetune_recipe`.
 
     What B does not repeat is of those scripts: warm-up, label smoothing, RandAugment, and the rate at 256 images.
@@ -90,7 +50,7 @@ def finetune_vit_recipe(
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
-        objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=head),
+        objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=CENTROIDS),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
         augmentation=replace(bare.augmentation, policy="randaugment", erase=0.25),
         epochs=100,
@@ -129,57 +89,24 @@ def finetune_1000_recipe(base: Recipe, dataset: str, start: Start, *, side: str 
     )
 
 
-def finetune(recipe: Recipe, test: Images, store: Store, fabric: Fabric) -> dict[str, object]:
+def finetune(recipe: Recipe, test: Images, lab: Lab) -> dict[str, object]:
     """Train the recipe, or take its run from the store, and test its own head on `test`: one row of a table.
 
     Keys: dataset, seed, images (so many it was trained on), accuracy_before and accuracy (percent, top-1; before the
     first step and after the last), key (of the run). Where there are fewer images than `recipe.batch_size` all of
     them are one batch, and the learning rate is lowered with it as everywhere.
     """
-    images = pretraining_images(recipe)
-    batch_size = min(recipe.batch_size, len(images) // fabric.world_size * fabric.world_size)
+    images, devices = pretraining_images(recipe), lab.fabric.world_size
     # not in the paper: a data set smaller than a batch
+    batch_size = min(recipe.batch_size, len(images) // devices * devices)
     recipe = replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple(sorted({0, *recipe.checkpoint_epochs})))
-    run = train(recipe, store, fabric)
-    return {
-        "dataset": recipe.dataset,
-        "seed": recipe.seed,
-        "images": len(images),
-        "accuracy_before": stored_accuracy(run, test, store, fabric, epoch=0),
-        "accuracy": stored_accuracy(run, test, store, fabric),
-        "key": run.artefact.key,
-    }
-
-
-def stored_accuracy(run: Run, test: Images, store: Store, fabric: Fabric, *, epoch: int | None = None) -> float:
-    """`head_accuracy` of the run after `epoch` (None = its last), from the store or computed now."""
-    epoch = run.recipe.epochs if epoch is None else epoch
-    spec = {
-        "run": run.artefact.key,
-        "epoch": epoch,
-        "test": test.digest,
-        "precision": fabric._precision.precision,
-        "version": FINETUNING_VERSION,
-    }
-
-    def make(folder: Path) -> None:
-        row = {"accuracy": head_accuracy(run, test, fabric, epoch=epoch)}
-        write_atomically(folder / "result.json", json.dumps(row).encode())
-
-    return json.loads(store.get_or_make("accuracies", spec, make).file("result.json").read_text())["accuracy"]
+    run = train(recipe, lab)
+    accuracies = {"accuracy_before": head_accuracy(run, test, lab, epoch=0), "accuracy": head_accuracy(run, test, lab)}
+    return {"dataset": recipe.dataset, "seed": recipe.seed, "images": len(images), **accuracies, "key": run.key}
 
 
 def _bare(base: Recipe, dataset: str, start: Start, side: str | None) -> Recipe:
     """The base's backbone, image size, crops and seed; nothing else of it is left."""
-    return Recipe(
-        dataset=dataset,
-        side=side,
-        image_size=base.image_size,
-        backbone=base.backbone,
-        small_stem=base.small_stem,
-        start=start,
-        augmentation=classifier_augmentation(base),
-        checkpoint_epochs=(0,),
-        warmup_epochs=0,
-        seed=base.seed,
-    )
+    kept = {name: getattr(base, name) for name in ("image_size", "backbone", "small_stem", "seed")}
+    kept |= {"augmentation": classifier_augmentation(base)}
+    return Recipe(dataset=dataset, side=side, start=start, checkpoint_epochs=(0,), warmup_epochs=0, **kept)

@@ -1,38 +1,29 @@
 """Any model to be scored: a run of the store, a checkpoint file, or a model of timm by its name."""
 
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from workbook import metrics
 from workbook.data import load_manifest
 from workbook.data.images import Images
 from workbook.data.sources import class_sides
 from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import Features
-from workbook.metrics import (
-    discriminative_ratio,
-    feature_mixture,
-    feature_redundancy,
-    inter_class_separation,
-    intra_class_variance,
-    mean_silhouette,
-)
+from workbook.keys import is_key
 from workbook.models.checkpoints import Pretrained, from_checkpoint, from_timm
-from workbook.pretraining.loop import checkpoint_name
+from workbook.pretraining.runs import load_run
 from workbook.store import Store
 
-_KEY = "[0-9a-f]{20}"
 _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
 
 # What every class split is measured by; Pi needs both sides of a concept split besides.
 MEASURES: dict[str, Callable[..., float]] = {
-    "phi": discriminative_ratio,
-    "V_intra": intra_class_variance,
-    "S_inter": inter_class_separation,
-    "MSC": mean_silhouette,
+    "phi": metrics.discriminative_ratio,
+    "V_intra": metrics.intra_class_variance,
+    "S_inter": metrics.inter_class_separation,
+    "MSC": metrics.mean_silhouette,
 }
 
 
@@ -52,29 +43,14 @@ def open_model(
     fresh: a timm model without its trained weights.
     Raises CheckpointError where there is no such model, or its weights cannot be used.
     """
-    if re.fullmatch(_KEY, model):
-        return _from_run(model, store)
+    if is_key(model):
+        return load_run(model, store).backbone()
     path = Path(model).expanduser()
     if not path.exists() and path.suffix not in _FILES and path.parent == Path("."):
         return from_timm(model, pretrained=not fresh, image_size=image_size)
     if architecture is None:
         raise CheckpointError(f"a file does not say what it is: name the architecture of {model}, as timm calls it")
     return from_checkpoint(path, architecture, part=part, prefix=prefix, image_size=image_size)
-
-
-def _from_run(key: str, store: Store) -> Pretrained:
-    run = next((artefact for artefact in store.artefacts() if artefact.key == key), None)
-    if run is None or run.kind != "runs":
-        raise CheckpointError(f"{store.root} has no run {key}: `workbook store list` shows the keys of those it has")
-    recipe = run.spec["recipe"]
-    model = from_checkpoint(
-        run.file(checkpoint_name(recipe["epochs"])),
-        recipe["backbone"],
-        prefix="backbone.model.",
-        image_size=recipe["image_size"],
-        small_stem=recipe["small_stem"],
-    )
-    return replace(model, name=f"run {key}")
 
 
 def measure_features(features: Features, side_of: dict[str, str]) -> pd.DataFrame:
@@ -88,14 +64,14 @@ def measure_features(features: Features, side_of: dict[str, str]) -> pd.DataFram
     sides = pd.Series([side_of[name] for name in features.class_names])
     mixture = float("nan")
     if set(sides) == {"pre", "eval"}:
-        mixture = feature_mixture(pooled, labels, (sides == "eval").tolist())
+        mixture = metrics.feature_mixture(pooled, labels, (sides == "eval").tolist())
     rows = []
     for side in sides.unique():
         chosen = (sides == side).to_numpy()[labels]
         part, own = pooled[chosen], labels[chosen]
         row = {"side": side, "classes": int((sides == side).sum()), "images": len(part)}
         row |= {name: measure(part, own) for name, measure in MEASURES.items()}
-        rows.append(row | {"R": feature_redundancy(part), "Pi": mixture})
+        rows.append(row | {"R": metrics.feature_redundancy(part), "Pi": mixture})
     return pd.DataFrame(rows)
 
 

@@ -1,35 +1,30 @@
 """The transfer suite: models x data sets x protocols, as A Table 4 and B Tables 3 to 5 have them."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from lightning_fabric import Fabric
 
 from workbook.data.images import Images
 from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import MissingDataError
-from workbook.evaluation.extraction import Extraction, Features, extract
-from workbook.evaluation.few_shot import FewShotRecipe, draw_episodes, few_shot
+from workbook.evaluation.extraction import POOLED, Features, extract
 from workbook.evaluation.finetuning import finetune
-from workbook.evaluation.knn import knn_accuracy
-from workbook.evaluation.linear_probe import ProbeRecipe
-from workbook.evaluation.sgd_probe import SGDProbeRecipe, sgd_probe
-from workbook.evaluation.stagewise import probe_layers
-from workbook.files import write_atomically
+from workbook.evaluation.stagewise import pooled_accuracy
+from workbook.lab import Lab
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run
+from workbook.probes.few_shot import FewShotRecipe, draw_episodes, few_shot
+from workbook.probes.knn import knn_accuracy
+from workbook.probes.linear import ProbeRecipe
+from workbook.probes.sgd import SGDProbeRecipe, sgd_probe
 from workbook.progress import progress_bar
-from workbook.store import Store
 
 # Part of the key of every score that this module stores. Raise it when a change of the code alters one.
 TRANSFER_VERSION = 1
-_POOLED = Extraction(layers=("pooled",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +70,7 @@ def load_present(names: Sequence[str], images_per_class: int | None = None) -> t
 class TransferProtocol(Protocol):
     """How the transfer of a run to a task is scored."""
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, Any]:
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
         """At least `accuracy`, top-1 in percent; the score comes from the store where it was computed before.
 
         Where the task is none for this protocol, `accuracy` is NaN and `problem` says why.
@@ -92,11 +87,10 @@ class LinearProbe:
 
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
-        train, test = _features(run, task, store, fabric)
-        validation = None if task.validation is None else extract(run, task.validation, _POOLED, store, fabric)
-        (row,) = probe_layers(train, test, self.probe, store, fabric, validation=validation)
-        return {"accuracy": float(str(row["accuracy"]))}
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+        train, test = _features(run, task, lab)
+        validation = None if task.validation is None else extract(run, task.validation, POOLED, lab)
+        return {"accuracy": pooled_accuracy(train, test, self.probe, lab, validation=validation)}
 
 
 @dataclass(frozen=True)
@@ -105,14 +99,14 @@ class SGDProbe:
 
     probe: SGDProbeRecipe = field(default_factory=SGDProbeRecipe)
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
-        train, test = _features(run, task, store, fabric)
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+        train, test = _features(run, task, lab)
 
         def compute() -> dict[str, float]:
-            x, y = np.array(train.layer("pooled")), train.labels
-            return {"accuracy": sgd_probe(x, y, test.layer("pooled"), test.labels, self.probe, device=fabric.device)}
+            parts = (train.layer("pooled"), train.labels, test.layer("pooled"), test.labels)
+            return {"accuracy": sgd_probe(*parts, self.probe, device=lab.fabric.device)}
 
-        return _stored(compute, self, (train, test), store)
+        return _remembered(compute, self, (train, test), lab)
 
 
 @dataclass(frozen=True)
@@ -121,15 +115,14 @@ class NearestNeighbours:
 
     k: int = 20
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
-        train, test = _features(run, task, store, fabric)
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+        train, test = _features(run, task, lab)
 
         def compute() -> dict[str, float]:
-            x, y = train.layer("pooled"), train.labels
-            k = min(self.k, len(y))
-            return {"accuracy": knn_accuracy(x, y, test.layer("pooled"), test.labels, k=k, device=fabric.device)}
+            parts = (train.layer("pooled"), train.labels, test.layer("pooled"), test.labels)
+            return {"accuracy": knn_accuracy(*parts, k=min(self.k, len(train.labels)), device=lab.fabric.device)}
 
-        return _stored(compute, self, (train, test), store)
+        return _remembered(compute, self, (train, test), lab)
 
 
 @dataclass(frozen=True)
@@ -138,8 +131,8 @@ class FewShot:
 
     episodes: FewShotRecipe = field(default_factory=FewShotRecipe)
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, Any]:
-        parts = _features(run, task, store, fabric)
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
+        parts = _features(run, task, lab)
         labels = np.concatenate([part.labels for part in parts])
         try:  # the labels alone decide whether there are classes and images enough
             draw_episodes(labels[:, None].astype(np.float32), labels, self.episodes)
@@ -149,10 +142,10 @@ class FewShot:
         def compute() -> dict[str, float]:
             # not in the paper: both splits, since nothing is trained on either, and Omniglot has 20 images a class
             x = np.concatenate([part.layer("pooled") for part in parts])
-            result = few_shot(x, labels, self.episodes, device=fabric.device)
+            result = few_shot(x, labels, self.episodes, device=lab.fabric.device)
             return {"accuracy": result.accuracy, "half_width": result.half_width}
 
-        return _stored(compute, self, parts, store)
+        return _remembered(compute, self, parts, lab)
 
 
 @dataclass(frozen=True)
@@ -167,21 +160,16 @@ class Finetuning:
     base: Recipe
     epochs: int | None = None  # None = as many as the recipe says
 
-    def score(self, run: Run, task: Task, store: Store, fabric: Fabric) -> dict[str, float]:
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
         of_run = {name: getattr(run.recipe, name) for name in ("backbone", "small_stem", "image_size", "seed")}
         recipe = self.recipe(replace(self.base, **of_run), task.dataset, run.start(), side=task.side)
         recipe = replace(recipe, epochs=self.epochs or recipe.epochs)
-        row = finetune(recipe, task.test, store, fabric)
+        row = finetune(recipe, task.test, lab)
         return {name: float(str(row[name])) for name in ("accuracy", "accuracy_before")}
 
 
 def transfer_suite(
-    runs: Sequence[Run],
-    tasks: Sequence[Task],
-    protocols: Mapping[str, TransferProtocol],
-    *,
-    store: Store,
-    fabric: Fabric,
+    runs: Sequence[Run], tasks: Sequence[Task], protocols: Mapping[str, TransferProtocol], lab: Lab
 ) -> pd.DataFrame:
     """Every run scored on every task by every protocol, one row each.
 
@@ -190,42 +178,25 @@ def transfer_suite(
     finetuning, and the `problem` of a task that is none for a protocol, whose accuracy is NaN.
     """
     if not tasks:
-        raise MissingDataError(
-            "none of the downstream sets is on this machine: `workbook data show NAME` says how to get one"
-        )
+        remedy = "`workbook data show NAME` says how to get one"
+        raise MissingDataError(f"none of the downstream sets is on this machine: {remedy}")
     jobs = [(name, task, run) for name in protocols for task in tasks for run in runs]
     rows = []
     with progress_bar("transfer", len(jobs), unit="scores") as bar:
         for name, task, run in jobs:
             bar.set_description_str(f"{name} on {task.name}: {run.recipe.title}", refresh=False)
-            score = protocols[name].score(run, task, store, fabric)
-            rows.append(
-                {"method": run.recipe.method, "seed": run.recipe.seed, "run": run.artefact.key}
-                | {"dataset": task.name, "protocol": name}
-                | score
-            )
+            row = {"method": run.recipe.method, "seed": run.recipe.seed, "run": run.key, "dataset": task.name}
+            rows.append(row | {"protocol": name} | protocols[name].score(run, task, lab))
             bar.update()
     return pd.DataFrame(rows)
 
 
-def _features(run: Run, task: Task, store: Store, fabric: Fabric) -> tuple[Features, Features]:
-    return (
-        extract(run, task.train, _POOLED, store, fabric),
-        extract(run, task.test, _POOLED, store, fabric),
-    )
+def _features(run: Run, task: Task, lab: Lab) -> tuple[Features, Features]:
+    return extract(run, task.train, POOLED, lab), extract(run, task.test, POOLED, lab)
 
 
-def _stored(
-    compute: Callable[[], dict[str, float]], protocol: Any, parts: Sequence[Features], store: Store
+def _remembered(
+    compute: Callable[[], dict[str, float]], protocol: Any, parts: Sequence[Features], lab: Lab
 ) -> dict[str, float]:
-    spec = {
-        "protocol": type(protocol).__name__,
-        "choices": asdict(protocol),
-        "features": [part.artefact.key for part in parts],
-        "version": TRANSFER_VERSION,
-    }
-
-    def make(folder: Path) -> None:
-        write_atomically(folder / "result.json", json.dumps(compute()).encode())
-
-    return json.loads(store.get_or_make("scores", spec, make).file("result.json").read_text())
+    spec = {"protocol": type(protocol).__name__, "choices": asdict(protocol), "version": TRANSFER_VERSION}
+    return lab.store.remember("scores", spec | {"features": [part.artefact.key for part in parts]}, compute)

@@ -1,1 +1,1 @@
-"""Dashboards: ipywidgets around figure functions; each class is shown by the notebook of its name."""
+"""Dashboards: ipywidgets around figure functions, a room for each; its notebook is `explore_` and the room's name."""

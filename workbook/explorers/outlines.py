@@ -1,16 +1,49 @@
-"""Which points lie within the outlines that a reader has drawn on maps."""
+"""The lassos and boxes that a reader draws on a figure, and which points lie within them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 
-def images_within(outlines: Sequence[Mapping[str, Any]], places: Sequence[np.ndarray]) -> np.ndarray:
-    """The images (n,) int, ascending, that lie within any of the outlines.
+class Outlines:
+    """Tells which points are selected whenever outlines are drawn, or taken away by a double click.
+
+    places: what the panels of the figure show now, see `points_within`. tell: gets the points (n,) int, ascending; none
+    where the reader selects nothing.
+    """
+
+    def __init__(
+        self, figure: go.FigureWidget, places: Callable[[], Sequence[np.ndarray]], tell: Callable[[np.ndarray], None]
+    ) -> None:
+        self._figure, self._places, self._tell = figure, places, tell
+        self._drawn = False
+        # not plotly's event of a selection: of several events widgets send the last, and pointing follows at once
+        figure.layout.on_change(self._changed, "selections")
+        # a double click takes away what a list selected, too; every trace is told of it, and one is enough
+        figure.data[-1].on_deselect(lambda trace, points: tell(np.array([], dtype=np.int64)))
+
+    def clear(self) -> None:
+        """Else an outline would select anew, in its panel alone, when points move under it."""
+        if self._drawn:
+            self._drawn = False
+            # `layout.selections = ()` would send nothing: what a lasso adds to the layout is not among its objects here
+            self._figure.plotly_relayout({"selections": []})
+
+    def _changed(self, layout: go.Layout, *_: Any) -> None:
+        # an outline that was drawn is in the layout's JSON alone, not yet among its objects
+        outlines = layout.to_plotly_json().get("selections", [])
+        if outlines or self._drawn:
+            self._drawn = bool(outlines)
+            self._tell(points_within(outlines, self._places()))
+
+
+def points_within(outlines: Sequence[Mapping[str, Any]], places: Sequence[np.ndarray]) -> np.ndarray:
+    """The points (n,) int, ascending, that lie within any of the outlines.
 
     outlines: as plotly keeps them in `layout.selections`: boxes and lassos, each on one panel. places: what the panels
-    show, one (N, 2) array each, the same images in the same order; NaN is within nothing.
+    show, one (N, 2) array each, the same points in the same order; NaN is within nothing.
     """
     found = np.zeros(len(places[0]), dtype=bool)
     for outline in outlines:

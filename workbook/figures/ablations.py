@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, over_seeds, plain
+from workbook.figures.style import COLOURS, RING, plain, points_and_range
 
 
 def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], paper_setting: str = "") -> go.Figure:
@@ -14,34 +14,19 @@ def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], p
     table: tidy, columns arm, method, seed and accuracy (percent); arms stand from the top in the order of their rows.
     paper: arm -> its value in `paper_setting`.
     """
-    methods = table.groupby("arm", sort=False)["method"].first()
-    summary = over_seeds(table.drop(columns="method").rename(columns={"arm": "method"}), "accuracy", by="layer")
-    summary = summary.set_index("method").loc[list(methods.index)]
+    by_arm = table.groupby("arm", sort=False)
+    arms = by_arm["accuracy"].agg(mean="mean", low="min", high="max", n="count").assign(method=by_arm["method"].first())
     figure = go.Figure()
-    for method in methods.unique():
-        rows = summary.loc[methods.index[methods == method]]
-        figure.add_scatter(
-            x=rows["mean"],
-            y=rows.index,
-            name=str(method),
-            showlegend=False,  # the axis names the arms
-            mode="markers",
-            marker={"color": COLOURS[str(method)], "size": 11},
-            error_x={"array": rows["high"] - rows["mean"], "arrayminus": rows["mean"] - rows["low"]},
-            customdata=rows["n"],
-            hovertemplate="%{y}: %{x:.2f} %, n = %{customdata}",
-        )
-    printed = {arm: value for arm, value in paper.items() if arm in methods.index}
+    for method, rows in arms.groupby("method", sort=False):
+        look = {"marker": {"color": COLOURS[str(method)], "size": 11}, "name": str(method)}
+        told = {"customdata": rows["n"], "hovertemplate": "%{y}: %{x:.2f} %, n = %{customdata}"}
+        hidden = {"showlegend": False}  # the axis names the arms
+        figure.add_trace(points_and_range(rows, "x", rows.index, look | told | hidden))
+    printed = {arm: value for arm, value in paper.items() if arm in arms.index}
     if printed:
-        figure.add_scatter(
-            x=list(printed.values()),
-            y=list(printed),
-            name=f"paper ({paper_setting})",
-            showlegend=True,
-            mode="markers",
-            marker={"color": "#555", "size": 12, "symbol": "circle-open", "line": {"width": 2}},
-            hovertemplate="%{y}: %{x} % in the paper",
-        )
-    figure.update_xaxes(title="accuracy on eval-D (%), higher is better")
-    figure.update_yaxes(categoryorder="array", categoryarray=list(methods.index)[::-1])
-    return plain(figure, title=title, height=200 + 34 * len(methods)).update_layout(margin={"l": 190})
+        rings = {"marker": {"size": 12, **RING}, "name": f"paper ({paper_setting})", "showlegend": True}
+        hover = "%{y}: %{x} % in the paper"
+        figure.add_scatter(x=list(printed.values()), y=list(printed), mode="markers", hovertemplate=hover, **rings)
+    figure.update_yaxes(categoryorder="array", categoryarray=list(arms.index)[::-1])
+    figure = plain(figure, title=title, x="accuracy on eval-D (%), higher is better", height=200 + 34 * len(arms))
+    return figure.update_layout(margin={"l": 190})

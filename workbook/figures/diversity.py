@@ -1,15 +1,15 @@
 """Paper B's diversity drawn: curves of layers (Figs. 2, 9, 10), models over their depth, CIS contours (Fig. 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
-from plotly.subplots import make_subplots
 
-from workbook.figures.style import COLOURS, plain
+from workbook.figures.style import COLOURS, axis_title, legend_entry, panels, plain
 
 # what no method has, for a user's own models
 _OTHERS = ("#7A7A7A", "#DDCC77", "#44AA99", "#AA4499", "#6699CC")
@@ -25,9 +25,9 @@ CONTOUR_LOOK: dict[str, Any] = {
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 
 
-def colours_of(names: Sequence[str]) -> dict[str, str]:
+def colours_of(names: Iterable[str]) -> dict[str, str]:
     """A colour for every name: a method's own, else the next that is free; they repeat after five."""
-    free = (_OTHERS[i % len(_OTHERS)] for i in range(len(names)))
+    free = cycle(_OTHERS)
     return {name: COLOURS.get(name) or next(free) for name in names}
 
 
@@ -41,28 +41,19 @@ def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: b
     models = list(table["model"].unique())
     means = table.groupby(["model", "layer"], sort=False)["diversity"].first().groupby("model", sort=False).mean()
     names = [f"{model}: diversity {means[model]:.3f}" for model in models]
-    figure = make_subplots(cols=len(models), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.04)
-    for panel, model in enumerate(models, start=1):
+    figure, places = panels(len(models), subplot_titles=names, shared_yaxes=True, horizontal_spacing=0.04)
+    for place, model in zip(places, models, strict=True):
         layers = table[table["model"] == model].groupby("layer", sort=False)
         colours = sample_colorscale("Cividis", np.linspace(0, 1, max(2, layers.ngroups)))
         for colour, (layer, rows) in zip(colours, layers, strict=False):
-            line = go.Scatter(
-                x=rows[x],
-                y=rows[y],
-                mode="lines",
-                line={"color": colour, "width": 1.5},
-                showlegend=False,
-                hovertemplate=f"{layer}, {rows['diversity'].iloc[0]:.3f}: %{{x:.3g}}, %{{y:.3g}}<extra>{model}</extra>",
-            )
-            figure.add_trace(line, row=1, col=panel)
+            hover = f"{layer}, {rows['diversity'].iloc[0]:.3f}: %{{x:.3g}}, %{{y:.3g}}<extra>{model}</extra>"
+            line = {"color": colour, "width": 1.5}
+            figure.add_scatter(x=rows[x], y=rows[y], mode="lines", line=line, hovertemplate=hover, **place)
         if diagonal:
-            equal = go.Scatter(
-                x=[0, 1], y=[0, 1], mode="lines", line={"color": "#555", "dash": "dash"}, showlegend=False
-            )
-            figure.add_trace(equal, row=1, col=panel)
-        figure.update_xaxes(title=x, row=1, col=panel)
-    figure.update_yaxes(title=y, row=1, col=1)
-    return plain(figure, title=title, height=430)
+            figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": "#555", "dash": "dash"}, **place)
+    figure.update_traces(showlegend=False)
+    figure.update_yaxes(title=y, col=1)
+    return plain(figure, title=title, x=x, height=430)
 
 
 def diversity_by_layer(table: pd.DataFrame, *, title: str) -> go.Figure:
@@ -72,31 +63,19 @@ def diversity_by_layer(table: pd.DataFrame, *, title: str) -> go.Figure:
     """
     models = list(table["model"].unique())
     colours = colours_of(models)
-    figure = make_subplots(cols=2, horizontal_spacing=0.1)
-    for panel, measure in enumerate(("cluster", "spectral"), start=1):
+    figure, places = panels(2, horizontal_spacing=0.1)
+    for place, measure in zip(places, ("cluster", "spectral"), strict=True):
         for model in models:
             rows = table[table["model"] == model]
             # over the fraction of the depth, so that networks of other depths lie over each other
             depth = np.linspace(0, 1, len(rows)) if len(rows) > 1 else [0.5]
-            line = go.Scatter(
-                x=depth,
-                y=rows[measure],
-                text=rows["layer"],
-                name=model,
-                legendgroup=model,
-                showlegend=panel == 1,
-                mode="lines+markers",
-                line={"color": colours[model], "width": 1.5},
-                marker={"size": 5},
-                hovertemplate="%{text}: %{y:.4f}",
-            )
-            figure.add_trace(line, row=1, col=panel)
-            mean = rows[measure].mean()
-            figure.add_hline(y=mean, line={"color": colours[model], "dash": "dot", "width": 1.5}, row=1, col=panel)
-        figure.update_xaxes(title="depth, first layer to last", row=1, col=panel)
-        title_of_axis = {"text": f"{measure} diversity (higher = more diverse)", "font": {"size": 12}, "standoff": 4}
-        figure.update_yaxes(title=title_of_axis, row=1, col=panel)
-    return plain(figure, title=title, height=430)
+            line = {"color": colours[model], "width": 1.5}
+            look = {"mode": "lines+markers", "line": line, "marker": {"size": 5}, "hovertemplate": "%{text}: %{y:.4f}"}
+            entry = legend_entry(model, place["col"] == 1)
+            figure.add_scatter(x=depth, y=rows[measure], text=rows["layer"], **look, **entry, **place)
+            figure.add_hline(y=rows[measure].mean(), line={"dash": "dot", **line}, **place)
+        figure.update_yaxes(title=axis_title(f"{measure} diversity (higher = more diverse)"), **place)
+    return plain(figure, title=title, x="depth, first layer to last", height=430)
 
 
 def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) -> go.Figure:
@@ -105,30 +84,24 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
     points: one row a model, columns name, group, accuracy (percent) and diversity ([0, 1]); rows of a group are
     joined in their order. Where there is a column transferability, it is the size of the circles.
     """
-    groups = list(points["group"].unique())
-    colours, sized = colours_of(groups), "transferability" in points
+    colours, sized = colours_of(points["group"].unique()), "transferability" in points
     figure = go.Figure(go.Contour(**cis_grid(points["accuracy"], points["diversity"]), **CONTOUR_LOOK))
-    for number, group in enumerate(groups):
-        rows = points[points["group"] == group]
+    for symbol, (group, rows) in zip(cycle(_MARKERS), points.groupby("group", sort=False), strict=False):
+        sizes = circle_sizes(points["transferability"], rows["transferability"]) if sized else 11
+        look = {"color": colours[str(group)], "size": sizes, "symbol": "circle" if sized else symbol}
         figure.add_scatter(
             x=rows["accuracy"],
             y=rows["diversity"],
             text=rows["name"],
             customdata=rows["accuracy"] * rows["diversity"],
-            name=group,
+            name=str(group),
             mode="lines+markers" if len(rows) > 1 else "markers",
-            line={"color": colours[group], "width": 1},
-            marker={
-                "color": colours[group],
-                "size": circle_sizes(points["transferability"], rows["transferability"]) if sized else 11,
-                "symbol": "circle" if sized else _MARKERS[number % len(_MARKERS)],
-                "line": {"color": "white", "width": 1},
-            },
+            line={"color": colours[str(group)], "width": 1},
+            marker={"line": {"color": "white", "width": 1}, **look},
             hovertemplate="%{text}: %{x:.1f} %, %{y:.3f}, CIS %{customdata:.2f}",
         )
-    figure.update_xaxes(title="upstream top-1 accuracy (%), higher is better", showgrid=False)
-    figure.update_yaxes(title=diversity_title, showgrid=False)
-    return plain(figure, title=title, height=560)
+    figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
+    return plain(figure, title=title, x="upstream top-1 accuracy (%), higher is better", y=diversity_title, height=560)
 
 
 def cis_grid(accuracy: pd.Series, diversity: pd.Series) -> dict[str, np.ndarray]:

@@ -24,19 +24,16 @@ def class_styles(side_of: dict[str, str]) -> pd.DataFrame:
     side_of: class name -> "pre" or "eval"; any other word, where there is no concept split, is drawn as "pre".
     ValueError for more classes of one side than can be told apart.
     """
-    rows: list[dict[str, str]] = []
-    counts = dict.fromkeys(SHAPES, 0)
-    for name, side in side_of.items():
-        group = side if side in SHAPES else "pre"
-        turn, hue = divmod(counts[group], len(CLASSES))
-        if turn == len(SHAPES[group]):
-            raise ValueError(
-                f"at most {MOST_CLASSES} classes of one side can be told apart by hue and shape, got more of "
-                f"{side!r}: choose fewer"
-            )
-        counts[group] += 1
-        rows.append({"class_name": name, "side": side, "colour": CLASSES[hue], "symbol": SHAPES[group][turn]})
-    return pd.DataFrame(rows).set_index("class_name")
+    styles = pd.DataFrame({"side": side_of}).rename_axis("class_name")
+    group = styles["side"].where(styles["side"].isin(SHAPES), "pre")
+    nth = group.groupby(group).cumcount()
+    if nth.max() >= MOST_CLASSES:
+        raise ValueError(
+            f"at most {MOST_CLASSES} classes of one side can be told apart by hue and shape, got more of "
+            f"{styles['side'][nth.idxmax()]!r}: choose fewer"
+        )
+    symbols = [SHAPES[side][number // len(CLASSES)] for side, number in zip(group, nth, strict=True)]
+    return styles.assign(colour=[CLASSES[number % len(CLASSES)] for number in nth], symbol=symbols)
 
 
 def shape_groups(points: pd.DataFrame) -> list[np.ndarray]:

@@ -1,11 +1,11 @@
 """Maps of features in the plane: A Figs. 4 and 5, and their evolution over epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import method_panels, plain
+from workbook.figures.style import legend_entry, method_panels, plain
 
 # ten hues that stay apart for colour-blind readers (Tol's muted palette, with black for the tenth)
 CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000")
@@ -28,13 +28,18 @@ def class_maps(
     epochs = sorted(table["epoch"].unique())
     looks = list(zip(names, colours, ["circle"] * len(names) if symbols is None else symbols, strict=True))
     figure, places = method_panels(methods)
-    for number, (method, place) in enumerate(zip(methods, places, strict=True), start=1):
-        for look in looks:
-            figure.add_trace(_points(table, method, epochs[-1], look, shown=number == 1), **place)
-        figure.update_xaxes(visible=False, **place)
-        figure.update_yaxes(visible=False, scaleanchor=f"x{number if number > 1 else ''}", **place)
+    drawn = [(method, look) for method in methods for look in looks]
+    frames = {
+        str(epoch): [_points(table, method, epoch, look, shown=method == methods[0]) for method, look in drawn]
+        for epoch in epochs
+    }
+    rows, columns = ([place[which] for place in places for _ in looks] for which in ("row", "col"))
+    figure.add_traces(frames[str(epochs[-1])], rows=rows, cols=columns)
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    for number, place in enumerate(places, start=1):
+        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
     if len(epochs) > 1:
-        _animate(figure, table, methods, looks, epochs)
+        _animate(figure, frames)
     height = 150 + 470 * places[-1]["row"]
     figure = plain(figure, title=title, height=height)
     if len(names) > len(CLASSES):  # more than stand above the panels
@@ -49,35 +54,14 @@ def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: 
     own = table[table["method"] == method]
     reached = max(own["epoch"].min(), own.loc[own["epoch"] <= epoch, "epoch"].max())
     rows = own[(own["epoch"] == reached) & (own["class_name"] == name)]
-    return go.Scattergl(
-        x=rows["x"],
-        y=rows["y"],
-        mode="markers",
-        name=name,
-        legendgroup=name,
-        showlegend=shown,
-        marker={"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75},
-        hovertemplate=f"{name}<extra>{method}</extra>",
-    )
+    marker = {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75}
+    hover, entry = f"{name}<extra>{method}</extra>", legend_entry(name, shown)
+    return go.Scattergl(x=rows["x"], y=rows["y"], mode="markers", marker=marker, hovertemplate=hover, **entry)
 
 
-def _animate(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    methods: Sequence[str],
-    looks: Sequence[Look],
-    epochs: Sequence[int],
-) -> None:
+def _animate(figure: go.Figure, frames: Mapping[str, Sequence[go.Scattergl]]) -> None:
     at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    figure.frames = [
-        go.Frame(
-            name=str(epoch),
-            data=[
-                _points(table, method, epoch, look, shown=method == methods[0]) for method in methods for look in looks
-            ],
-        )
-        for epoch in epochs
-    ]
-    steps = [{"label": str(epoch), "method": "animate", "args": [[str(epoch)], at_once]} for epoch in epochs]
-    slider = {"active": len(epochs) - 1, "steps": steps, "currentvalue": {"prefix": "epoch "}, "pad": {"t": 10}}
+    figure.frames = [go.Frame(name=epoch, data=traces) for epoch, traces in frames.items()]
+    steps = [{"label": epoch, "method": "animate", "args": [[epoch], at_once]} for epoch in frames]
+    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": {"prefix": "epoch "}, "pad": {"t": 10}}
     figure.update_layout(sliders=[slider])

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, line_and_range, over_seeds, plain
+from workbook.figures.style import COLOURS, legend_entry, line_and_range, over_seeds, plain, points_and_range
 
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 AFTER = ("pooled", "projector")
@@ -21,33 +21,20 @@ def stagewise_curves(table: pd.DataFrame, *, paper: dict[str, float], paper_sett
     table: tidy, as `stagewise_evaluation` gives it. paper: method -> the paper's accuracy of the pooled features,
     drawn as a dashed reference; `paper_setting` says on what that was measured.
     """
-    summary = stagewise_summary(table)
     figure = go.Figure()
-    for method, rows in summary.groupby("method", sort=False):
+    for name, rows in stagewise_summary(table).groupby("method", sort=False):
+        method = str(name)
         stages, after = (rows[rows["layer"].isin(layers)].astype({"layer": str}) for layers in (STAGES, AFTER))
-        figure.add_traces([*line_and_range(stages, "layer", str(method)), _points(after, str(method))])
+        figure.add_traces(line_and_range(stages, "layer", method))
+        # what is no stage is not joined by a line
+        marker = {"color": COLOURS[method], "size": 10, "symbol": "diamond"}
+        look = {"marker": marker, "hovertemplate": "%{x}: %{y:.4g}", **legend_entry(method, shown=False)}
+        figure.add_trace(points_and_range(after, "y", after["layer"], look))
         if method in paper:
-            figure.add_trace(_reference(paper[method], str(method), paper_setting))
-    figure.update_xaxes(
-        title="layer that the linear probe reads", categoryorder="array", categoryarray=[*STAGES, *AFTER]
-    )
-    figure.update_yaxes(title="accuracy on eval-D (%), higher is better")
-    return plain(figure, title=title)
-
-
-def _points(rows: pd.DataFrame, method: str) -> go.Scatter:
-    """Layers that are no stage: not joined by a line, the range of the seeds as a bar."""
-    return go.Scatter(
-        x=rows["layer"],
-        y=rows["mean"],
-        name=method,
-        legendgroup=method,
-        showlegend=False,
-        mode="markers",
-        marker={"color": COLOURS[method], "size": 10, "symbol": "diamond"},
-        error_y={"array": rows["high"] - rows["mean"], "arrayminus": rows["mean"] - rows["low"]},
-        hovertemplate="%{x}: %{y:.4g}",
-    )
+            figure.add_trace(_reference(paper[method], method, paper_setting))
+    figure.update_xaxes(categoryorder="array", categoryarray=[*STAGES, *AFTER])
+    x, y = "layer that the linear probe reads", "accuracy on eval-D (%), higher is better"
+    return plain(figure, title=title, x=x, y=y)
 
 
 def _reference(value: float, method: str, setting: str) -> go.Scatter:

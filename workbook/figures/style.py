@@ -1,7 +1,8 @@
 """What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,9 +22,9 @@ COLOURS = _Colours(
     {
         "SL": "#D55E00",
         "SL-MLP": "#0072B2",
-        "Byol": "#009E73",
-        "Mocov1": "#CC79A7",
-        "Mocov2": "#56B4E9",
+        "BYOL": "#009E73",
+        "MoCo v1": "#CC79A7",
+        "MoCo v2": "#56B4E9",
         "SimCLR": "#E69F00",
         "SupCon": "#882255",
         "SelfSupCon": "#999933",
@@ -33,26 +34,26 @@ COLOURS = _Colours(
         "MAE": "#000000",
     }
 )
-COLOURS |= {"MoCo-v2": COLOURS["Mocov2"], "Supervised": COLOURS["SL"]}  # paper B's names
+COLOURS |= {"MoCo-v2": COLOURS["MoCo v2"], "Supervised": COLOURS["SL"]}  # paper B's names
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-
+RING = {"color": "#555", "symbol": "circle-open", "line": {"width": 2}}  # what a paper prints
 
 # plotly 7 offers to upload a figure to its maker's site
 UNWANTED_BUTTONS = ("sendChartToCloud",)
 
+Place = dict[str, int]  # row and column of a panel
 
-def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
-    """The figure with the workbook's title, fonts, grid and margins."""
+
+def plain(figure: go.Figure, *, title: str, x: str | None = None, y: str | None = None, height: int = 500) -> go.Figure:
+    """The figure with the workbook's title, fonts, grid and margins; x and y: what all its axes are called."""
+    if x:
+        figure.update_xaxes(title=x)
+    if y:
+        figure.update_yaxes(title=y)
+    top_left = {"x": 0.01, "xanchor": "left", "y": 1 - 15 / height, "yanchor": "top"}
     return figure.update_layout(
         template="plotly_white",
-        title={
-            "text": title,
-            "x": 0.01,
-            "xanchor": "left",
-            "y": 1 - 15 / height,
-            "yanchor": "top",
-            "font": {"size": 16},
-        },
+        title={"text": title, "font": {"size": 16}, **top_left},
         font={"family": FONT, "size": 13},
         height=height,
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
@@ -62,30 +63,50 @@ def plain(figure: go.Figure, *, title: str, height: int = 500) -> go.Figure:
     )
 
 
+def axis_title(text: str) -> dict[str, Any]:
+    """The title of an axis of a panel, which has less room than a figure."""
+    return {"text": text, "font": {"size": 12}, "standoff": 4}
+
+
+def legend_entry(name: str, shown: bool) -> dict[str, Any]:
+    """What traces of one name share: they come and go together, and one of them stands in the legend."""
+    return {"name": name, "legendgroup": name, "showlegend": shown}
+
+
+def points_and_range(
+    rows: pd.DataFrame, along: str, at: Any, look: Mapping[str, Any], thickness: int | None = None
+) -> go.Scatter:
+    """A point a row at its mean, with a bar from its low to its high `along` "x" or "y"; `at` on the other axis."""
+    bars = {"array": rows["high"] - rows["mean"], "arrayminus": rows["mean"] - rows["low"], "thickness": thickness}
+    across = "y" if along == "x" else "x"
+    return go.Scatter({along: rows["mean"], across: at, f"error_{along}": bars, "mode": "markers", **look})
+
+
 def dash_of(method: str) -> str:
     """Solid with an MLP, dashed without, as in A Fig. 2; dotted for the method on a ViT."""
     if method.endswith("(ViT)"):
         return "dot"
-    return "dash" if method.endswith("w/o MLP") or method in ("SL", "Mocov1") else "solid"
+    return "dash" if method.endswith("w/o MLP") or method in ("SL", "MoCo v1") else "solid"
 
 
-def method_panels(methods: Sequence[str]) -> tuple[go.Figure, list[dict[str, int]]]:
-    """A figure with a titled panel a method, and the row and column of each.
+def panels(count: int, columns: int | None = None, **how: Any) -> tuple[go.Figure, list[Place]]:
+    """A figure of so many panels, `columns` of them in a row (None = all), and the place of each.
+
+    how: titles and spacing, as `make_subplots` takes them.
+    """
+    columns = columns or count
+    places = [{"row": number // columns + 1, "col": number % columns + 1} for number in range(count)]
+    return make_subplots(-(-count // columns), columns, **how), places
+
+
+def method_panels(methods: Sequence[str]) -> tuple[go.Figure, list[Place]]:
+    """A figure with a titled panel a method, and the place of each.
 
     Up to three stand in a row; of more two, so that a method's pair, without and with its MLP, stands side by side.
     """
     columns = len(methods) if len(methods) <= 3 else 2
-    rows = -(-len(methods) // columns)
-    spacing = {"horizontal_spacing": 0.05, "vertical_spacing": 0.12 / rows}
-    figure = make_subplots(rows, columns, subplot_titles=list(methods), **spacing)
-    places = [{"row": number // columns + 1, "col": number % columns + 1} for number in range(len(methods))]
-    return figure, places
-
-
-def faded(colour: str, alpha: float) -> str:
-    """A #rrggbb colour as rgba with this opacity in [0, 1]."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{alpha})"
+    spacing = {"horizontal_spacing": 0.05, "vertical_spacing": 0.12 / -(-len(methods) // columns)}
+    return panels(len(methods), columns, subplot_titles=list(methods), **spacing)
 
 
 def over_seeds(table: pd.DataFrame, column: str, by: str = "epoch") -> pd.DataFrame:
@@ -93,38 +114,46 @@ def over_seeds(table: pd.DataFrame, column: str, by: str = "epoch") -> pd.DataFr
 
     Methods in the order in which they come.
     """
-    grouped = table.groupby(["method", by], observed=True, sort=False)[column]
-    summary = grouped.agg(mean="mean", low="min", high="max", n="count").reset_index()
-    order = {method: number for number, method in enumerate(table["method"].unique())}
-    summary = summary.sort_values(by, kind="stable")
-    return summary.sort_values("method", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    in_order = pd.Categorical(table["method"], categories=table["method"].unique())
+    grouped = table.assign(method=in_order).groupby(["method", by], observed=True)[column]
+    return grouped.agg(mean="mean", low="min", high="max", n="count").reset_index().astype({"method": str})
 
 
-def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = True) -> tuple[go.Scatter, go.Scatter]:
+def lines_over(
+    table: pd.DataFrame, columns: Mapping[str, str], by: str, *, spacing: float, starred: Collection[str] = ()
+) -> go.Figure:
+    """A panel a column of `table`, side by side: a line a method over `by`, with the range of its seeds.
+
+    columns: column -> axis title. In the columns of `starred` a star stands where a method's mean is highest.
+    """
+    figure, places = panels(len(columns), horizontal_spacing=spacing)
+    for place, (column, axis) in zip(places, columns.items(), strict=True):
+        for method, rows in over_seeds(table, column, by).dropna().groupby("method", sort=False):
+            traces = line_and_range(rows, by, str(method), shown=place["col"] == 1)
+            if column in starred:
+                traces += (_star(rows.loc[rows["mean"].idxmax()], by, str(method)),)
+            figure.add_traces(traces, rows=place["row"], cols=place["col"])
+        figure.update_yaxes(title=axis_title(axis), **place)
+    return figure
+
+
+def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = True) -> tuple[go.Scatter, ...]:
     """The mean of `over_seeds` as a line and the range of the seeds as a band, in the colour of the method."""
-    colour = COLOURS[method]
-    positions = list(rows[by])
-    line = go.Scatter(
-        x=positions,
-        y=rows["mean"],
-        name=method,
-        legendgroup=method,
-        showlegend=shown,
-        mode="lines+markers",
-        line={"color": colour, "width": 3, "dash": dash_of(method)},
-        marker={"size": 7},
-        customdata=rows[["low", "high", "n"]],
-        hovertemplate="%{x}: %{y:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]})",
-    )
-    band = go.Scatter(
-        x=positions + positions[::-1],
-        y=[*rows["high"], *rows["low"][::-1]],
-        mode="lines",
-        fill="toself",
-        fillcolor=faded(colour, 0.18),
-        line={"width": 0},
-        legendgroup=method,
-        showlegend=False,
-        hoverinfo="skip",
-    )
-    return line, band
+    positions, colour = list(rows[by]), COLOURS[method]
+    hover = "%{x}: %{y:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]})"
+    told = {"customdata": rows[["low", "high", "n"]], "hovertemplate": hover}
+    look = {"line": {"color": colour, "width": 3, "dash": dash_of(method)}, "marker": {"size": 7}}
+    entry = legend_entry(method, shown)
+    line = go.Scatter(x=positions, y=rows["mean"], mode="lines+markers", **look, **told, **entry)
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    filled = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.18)", "line": {"width": 0}}
+    border = [*rows["high"], *rows["low"][::-1]]
+    behind = {"legendgroup": method, "showlegend": False, "hoverinfo": "skip"}
+    return line, go.Scatter(x=positions + positions[::-1], y=border, mode="lines", **filled, **behind)
+
+
+def _star(best: pd.Series, by: str, method: str) -> go.Scatter:
+    marker = {"color": COLOURS[method], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}}
+    entry = legend_entry(method, shown=False) | {"name": f"{method}, best"}
+    hover = f"best at {by} = %{{x}}: %{{y:.4g}}"
+    return go.Scatter(x=[best[by]], y=[best["mean"]], mode="markers", marker=marker, hovertemplate=hover, **entry)

@@ -5,6 +5,7 @@ with other arguments, says what its traces are to become.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,53 +18,41 @@ from workbook.figures.style import FONT, UNWANTED_BUTTONS
 
 MEASURES = ("cluster", "spectral")
 _DASHES = ("solid", "dash", "dot", "dashdot")
-_INK = "#222222"
-# a click on it does nothing: the choosers say what is drawn
-_LEGEND = {
-    "font": {"size": 12},
-    "orientation": "h",
-    "x": 0,
-    "y": 1.01,
-    "yanchor": "bottom",
-    "itemclick": False,
-    "itemdoubleclick": False,
-}
+_INK, _GREY = "#222222", "#8C8C8C"
 
 
-def trajectory_traces(
-    models: pd.DataFrame,
-    *,
-    measure: str,
-    transfer: str,
-    step: str,
-    shown: Sequence[str],
-    slots: int,
-    selected: Sequence[str] = (),
-    chosen: str | None = None,
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class MapView:
+    """What a map shows of its models."""
+
+    measure: str  # of MEASURES
+    transfer: str  # the column that is the size of the circles
+    step: str  # models at it, and those without a trajectory, stand out; the others stay thin and pale
+    families: Sequence[str]  # those that are drawn
+    selected: Sequence[str] = ()  # names of models; none = all alike
+    chosen: str | None = None  # who gets the ring
+
+
+def trajectory_traces(models: pd.DataFrame, view: MapView, *, slots: int) -> list[dict[str, Any]]:
     """Contours of CIS, `slots` lines, all models as circles, and a ring around one: 3 + slots traces.
 
     models: index name; columns family, colour and dash (see `with_looks`), step (empty for a model without trajectory),
     accuracy (percent), MEASURES ([0, 1]) and the transfers (NaN = not measured); rows of a family in the order of
-    their trajectory. measure: of MEASURES. transfer: the column that is the size of the circles.
-    step: models at it, and those without a trajectory, stand out; the others stay thin and pale.
-    shown: the families that are drawn. selected: names of models, none = all alike. chosen: who gets the ring.
-    The circles' `ids` are the names of the models.
+    their trajectory. The circles' `ids` are the names of the models.
     """
     placed = models.dropna(subset=["accuracy"])
     families = list(placed["family"].unique())
     if len(families) > slots:
         raise ValueError(f"{len(families)} families need as many slots, got {slots}")
-    lines = [_line(placed[placed["family"] == family], str(family), measure, family in shown) for family in families]
+    lines = [_line(placed[placed["family"] == family], view) for family in families]
     empty = [{"x": [], "y": [], "visible": False, "name": ""} for _ in range(slots - len(families))]
-    drawn = placed[placed["family"].isin(shown)]
-    ring = drawn[drawn.index == chosen]
+    ring = placed[(placed.index == view.chosen) & placed["family"].isin(view.families)]
     return [
-        _contour(placed, measure),
+        _contour(placed, view.measure),
         *lines,
         *empty,
-        _circles(drawn, placed, measure, transfer, step, selected),
-        {"x": ring["accuracy"].tolist(), "y": ring[measure].tolist(), "text": ring.index.tolist()},
+        _circles(placed, view),
+        {"x": ring["accuracy"].tolist(), "y": ring[view.measure].tolist(), "text": ring.index.tolist()},
     ]
 
 
@@ -85,33 +74,28 @@ def trajectory_map(traces: Sequence[dict[str, Any]]) -> go.Figure:
     figure = go.Figure(go.Contour(name="contours", **CONTOUR_LOOK).update(contour))
     for line in lines:
         figure.add_trace(go.Scatter(mode="lines", hoverinfo="skip").update(line))
-    figure.add_trace(go.Scatter(mode="markers", name="models", showlegend=False, **_FADED).update(circles))
+    # what a lasso leaves out is faded, but not the ring around others
+    faded, kept = {"marker": {"opacity": 0.12}}, {"marker": {"opacity": 1}, "textfont": {"color": _INK}}
+    figure.add_trace(go.Scatter(mode="markers", name="models", showlegend=False, unselected=faded).update(circles))
     marker = {"size": 40, "color": "rgba(0,0,0,0)", "line": {"color": _INK, "width": 2}}
     text = {"textposition": "top center", "textfont": {"color": _INK, "size": 13}, "cliponaxis": False}
     look = {"mode": "markers+text", "name": "chosen", "showlegend": False, "hoverinfo": "skip"}
-    # a lasso around others does not fade it
-    kept = {"marker": {"opacity": 1}, "textfont": {"color": _INK}}
     figure.add_trace(go.Scatter(marker=marker, unselected=kept, **text, **look).update(ring))
     figure.update_layout(
         dragmode="lasso",
         modebar={"remove": [*UNWANTED_BUTTONS, "autoScale2d", "toImage"], "orientation": "v"},
-        legend=_LEGEND,
         margin={"l": 64, "r": 30, "t": 60, "b": 50},
     )
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(showgrid=False)
-    return _card(figure, 600, 500)
+    return _card(figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False), 600, 500)
 
 
 def map_axes(models: pd.DataFrame, *, measure: str, accuracy_title: str) -> dict[str, Any]:
     """Titles and ranges of the axes of a map: they change with the models and with the measure alone."""
     contour = _contour(models.dropna(subset=["accuracy"]), measure)
+    y_title = {"text": f"{measure} diversity (higher = more diverse)", "standoff": 6}
     return {
         "xaxis": {"title": {"text": accuracy_title}, "range": [contour["x"][0], contour["x"][-1]]},
-        "yaxis": {
-            "title": {"text": f"{measure} diversity (higher = more diverse)", "standoff": 6},
-            "range": [contour["y"][0], contour["y"][-1]],
-        },
+        "yaxis": {"title": y_title, "range": [contour["y"][0], contour["y"][-1]]},
     }
 
 
@@ -120,31 +104,28 @@ def layer_traces(layers: pd.DataFrame | None, reference: pd.DataFrame | None, *,
 
     layers, reference: as `metrics.model_diversity` gives them; None draws nothing.
     """
-    traces: list[dict[str, Any]] = []
+    traces = []
     for measure in MEASURES:
-        traces += [
-            _curve(reference, measure) | {"line": {"color": "#8C8C8C", "width": 1.5, "dash": "dash"}},
-            _mean(layers, measure) | {"line": {"color": colour, "width": 1.5, "dash": "dot"}},
-            _curve(layers, measure) | {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "size": 6}},
-        ]
+        own, other = (None if table is None else table[measure] for table in (layers, reference))
+        mean = None if own is None else pd.Series(own.mean(), index=["mean", "mean"])
+        traces += [_curve(other, _GREY, dash="dash"), _curve(mean, colour, dash="dot"), _curve(own, colour, width=2)]
     return traces
 
 
 def layer_panel(traces: Sequence[dict[str, Any]]) -> go.Figure:
     """The figure of `layer_traces`."""
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06)
-    modes = ("lines", "lines", "lines+markers")
-    names = ("its start", "mean of its layers", "model")
+    looks = [("its start", "lines"), ("mean of its layers", "lines"), ("model", "lines+markers")]
     for number, trace in enumerate(traces):
-        kind = number % 3
-        made = go.Scatter(mode=modes[kind], name=names[kind], legendgroup=names[kind], showlegend=number < 3)
-        figure.add_trace(made.update(trace), row=number // 3 + 1, col=1)
-    for row, measure in enumerate(MEASURES, start=1):
-        figure.update_yaxes(title={"text": f"{measure} diversity", "standoff": 4, "font": {"size": 12}}, row=row, col=1)
+        panel, (name, mode) = number // 3, looks[number % 3]
+        made = go.Scatter(mode=mode, name=name, legendgroup=name, showlegend=panel == 0)
+        figure.add_trace(made.update(trace), row=panel + 1, col=1)
+    for panel, measure in enumerate(MEASURES, start=1):
+        title = {"text": f"{measure} diversity", "standoff": 4, "font": {"size": 12}}
+        figure.update_yaxes(title=title, row=panel, col=1)
     figure.update_xaxes(range=[-0.03, 1.03])
     figure.update_xaxes(title={"text": "depth, first layer to last", "font": {"size": 12}}, row=2, col=1)
     figure.update_layout(
-        legend=_LEGEND,
         margin={"l": 56, "r": 12, "t": 34, "b": 44},
         modebar={"remove": [*UNWANTED_BUTTONS, "toImage", "autoScale2d", "lasso2d", "select2d"]},
     )
@@ -156,17 +137,16 @@ def _card(figure: go.Figure, width: int, height: int) -> go.Figure:
 
     Of a fixed size: a widget's figure is drawn before it has a place on the page whose size it could take.
     """
+    # a click on the legend does nothing: the choosers say what is drawn
+    still = {"itemclick": False, "itemdoubleclick": False}
     return figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13, "color": _INK},
+        legend={"font": {"size": 12}, "orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"} | still,
         hoverlabel={"font": {"family": FONT}},
         width=width,
         height=height,
     )
-
-
-# what a lasso leaves out
-_FADED: dict[str, Any] = {"unselected": {"marker": {"opacity": 0.12}}}
 
 
 def _contour(placed: pd.DataFrame, measure: str) -> dict[str, Any]:
@@ -175,55 +155,50 @@ def _contour(placed: pd.DataFrame, measure: str) -> dict[str, Any]:
     return cis_grid(placed["accuracy"], placed[measure])
 
 
-def _line(rows: pd.DataFrame, family: str, measure: str, shown: bool) -> dict[str, Any]:
-    joined = rows[rows["step"] != ""]
+def _line(rows: pd.DataFrame, view: MapView) -> dict[str, Any]:
+    joined, first = rows[rows["step"] != ""], rows.iloc[0]
     return {
         # a line without points keeps its place in the legend
         "x": joined["accuracy"].tolist() or [None],
-        "y": joined[measure].tolist() or [None],
-        "name": family,
-        "line": {"color": rows["colour"].iloc[0], "width": 1.5, "dash": rows["dash"].iloc[0]},
+        "y": joined[view.measure].tolist() or [None],
+        "name": first["family"],
+        "line": {"color": first["colour"], "width": 1.5, "dash": first["dash"]},
         "opacity": 0.8,
-        "visible": shown,
+        "visible": first["family"] in view.families,
         "showlegend": True,
     }
 
 
-def _circles(
-    drawn: pd.DataFrame, placed: pd.DataFrame, measure: str, transfer: str, step: str, selected: Sequence[str]
-) -> dict[str, Any]:
-    current = drawn["step"].isin(["", step]).to_numpy(dtype=bool)
-    unmeasured = drawn[transfer].isna().to_numpy() & placed[transfer].notna().any()
-    names = drawn.index.tolist()
-    score = drawn["accuracy"] * drawn[measure]
-    told = [f"{value:.3g}" if np.isfinite(value) else "not measured" for value in drawn[transfer]]
+def _circles(placed: pd.DataFrame, view: MapView) -> dict[str, Any]:
+    drawn = placed[placed["family"].isin(view.families)]
+    names, transfer = drawn.index.tolist(), drawn[view.transfer]
+    current = drawn["step"].isin(["", view.step]).to_numpy(dtype=bool)
+    hollow = transfer.isna().to_numpy() & placed[view.transfer].notna().any()
+    told = [f"{value:.3g}" if np.isfinite(value) else "not measured" for value in transfer]
+    score = (drawn["accuracy"] * drawn[view.measure]).round(3)
+    edge = {"color": np.where(current, _INK, "#FFFFFF").tolist(), "width": np.where(current, 2, 0.5).tolist()}
     return {
         "x": drawn["accuracy"].tolist(),
-        "y": drawn[measure].tolist(),
+        "y": drawn[view.measure].tolist(),
         "ids": names,
         "text": names,
-        "customdata": [[round(cis, 3), size] for cis, size in zip(score, told, strict=True)],
+        "customdata": [list(pair) for pair in zip(score, told, strict=True)],
         "marker": {
             "color": drawn["colour"].tolist(),
-            "size": circle_sizes(placed[transfer], drawn[transfer]).tolist(),
+            "size": circle_sizes(placed[view.transfer], transfer).tolist(),
             "opacity": np.where(current, 0.95, 0.3).tolist(),
-            "symbol": np.where(unmeasured, "circle-open", "circle").tolist(),
-            "line": {"color": np.where(current, _INK, "#FFFFFF").tolist(), "width": np.where(current, 2, 0.5).tolist()},
+            "symbol": np.where(hollow, "circle-open", "circle").tolist(),
+            "line": edge,
         },
-        "selectedpoints": [names.index(name) for name in selected if name in names] if selected else None,
-        "hovertemplate": "<b>%{text}</b><br>accuracy %{x:.1f} %<br>" + measure + " diversity %{y:.4f}"
+        "selectedpoints": [names.index(name) for name in view.selected if name in names] if view.selected else None,
+        "hovertemplate": "<b>%{text}</b><br>accuracy %{x:.1f} %<br>" + view.measure + " diversity %{y:.4f}"
         "<br>CIS %{customdata[0]}<br>transfer %{customdata[1]}<extra></extra>",
     }
 
 
-def _curve(layers: pd.DataFrame | None, measure: str) -> dict[str, Any]:
-    if layers is None:
-        return {"x": [], "y": [], "text": []}
-    depth = np.linspace(0, 1, len(layers)) if len(layers) > 1 else np.array([0.5])
-    hover = "%{text}: %{y:.4f}<extra></extra>"
-    return {"x": depth.tolist(), "y": layers[measure].tolist(), "text": layers.index.tolist(), "hovertemplate": hover}
-
-
-def _mean(layers: pd.DataFrame | None, measure: str) -> dict[str, Any]:
-    mean = [] if layers is None else [float(layers[measure].mean())] * 2
-    return {"x": [0, 1] if mean else [], "y": mean, "hovertemplate": "mean: %{y:.4f}<extra></extra>"}
+def _curve(values: pd.Series | None, colour: str, *, width: float = 1.5, dash: str = "solid") -> dict[str, Any]:
+    values = pd.Series(dtype=float) if values is None else values
+    depth = [0.5] if len(values) == 1 else np.linspace(0, 1, len(values)).tolist()
+    look = {"line": {"color": colour, "width": width, "dash": dash}, "marker": {"color": colour, "size": 6}}
+    places = {"x": depth, "y": values.tolist(), "text": values.index.tolist()}
+    return look | places | {"hovertemplate": "%{text}: %{y:.4f}<extra></extra>"}

@@ -18,30 +18,3 @@ from workbook.metrics.variation import (
     mean_silhouette,
 )
 from workbook.metrics.weights import CLASSIFIERS, DiversityChoices, mean_diversity, model_diversity, weight_features
-
-__all__ = [
-    "CLASSIFIERS",
-    "DiversityChoices",
-    "MixtureLevels",
-    "calibrated_imagenet_score",
-    "channel_correlation",
-    "cluster_diversity",
-    "cluster_ratio",
-    "correlation_differences",
-    "discriminative_ratio",
-    "explained_variance",
-    "feature_mixture",
-    "feature_redundancy",
-    "inter_class_separation",
-    "intra_class_variance",
-    "linear_cka",
-    "mean_diversity",
-    "mean_silhouette",
-    "minibatch_cka",
-    "minibatch_cka_matrix",
-    "mixture_levels",
-    "model_diversity",
-    "rank_correlations",
-    "spectral_diversity",
-    "weight_features",
-]

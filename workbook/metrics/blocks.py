@@ -32,8 +32,8 @@ class Classes:
     def of(self, rows: slice, device: torch.device) -> Tensor:
         return torch.from_numpy(self.index[rows]).to(device)
 
-    def sizes(self, device: torch.device) -> Tensor:
-        return torch.from_numpy(self.counts).to(device, torch.float64)
+    def sizes(self, features: Array) -> Tensor:
+        return torch.from_numpy(self.counts).to(device_of(features), torch.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,7 @@ def check_features(features: Array, name: str = "features") -> None:
         raise ValueError(f"{name} must be a tensor or an array, got {type(features).__name__}")
     if features.ndim != 2 or 0 in features.shape:
         raise ValueError(f"{name} must have shape (N, D), neither of them 0, got {tuple(features.shape)}")
-    if isinstance(features, Tensor):
-        floating = features.is_floating_point()
-    else:
-        floating = np.issubdtype(features.dtype, np.floating)
+    floating = features.is_floating_point() if isinstance(features, Tensor) else features.dtype.kind == "f"
     if not floating:
         raise ValueError(f"{name} must be floating-point numbers, got {features.dtype}")
 
@@ -129,19 +126,17 @@ def to_unit_length(block: Tensor, numbers: range | np.ndarray, name: str = "feat
 
 def class_moments(features: Array, classes: Classes, *, unit: bool = False) -> ClassMoments:
     """Means and scatter of the classes, of the rows or (`unit`) of the rows scaled to length 1, in one pass."""
-    device = device_of(features)
-    pivot = read(features, classes.first)
+    pivot, sizes = read(features, classes.first), classes.sizes(features)
     if unit:
         to_unit_length(pivot, classes.first)
-    sums, squares = torch.zeros_like(pivot), torch.zeros(len(classes), dtype=torch.float64, device=device)
+    sums, squares = torch.zeros_like(pivot), torch.zeros_like(sizes)
     # With d = x - p, for any p: mu = p + mean d and mean |x - mu|^2 = mean |d|^2 - |mean d|^2. Where p is one of the
     # N_k samples, |mean d|^2 = |p - mu|^2 <= N_k mean |x - mu|^2: however far the origin, next to nothing cancels.
     for rows, block in row_blocks(features, unit=unit):
-        index = classes.of(rows, device)
+        index = classes.of(rows, pivot.device)
         block -= pivot[index]
         sums.index_add_(0, index, block)
         squares.index_add_(0, index, torch.linalg.vector_norm(block, dim=1).square())
-    sizes = classes.sizes(device)
     shift = sums / sizes[:, None]
     scatter = squares / sizes - shift.square().sum(1)
     return ClassMoments(means=pivot + shift, scatter=scatter.clamp(min=0))

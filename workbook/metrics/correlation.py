@@ -1,5 +1,6 @@
 """How two scores of the same models go together: four coefficients, each with a bootstrap interval."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 COEFFICIENTS = ("spearman", "pearson", "r2", "kendall")
-_TAILS = np.array([0.025, 0.975])
 _LEAST_MODELS = 4
 _LEAST_FAMILIES = 3
 # A coefficient is undefined where a resample holds one value only; more of them than this bend the interval.
@@ -33,9 +33,8 @@ def rank_correlations(
     and define none: see `workbook.papers.reproduction`.)
     Raises ValueError for other shapes, NaN, a score that never varies, and for fewer than three families.
     """
-    scores, draws = _resampled((x, y), families, resamples, generator)
-    value, drawn = (_coefficients(counts, *scores) for counts in (np.ones((1, len(scores[0]))), draws))
-    return _with_intervals(value[0], drawn)
+    (x, y), draws = _resampled((x, y), families, resamples, generator)
+    return _with_intervals(lambda counts: _coefficients(counts, x, y), draws)
 
 
 def correlation_differences(
@@ -54,28 +53,13 @@ def correlation_differences(
     coefficient of (x, y) minus that of (other, y), in [-2, 2]; above 0 = x goes with y more closely.
     """
     (x, other, y), draws = _resampled((x, other, y), families, resamples, generator)
-    value, drawn = (
-        _coefficients(counts, x, y) - _coefficients(counts, other, y) for counts in (np.ones((1, len(y))), draws)
-    )
-    return _with_intervals(value[0], drawn)
+    return _with_intervals(lambda counts: _coefficients(counts, x, y) - _coefficients(counts, other, y), draws)
 
 
 def _resampled(
     scores: tuple[ArrayLike, ...], families: ArrayLike | None, resamples: int, generator: np.random.Generator | None
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """The scores, and how often each model is in each resample: (resamples, n)."""
-    arrays = _checked(scores)
-    n = len(arrays[0])
-    labels = np.arange(n) if families is None else _family_labels(families, n)
-    units = labels.max() + 1
-    generator = np.random.default_rng(0) if generator is None else generator
-    if resamples < 100:
-        raise ValueError(f"resamples must be at least 100 for a 95 % interval, got {resamples}")
-    drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
-    return arrays, drawn[:, labels].astype(float)
-
-
-def _checked(scores: tuple[ArrayLike, ...]) -> tuple[np.ndarray, ...]:
     arrays = tuple(np.asarray(score, dtype=np.float64) for score in scores)
     shapes = [array.shape for array in arrays]
     if len(set(shapes)) > 1 or arrays[0].ndim != 1 or len(arrays[0]) < _LEAST_MODELS:
@@ -85,17 +69,18 @@ def _checked(scores: tuple[ArrayLike, ...]) -> tuple[np.ndarray, ...]:
             raise ValueError(f"scores must be finite, got {np.count_nonzero(~np.isfinite(array))} values that are not")
         if np.ptp(array) == 0:
             raise ValueError(f"a score that never varies has no correlation, got {array[0]} {len(array)} times")
-    return arrays
-
-
-def _family_labels(families: ArrayLike, n: int) -> np.ndarray:
-    names: Any = np.asarray(families)
+    n = len(arrays[0])
+    names: Any = np.arange(n) if families is None else np.asarray(families)
     if names.shape != (n,):
         raise ValueError(f"families must have shape ({n},), one label a model, got {names.shape}")
     found, labels = np.unique(names, return_inverse=True)
     if len(found) < _LEAST_FAMILIES:
         raise ValueError(f"an interval over families needs {_LEAST_FAMILIES} of them, got {found.tolist()}")
-    return labels
+    if resamples < 100:
+        raise ValueError(f"resamples must be at least 100 for a 95 % interval, got {resamples}")
+    units, generator = len(found), np.random.default_rng(0) if generator is None else generator
+    drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
+    return arrays, drawn[:, labels].astype(float)
 
 
 def _coefficients(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -122,7 +107,7 @@ def _pearson(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.clip(together / np.sqrt(alone_x * alone_y), -1, 1)
 
 
-def _with_intervals(value: np.ndarray, drawn: np.ndarray) -> pd.DataFrame:
+def _with_intervals(statistic: Callable[[np.ndarray], np.ndarray], draws: np.ndarray) -> pd.DataFrame:
     """Percentile intervals, and not BCa.
 
     In a simulation of 39 models, four families of nine and three of one (400 times), the percentile interval over
@@ -130,8 +115,9 @@ def _with_intervals(value: np.ndarray, drawn: np.ndarray) -> pd.DataFrame:
     seven values there. With 39 independent models both covered 91 to 98 %. An interval over models, where models of
     a family go together, covered 67 to 82 %: families are not a refinement but the condition of an honest interval.
     """
+    (value,), drawn = statistic(np.ones((1, draws.shape[1]))), statistic(draws)
     undefined = np.isnan(drawn).any(axis=1)
     if undefined.mean() > _MOST_UNDEFINED:
         raise ValueError(f"{undefined.mean():.0%} of the resamples hold one value only; there are too few families")
-    low, high = np.quantile(drawn[~undefined], _TAILS, axis=0)
+    low, high = np.quantile(drawn[~undefined], [0.025, 0.975], axis=0)
     return pd.DataFrame({"value": value, "low": low, "high": high}, index=pd.Index(COEFFICIENTS, name="coefficient"))

@@ -120,8 +120,8 @@ def calibrated_imagenet_score(accuracy: Any, diversity: Any) -> Any:
     """
     for name, values, most in (("accuracy", accuracy, 100), ("diversity", diversity, 1)):
         array = np.asarray(values, dtype=np.float64)
-        if not ((array >= 0) & (array <= most)).all():
-            raise ValueError(f"{name} must lie in [0, {most}], got {array[~((array >= 0) & (array <= most))].flat[0]}")
+        if len(bad := array[~((array >= 0) & (array <= most))]):
+            raise ValueError(f"{name} must lie in [0, {most}], got {bad[0]}")
     return accuracy * diversity
 
 

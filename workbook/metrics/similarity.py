@@ -56,31 +56,26 @@ def minibatch_cka_matrix(batches: Iterable[tuple[Sequence[Array], Sequence[Array
     Returns (Lx, Ly) float64 in [-1, 1]; higher = more alike; about 0, and as often below, for unrelated layers.
     Unchanged by rotation, scale and offset of a layer. A layer without any variation has no CKA: ValueError.
     """
-    cross, own_x, own_y = [], [], []
+    found: list[list[np.ndarray]] = []  # of each minibatch HSIC(x, y), HSIC(x, x) and HSIC(y, y)
     for layers_x, layers_y in batches:
         flat_x = _centred_grams(layers_x, "layers_x")
         # within one model both sides are the same list
         flat_y = flat_x if layers_y is layers_x else _centred_grams(layers_y, "layers_y")
-        if flat_x.shape[1] != flat_y.shape[1]:
-            raise ValueError(f"layers_x and layers_y must be of the same samples, got {_sizes(layers_x, layers_y)}")
         n = len(layers_x[0])
-        cross.append((flat_x @ flat_y.T / (n * (n - 3))).cpu().numpy())
-        own_x.append((flat_x.norm(dim=1).square() / (n * (n - 3))).cpu().numpy())
-        own_y.append((flat_y.norm(dim=1).square() / (n * (n - 3))).cpu().numpy())
-        if cross[-1].shape != cross[0].shape:
-            raise ValueError(f"every minibatch must have the layers {cross[0].shape}, got {cross[-1].shape}")
-    if not cross:
+        if flat_x.shape[1] != flat_y.shape[1]:
+            raise ValueError(f"layers_x and layers_y must be of the same samples, got {n} and {len(layers_y[0])}")
+        products = flat_x @ flat_y.T, flat_x.norm(dim=1).square(), flat_y.norm(dim=1).square()
+        found.append([(product / (n * (n - 3))).cpu().numpy() for product in products])
+        if (came := found[-1][0].shape) != (first := found[0][0].shape):
+            raise ValueError(f"every minibatch must have the layers {first}, got {came}")
+    if not found:
         raise ValueError("there is no minibatch")
-    hsic_x, hsic_y = np.mean(own_x, axis=0), np.mean(own_y, axis=0)
+    cross, hsic_x, hsic_y = (np.mean(estimates, axis=0) for estimates in zip(*found, strict=True))
     for hsic, name in ((hsic_x, "layers_x"), (hsic_y, "layers_y")):
         if not hsic.all():
             layer = int(np.argmin(hsic))
             raise ValueError(f"layer {layer} of {name} is the same for every sample: without variation there is no CKA")
-    return np.clip(np.mean(cross, axis=0) / np.sqrt(np.outer(hsic_x, hsic_y)), -1, 1)
-
-
-def _sizes(*sides: Sequence[Array]) -> str:
-    return " and ".join(str(len(layers[0])) for layers in sides)
+    return np.clip(cross / np.sqrt(np.outer(hsic_x, hsic_y)), -1, 1)
 
 
 def _centred_grams(layers: Sequence[Array], name: str) -> Tensor:
@@ -98,7 +93,7 @@ def _centred_grams(layers: Sequence[Array], name: str) -> Tensor:
     for layer, gram, label in zip(layers, grams, names, strict=True):
         features = layer.reshape(n, -1)
         check_features(features, label)
-        _add_sample_gram(gram, features, label)
+        _sample_gram(features, label, gram)
         _centre_without_diagonal(gram)
     return grams.flatten(1)
 
@@ -118,18 +113,14 @@ def _centre_without_diagonal(gram: Tensor) -> None:
     gram.fill_diagonal_(0)
 
 
-def _sample_gram(features: Array, name: str) -> Tensor:
-    gram = torch.zeros(len(features), len(features), dtype=torch.float64, device=device_of(features))
-    _add_sample_gram(gram, features, name)
-    return gram
-
-
-def _add_sample_gram(gram: Tensor, features: Array, name: str) -> None:
-    """Adds X X^T of the features with every column centred to `gram` (N, N) of zeros; read in blocks of columns."""
+def _sample_gram(features: Array, name: str, gram: Tensor | None = None) -> Tensor:
+    """X X^T (N, N) of the features with every column centred, in `gram` of zeros; read in blocks of columns."""
+    if gram is None:
+        gram = torch.zeros(len(features), len(features), dtype=torch.float64, device=device_of(features))
     width = max(1, BLOCK_SIZE // len(features))
     for start in range(0, features.shape[1], width):
         block = read(features, slice(None), slice(start, start + width), name=name)
         block -= block[0].clone()  # a column that is constant is now exactly 0, and its mean too
         block -= block.mean(0)
         add_gram(gram, block.T)
-    mirror(gram)
+    return mirror(gram)

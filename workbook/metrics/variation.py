@@ -5,15 +5,7 @@ from typing import Any
 
 import torch
 
-from workbook.metrics.blocks import (
-    Array,
-    check_classes,
-    class_moments,
-    device_of,
-    row_blocks,
-    spread_of_means,
-    to_unit_length,
-)
+from workbook.metrics.blocks import Array, check_classes, class_moments, row_blocks, spread_of_means, to_unit_length
 
 # Mean cosine distances below this are what rounding leaves of a zero.
 _NO_DISTANCE = 1e-12
@@ -85,7 +77,7 @@ def mean_silhouette(features: Array, labels: Any) -> float:
     counts 0. Two passes over the features.
     """
     classes = check_classes(features, labels, samples=2)
-    sizes = classes.sizes(device_of(features))
+    sizes = classes.sizes(features)
     sums = torch.zeros(len(classes), features.shape[1], dtype=torch.float64, device=sizes.device)
     lengths = torch.empty(len(features), 1, dtype=torch.float64, device=sizes.device)
     for rows, block in row_blocks(features):

@@ -23,7 +23,6 @@ _PROJECTIONS: tuple[dict[str, int], ...] = (
     {"q_proj": 1, "k_proj": 1, "v_proj": 1},
     {"query": 1, "key": 1, "value": 1},
 )
-_HEADS = ("num_heads", "num_attention_heads")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +39,8 @@ class DiversityChoices:
     average: Literal["layers", "matrices"] = "layers"  # what counts alike in the model's mean
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("depthwise", self.depthwise, ("joined", "split", "left out")),
-            ("average", self.average, ("layers", "matrices")),
-        ):
-            if value not in known:
+        for name, known in (("depthwise", ("joined", "split", "left out")), ("average", ("layers", "matrices"))):
+            if (value := getattr(self, name)) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if unknown := set(self.kinds) - {"conv", "linear", "attention"}:
             raise ValueError(f"kinds must be among conv, linear, attention, got {sorted(unknown)}")
@@ -82,21 +78,13 @@ def model_diversity(model: nn.Module, choices: DiversityChoices | None = None) -
             arrays = [check_weights(matrix) for matrix in matrices]
         except (ValueError, NotImplementedError) as error:  # a meta tensor has no values
             raise ValueError(f"layer {name}: {error}") from error
-        rows.append(
-            {
-                "layer": name,
-                "kind": kind,
-                "matrices": len(arrays),
-                "features": arrays[0].shape[0],
-                "dim": arrays[0].shape[1],
-                "cluster": sum(map(cluster_diversity, arrays)) / len(arrays),
-                "spectral": sum(spectral_diversity(array, components=choices.components) for array in arrays)
-                / len(arrays),
-            }
-        )
+        cluster = sum(map(cluster_diversity, arrays)) / len(arrays)
+        spectral = sum(spectral_diversity(array, components=choices.components) for array in arrays) / len(arrays)
+        rows.append((name, kind, len(arrays), *arrays[0].shape, cluster, spectral))
     if not rows:
         raise ValueError(f"no layer of {type(model).__name__} counts: there is no weight of {choices.kinds} left")
-    return pd.DataFrame(rows).set_index("layer")
+    columns = ["layer", "kind", "matrices", "features", "dim", "cluster", "spectral"]
+    return pd.DataFrame(rows, columns=columns).set_index("layer")
 
 
 def mean_diversity(layers: pd.DataFrame, choices: DiversityChoices | None = None) -> pd.Series:
@@ -122,12 +110,9 @@ def weight_layers(model: nn.Module, choices: DiversityChoices) -> Iterator[Layer
         elif parts := _projections(module):
             counted.update(id(weight) for weight, _ in parts)
             layer = Layer(name, "attention", _heads(name, module, parts))
-        if layer and layer.matrices and layer.kind in choices.kinds and not _is_within(name, choices.left_out):
+        left_out = f"{name}.".startswith(tuple(f"{module}." for module in choices.left_out))
+        if layer and layer.matrices and layer.kind in choices.kinds and not left_out:
             yield layer
-
-
-def _is_within(name: str, modules: tuple[str, ...]) -> bool:
-    return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
 def _filters(module: _ConvNd, choices: DiversityChoices) -> list[Tensor]:
@@ -159,7 +144,7 @@ def _projections(module: nn.Module) -> list[tuple[Tensor, int]]:
 
 
 def _head_count(module: nn.Module) -> int | None:
-    counts = (getattr(module, attribute, None) for attribute in _HEADS)
+    counts = (getattr(module, attribute, None) for attribute in ("num_heads", "num_attention_heads"))
     return next((count for count in counts if isinstance(count, int)), None)
 
 
@@ -168,8 +153,7 @@ def _heads(name: str, module: nn.Module, parts: list[tuple[Tensor, int]]) -> lis
     matrices: list[Tensor] = []
     for weight, count in parts:
         if len(weight) % (count * heads):
-            raise ValueError(
-                f"layer {name}: {len(weight)} rows cannot be shared by {heads} heads with {count} of Q, K and V"
-            )
+            shared = f"{heads} heads with {count} of Q, K and V"
+            raise ValueError(f"layer {name}: {len(weight)} rows cannot be shared by {shared}")
         matrices += weight.detach().chunk(count * heads)
     return matrices

@@ -1,5 +1,6 @@
 """Backbones: timm models without their classifier, with five stages exposed."""
 
+from functools import partial
 from typing import Any
 
 import timm
@@ -14,11 +15,7 @@ from torch import Tensor, nn
 _RESNET = ("maxpool", "layer1", "layer2", "layer3", "layer4")
 _SWIN = ("patch_embed", "layers.0", "layers.1", "layers.2", "layers.3")
 STAGES: dict[str, tuple[str, ...]] = {
-    "narrow_resnet": _RESNET,
-    "resnet18": _RESNET,
-    "resnet34": _RESNET,
-    "resnet50": _RESNET,
-    "resnet101": _RESNET,
+    **dict.fromkeys(("narrow_resnet", "resnet18", "resnet34", "resnet50", "resnet101"), _RESNET),
     "swin_tiny_patch4_window7_224": _SWIN,
     "efficientnet_b2": ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6"),
     "tiny_vit": ("patch_embed", "blocks.0", "blocks.1", "blocks.2", "blocks.3"),
@@ -115,18 +112,13 @@ def create_backbone(name: str, *, image_size: int, small_stem: bool = False, dro
     """
     if name not in STAGES:
         raise ValueError(f"unknown backbone {name!r}; known: {', '.join(STAGES)}")
-    if name == "narrow_resnet":
-        model: Any = _narrow_resnet(drop_path)
-    elif name == "tiny_vit":
-        model = _tiny_vit(image_size, 4 if small_stem else 16, drop_path)
-    elif is_vit(name):
-        size = {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
-        model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path, **size)
+    how: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
+    if is_vit(name):  # local crops are smaller
+        how |= {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
     elif name.startswith("swin"):
-        size = {"img_size": image_size, "patch_size": 2 if small_stem else 4}
-        model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path, **size)
-    else:
-        model = timm.create_model(name, num_classes=0, drop_path_rate=drop_path)
+        how |= {"img_size": image_size, "patch_size": 2 if small_stem else 4}
+    own: dict[str, Any] = {"narrow_resnet": _narrow_resnet, "tiny_vit": _tiny_vit}
+    model: Any = own[name](**how) if name in own else timm.create_model(name, **how)
     if small_stem and isinstance(model, ResNet):
         model.conv1 = nn.Conv2d(3, model.conv1.out_channels, 3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -136,21 +128,11 @@ def create_backbone(name: str, *, image_size: int, small_stem: bool = False, dro
     return Backbone(model, STAGES[name])
 
 
-def _tiny_vit(image_size: int, patch: int, drop_path: float) -> Any:
-    """A vision transformer of four blocks at 96 channels. Not in the papers: DINO and MAE in minutes on two cores."""
-    return VisionTransformer(
-        img_size=image_size,
-        patch_size=patch,
-        embed_dim=96,
-        depth=4,
-        num_heads=3,
-        num_classes=0,
-        dynamic_img_size=True,  # local crops are smaller
-        drop_path_rate=drop_path,
-    )
+# not in the papers: four blocks at 96 channels learn by DINO and MAE in minutes on two cores
+_tiny_vit = partial(VisionTransformer, embed_dim=96, depth=4, num_heads=3)
 
 
-def _narrow_resnet(drop_path: float) -> Any:
+def _narrow_resnet(**how: Any) -> Any:
     """One basic block a stage at 16-32-64-128 channels, then a 1 x 1 convolution to 1,024.
 
     Not in the papers: it learns CIFAR-100 in minutes on two cores. The widening is the end of stage 5, as a
@@ -158,9 +140,8 @@ def _narrow_resnet(drop_path: float) -> Any:
     are classes, and their effects in accuracy need that.
     """
     # with a "deep" stem timm makes the first block as wide as twice the stem; the stem itself is replaced
-    stem = {"stem_type": "deep", "stem_width": 8}
-    channels = (16, 32, 64, 128)
-    model = ResNet(BasicBlock, (1, 1, 1, 1), channels=channels, num_classes=0, drop_path_rate=drop_path, **stem)
+    how |= {"channels": (16, 32, 64, 128), "stem_type": "deep", "stem_width": 8}
+    model = ResNet(BasicBlock, (1, 1, 1, 1), **how)
     model.conv1 = nn.Conv2d(3, 16, 7, stride=2, padding=3, bias=False)
     widening = nn.Conv2d(128, 1024, 1, bias=False)
     for conv in (model.conv1, widening):

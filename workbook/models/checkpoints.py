@@ -44,21 +44,13 @@ def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | N
     Raises CheckpointError for an unknown name, and where the weights cannot be had.
     """
     name = architecture.split(".")[0]  # timm's names may say which weights: resnet50.a1_in1k
-    if not pretrained:
-        notes = ("freshly initialised, not trained",)
-        backbone, size = _fresh(architecture, image_size, small_stem=False)
-    else:
-        notes = ("weights as timm has them",)
+    if pretrained:
+        notes: tuple[str, ...] = ("weights as timm has them",)
         backbone = existing_backbone(_timm_model(architecture, pretrained=True), STAGES.get(name))
         size = image_size or backbone.model.pretrained_cfg["input_size"][-1]
-    return Pretrained(
-        name=architecture,
-        architecture=architecture,
-        backbone=backbone.eval(),
-        image_size=size,
-        digest=_digest(backbone),
-        notes=notes,
-    )
+    else:
+        notes, (backbone, size) = ("freshly initialised, not trained",), _fresh(architecture, image_size)
+    return Pretrained(name=architecture, architecture=architecture, notes=notes, **_found(backbone, size))
 
 
 def from_checkpoint(
@@ -82,14 +74,11 @@ def from_checkpoint(
     weights = read_checkpoint(path, part)
     backbone, size = _fresh(architecture, image_size, small_stem=small_stem)
     notes = _load(backbone.model, weights, path, architecture, prefix)
-    return Pretrained(
-        name=path.stem,
-        architecture=architecture,
-        backbone=backbone.eval(),
-        image_size=size,
-        digest=_digest(backbone),
-        notes=notes,
-    )
+    return Pretrained(name=path.stem, architecture=architecture, notes=notes, **_found(backbone, size))
+
+
+def _found(backbone: Backbone, image_size: int) -> dict[str, Any]:
+    return {"backbone": backbone.eval(), "image_size": image_size, "digest": _digest(backbone)}
 
 
 def read_checkpoint(path: Path, part: str | None = None) -> dict[str, Tensor]:
@@ -114,19 +103,16 @@ def _torch_file(path: Path) -> Any:
             "code from a file is not run. Save its weights alone: torch.save(model.state_dict(), path)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole checkpoint ({_first_line(error)}): copy or download it again"
-        ) from error
+        what = f"{path} is not a whole checkpoint"
+        raise CheckpointError(f"{what} ({_first_line(error)}): copy or download it again") from error
 
 
 def _safetensors_file(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is neither a whole safetensors file nor one of torch.save ({_first_line(error)}): "
-            "copy or download it again"
-        ) from error
+        what = f"{path} is neither a whole safetensors file nor one of torch.save"
+        raise CheckpointError(f"{what} ({_first_line(error)}): copy or download it again") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -137,14 +123,13 @@ def _weights_of(content: Any, path: Path, part: str | None) -> dict[str, Tensor]
     """The one mapping of names to tensors in what a file holds, at its top or one level below."""
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds a {type(content).__name__} and no weights by name")
-    parts = {str(name): _tensors(value) for name, value in content.items() if isinstance(value, Mapping)}
-    parts = {name: tensors for name, tensors in parts.items() if tensors}
+    within = {str(name): _tensors(value) for name, value in content.items() if isinstance(value, Mapping)}
+    parts = {name: tensors for name, tensors in within.items() if tensors}
     if part is not None:
         if part not in parts:
             raise CheckpointError(f"{path} has no part {part!r} with weights; it has {', '.join(parts) or 'none'}")
         return parts[part]
-    own = _tensors(content)
-    if own:
+    if own := _tensors(content):
         return own
     if len(parts) > 1:
         raise CheckpointError(f"{path} has several sets of weights: choose one as part: {', '.join(parts)}")
@@ -183,14 +168,13 @@ def _load(
             raise CheckpointError(f"{path}: {bad} values of {name} are not finite; this model diverged, or is damaged")
     model.load_state_dict(found, strict=not missing)
     unused = [name for name in weights if name.removeprefix(prefix) not in wanted or not name.startswith(prefix)]
-    notes = [f"{len(found)} entries of {Path(path).name} are the backbone"]
-    if prefix:
-        notes.append(f'"{prefix}" stands before their names')
-    if missing:
-        notes.append(f"not in the file: {len(missing)} step counters of batch norm")
-    if unused:
-        notes.append(f"not used: {len(unused)} other entries ({_some(unused)})")
-    return tuple(notes)
+    notes = {
+        f"{len(found)} entries of {path.name} are the backbone": True,
+        f'"{prefix}" stands before their names': prefix,
+        f"not in the file: {len(missing)} step counters of batch norm": missing,
+        f"not used: {len(unused)} other entries ({_some(unused)})": unused,
+    }
+    return tuple(note for note, holds in notes.items() if holds)
 
 
 def _find_prefix(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path, architecture: str) -> str:
@@ -198,8 +182,7 @@ def _find_prefix(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], pa
     matches: dict[str, int] = {}
     for name in weights:
         # every way to cut the name where a module's name may begin
-        cuts = [0] + [position + 1 for position, letter in enumerate(name) if letter == "."]
-        for cut in cuts:
+        for cut in [0] + [position + 1 for position, letter in enumerate(name) if letter == "."]:
             if name[cut:] in wanted:
                 matches[name[:cut]] = matches.get(name[:cut], 0) + 1
     if not matches:
@@ -207,14 +190,13 @@ def _find_prefix(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], pa
             f"{path} has none of the weights of {architecture} ({_some(list(wanted))}); its own are called "
             f"{_some(list(weights))}. Name another architecture"
         )
-    most = max(matches.values())
-    best = [prefix for prefix, count in matches.items() if count == most]
+    best = [prefix for prefix, count in matches.items() if count == max(matches.values())]
     if len(best) > 1:
         raise CheckpointError(f"{path} has several {architecture}: choose one by its prefix: {', '.join(best)}")
     return best[0]
 
 
-def _fresh(architecture: str, image_size: int | None, *, small_stem: bool) -> tuple[Backbone, int]:
+def _fresh(architecture: str, image_size: int | None, *, small_stem: bool = False) -> tuple[Backbone, int]:
     """A backbone of this architecture, ours or timm's, and the size of its images."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what is scored as freshly initialised is the same each time

@@ -1,8 +1,9 @@
 """Printed cells that cannot be right, found from the tables alone."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import permutations
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ from workbook.papers.tables import PrintedTable
 from workbook.papers.trajectories import deviations
 from workbook.papers.transfer import Recomputation, recompute_all
 
-COLUMNS = ["table", "model", "column", "printed", "evidence", "implied"]
 # A residual of Transfer beyond this many standard deviations of rounding is not rounding: rounding errors are
 # bounded, so their sum has thinner tails than a normal one, which passes 3.5 once in 2,000 rows.
 _BEYOND_ROUNDING = 3.5
@@ -24,10 +24,26 @@ _SYSTEMATIC = 3
 # cells that other evidence condemns begin at 11.6 and all others end at 8.6; next to the family's origin, 10.2.
 _JUMP, _JUMP_AT_ORIGIN = 10.0, 20.0
 
-Flag = dict[str, Any]
+Tables = Mapping[str, PrintedTable]
+Checks = Mapping[str, Recomputation]
 
 
-def flag_cells(tables: Mapping[str, PrintedTable]) -> pd.DataFrame:
+class Flag(NamedTuple):
+    """A printed cell, a sentence about what contradicts it, and the value that the rest of the evidence gives it."""
+
+    table: str
+    model: str
+    column: str
+    printed: float
+    evidence: str
+    implied: float = np.nan
+
+
+COLUMNS = list(Flag._fields)
+_CELL = COLUMNS[:3]  # what names a cell: flag[:3]
+
+
+def flag_cells(tables: Tables) -> pd.DataFrame:
     """Every cell that something printed elsewhere contradicts, one row for each piece of evidence.
 
     The evidence: a row that equals one of another experiment; the same cell printed otherwise in another table; a
@@ -39,34 +55,23 @@ def flag_cells(tables: Mapping[str, PrintedTable]) -> pd.DataFrame:
     nothing decides between them, all are listed.
     """
     checks = recompute_all(tables)
-    spots = {name: deviations(table) for name, table in tables.items()}
     cells = _long(tables)
-    found = list({_cell(flag): flag for flag in reversed([*_copied_rows(tables, cells)])}.values())[::-1]
-    copied = pd.MultiIndex.from_tuples([_cell(flag) for flag in found], names=_CELL)
-    found += _disagreements(tables, checks, cells[~pd.MultiIndex.from_frame(cells[_CELL]).isin(copied)])
+    copied: dict[tuple[str, str, str], Flag] = {}
+    for flag in _copied_rows(tables, cells):
+        copied.setdefault(flag[:3], flag)
+    others = ~pd.MultiIndex.from_frame(cells[_CELL]).isin(pd.MultiIndex.from_tuples([*copied], names=_CELL))
+    found = [*copied.values(), *_disagreements(tables, checks, cells[others])]
     for name, table in tables.items():
+        spots = deviations(table)
         if name in checks:
-            told = [flag for flag in found if flag["table"] == name]
-            found += _off_transfer(name, table, checks[name], spots[name], told)
-        found += _jumps(name, table, spots[name])
-        found += _wrong_order(name, table)
+            found += _off_transfer(name, table, checks[name], spots, [flag for flag in found if flag.table == name])
+        found += [*_jumps(name, table, spots), *_wrong_order(name, table)]
     place = {cell: number for number, cell in enumerate(cells[_CELL].itertuples(index=False, name=None))}
-    found.sort(key=lambda flag: place.get(_cell(flag), len(place)))
+    found.sort(key=lambda flag: place.get(flag[:3], len(place)))
     return pd.DataFrame(found, columns=COLUMNS).astype({"printed": float, "implied": float})
 
 
-_CELL = ["table", "model", "column"]
-
-
-def _cell(flag: Flag) -> tuple[str, str, str]:
-    return flag["table"], flag["model"], flag["column"]
-
-
-def _flag(table: str, model: str, column: str, printed: float, evidence: str, implied: float = np.nan) -> Flag:
-    return dict(zip(COLUMNS, (table, model, column, printed, evidence, implied), strict=True))
-
-
-def _long(tables: Mapping[str, PrintedTable]) -> pd.DataFrame:
+def _long(tables: Tables) -> pd.DataFrame:
     """One row a printed cell; cells of one `experiment`, model and column should be equal."""
     parts = []
     for name, table in tables.items():
@@ -78,7 +83,7 @@ def _long(tables: Mapping[str, PrintedTable]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _copied_rows(tables: Mapping[str, PrintedTable], cells: pd.DataFrame) -> Iterator[Flag]:
+def _copied_rows(tables: Tables, cells: pd.DataFrame) -> Iterator[Flag]:
     """Rows that share most cells with a row of another protocol, and few with their own model's other row."""
     own = {(r.table, r.experiment, r.model, r.column): r.value for r in cells.itertuples()}
     for (name, table), (source, other) in permutations(tables.items(), 2):
@@ -87,75 +92,56 @@ def _copied_rows(tables: Mapping[str, PrintedTable], cells: pd.DataFrame) -> Ite
             continue
         equal = table.values[columns].to_numpy()[:, None] == other.values[columns].to_numpy()[None]
         for i, j in np.argwhere(equal.mean(axis=2) > 0.5):
-            model = table.values.index[i]
-            peers = [peer for peer in tables if peer != name and (peer, table.protocol, model, columns[0]) in own]
+            model, copied = table.values.index[i], other.values.index[j]
             same = [column for column, is_same in zip(columns, equal[i, j], strict=True) if is_same]
-            evidence = f"{len(same)} cells equal {other.values.index[j]} of Table {source}: another experiment"
+            evidence = f"{len(same)} cells equal {copied} of Table {source}: another experiment"
+            peers = [peer for peer in tables if peer != name and (peer, table.protocol, model, columns[0]) in own]
             for peer in peers[:1]:
-                printed, real = (
-                    table.values.loc[model],
-                    pd.Series({c: own[peer, table.protocol, model, c] for c in same}),
-                )
+                printed, real = table.values.loc[model], {c: own[peer, table.protocol, model, c] for c in same}
                 wrong = [column for column in same if real[column] != printed[column]]
                 if len(wrong) > len(same) / 2:
-                    yield from (_flag(name, model, c, printed[c], evidence, real[c]) for c in wrong)
+                    yield from (Flag(name, model, c, printed[c], evidence, real[c]) for c in wrong)
 
 
-def _disagreements(
-    tables: Mapping[str, PrintedTable], checks: Mapping[str, Recomputation], cells: pd.DataFrame
-) -> list[Flag]:
+def _disagreements(tables: Tables, checks: Checks, cells: pd.DataFrame) -> Iterator[Flag]:
     """Cells that two tables print differently, and which of the values the rest of the evidence supports."""
     contests = []
     for (_, model, column), contest in cells.groupby(["experiment", "model", "column"], sort=False):
-        units = contest["half_unit"]
+        units, values = contest["half_unit"], contest.set_index("table")["value"]
         # one number rounded to the same digits prints the same; to different digits, within half the coarser unit
         allowed = 0 if units.nunique() == 1 else units.max() + 1e-9
-        if np.ptp(contest["value"]) > allowed:
-            contests.append((model, column, contest.set_index("table")))
-    outvoted = [_outvoted(contest) for *_, contest in contests]
-    often = pd.Series(
-        [
-            (table, contest["base"].iloc[0], column)
-            for (_, column, contest), losers in zip(contests, outvoted, strict=True)
-            for table in losers
-        ],
-        dtype=object,
-    ).value_counts()
-    found = []
-    for (model, column, contest), losers in zip(contests, outvoted, strict=True):
-        winner, why = _by_transfer(tables, checks, model, column, contest)
-        if winner is None and losers and all(often[t, contest["base"].iloc[0], column] < _SYSTEMATIC for t in losers):
-            winner, why = contest["value"].drop(losers).iloc[0], "the other tables agree"
-        for table, value in contest["value"].items():
-            if winner is None or abs(value - winner) > 2 * contest["half_unit"].max():
-                others = contest["value"].drop(table)
-                printed = "; ".join(f"Table {other} prints {number:g}" for other, number in others.items())
+        if np.ptp(values) > allowed:
+            losers = [(table, contest["base"].iloc[0], column) for table in _outvoted(values)]
+            contests.append((model, column, values, units.max(), losers))
+    often = Counter(loser for *_, losers in contests for loser in losers)
+    for model, column, values, half_unit, losers in contests:
+        winner, why = _by_transfer(tables, checks, model, column, values)
+        if winner is None and losers and all(often[loser] < _SYSTEMATIC for loser in losers):
+            winner, why = values.drop([table for table, *_ in losers]).iloc[0], "the other tables agree"
+        for table, value in values.items():
+            if winner is None or abs(value - winner) > 2 * half_unit:
+                printed = "; ".join(f"Table {other} prints {number:g}" for other, number in values.drop(table).items())
                 evidence = f"{printed}; {why if winner is not None else 'nothing decides'}"
-                found.append(_flag(table, model, column, value, evidence, np.nan if winner is None else winner))
-    return found
+                yield Flag(table, model, column, value, evidence, np.nan if winner is None else winner)
 
 
-def _outvoted(contest: pd.DataFrame) -> list[str]:
+def _outvoted(values: pd.Series) -> list[str]:
     """The tables that print something else than most; empty where there is no majority."""
-    values = contest["value"].round(1)
+    values = values.round(1)
     votes = values.value_counts()
     return list(values.index[values != votes.index[0]]) if votes.iloc[0] > votes.iloc[1:].sum() else []
 
 
 def _by_transfer(
-    tables: Mapping[str, PrintedTable],
-    checks: Mapping[str, Recomputation],
-    model: str,
-    column: str,
-    contest: pd.DataFrame,
+    tables: Tables, checks: Checks, model: str, column: str, values: pd.Series
 ) -> tuple[float | None, str]:
     """The printed value with which some table's Transfer comes out, where the others make every row fail."""
-    readers = [name for name in contest.index if name in checks and column in tables[name].data_sets]
+    readers = [name for name in values.index if name in checks and column in tables[name].data_sets]
     if not readers:
         return None, ""
     misfit = {
         value: min(_deviation(tables[name], checks[name], model, {column: value}) ** 2 for name in readers)
-        for value in contest["value"].unique()
+        for value in values.unique()
     }
     best, second, *_ = sorted(misfit, key=lambda value: misfit[value])
     if misfit[second] - misfit[best] < _DECISIVE:
@@ -175,30 +161,27 @@ def _logit(percent: float) -> float:
 
 
 def _off_transfer(
-    name: str, table: PrintedTable, check: Recomputation, spots: pd.DataFrame, found: list[Flag]
+    name: str, table: PrintedTable, check: Recomputation, spots: pd.DataFrame, found: Iterable[Flag]
 ) -> Iterator[Flag]:
     """Rows whose accuracies do not give their Transfer, and the one cell that would mend it."""
-    decided = [
-        (f["model"], f["column"]) for f in found if f["column"] in table.data_sets and not np.isnan(f["implied"])
-    ]
+    decided = [flag for flag in found if flag.column in table.data_sets and not np.isnan(flag.implied)]
     for model in check.rows.index:
         z = _deviation(table, check, model, {})
-        settled = [column for named, column in decided if named == model]
+        settled = [flag.column for flag in decided if flag.model == model]
         if abs(z) <= _BEYOND_ROUNDING or len(settled) > 1:  # a copied row is told already
             continue
-        missing = len(table.data_sets) * check.rows.at[model, "residual"] / table.scale
-        needed = {
-            column: 100 / (1 + np.exp(-_logit(table.values.at[model, column]) - missing)) for column in table.data_sets
-        }
-        ranked = settled or _by_trajectory(spots, model, needed)
         evidence = f"Transfer is {z:+.1f} deviations of rounding off"
+        missing = len(table.data_sets) * check.rows.at[model, "residual"] / table.scale
+        values = table.values.loc[model, list(table.data_sets)]
+        needed = {column: 100 / (1 + np.exp(-_logit(value) - missing)) for column, value in values.items()}
+        ranked = settled or _by_trajectory(spots, model, needed)
         if not ranked:
             printed, right = check.rows.loc[model, ["printed", "recomputed"]]
-            yield _flag(name, model, "Transfer", printed, f"{evidence}; which cell is open", right)
+            yield Flag(name, model, "Transfer", printed, f"{evidence}; which cell is open", right)
             continue
         if ranked[1:]:
             evidence += f"; next best: {ranked[1]} = {needed[ranked[1]]:.1f}"
-        yield _flag(name, model, ranked[0], table.values.at[model, ranked[0]], evidence, round(needed[ranked[0]], 1))
+        yield Flag(name, model, ranked[0], values[ranked[0]], evidence, round(needed[ranked[0]], 1))
 
 
 def _by_trajectory(spots: pd.DataFrame, model: str, needed: Mapping[str, float]) -> list[str]:
@@ -219,11 +202,11 @@ def _jumps(name: str, table: PrintedTable, spots: pd.DataFrame) -> Iterator[Flag
         evidence = f"{row.outside:.3g} beyond both neighbours over T, {row.outside / row.usual:.0f} usual deviations"
         if others:
             evidence += f", unless {' or '.join(other.model for other in others)} is wrong"
-        yield _flag(name, row.model, row.column, row.value, evidence, float(f"{row.expected:.3g}"))
+        yield Flag(name, row.model, row.column, row.value, evidence, float(f"{row.expected:.3g}"))
 
 
 def _wrong_order(name: str, table: PrintedTable) -> Iterator[Flag]:
     for lower, upper in table.ordered:
         beyond = table.values[lower] - table.values[upper] > table.half_units[[lower, upper]].sum() + 1e-9
         for model, row in table.values[beyond].iterrows():
-            yield _flag(name, model, lower, row[lower], f"cannot be larger than {upper}, printed {row[upper]:g}")
+            yield Flag(name, model, lower, row[lower], f"cannot be larger than {upper}, printed {row[upper]:g}")

@@ -1,6 +1,6 @@
 """Paper B's Figs. 8 and 14: the importance that XGBoost gives each factor, and how far it can be trusted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -34,11 +34,15 @@ def importance_inputs(models: pd.DataFrame, diversity: Diversity, inputs: InputS
     return pd.DataFrame(first[inputs] | {name: models[column] for column, name in FACTORS.items()})
 
 
-def _fit(inputs: pd.DataFrame, transfer: pd.Series):
-    """XGBoost with scikit-learn's defaults of B App. F: 100 trees of depth up to 6. No chance is left in it."""
+def _fit(inputs: pd.DataFrame, transfer: pd.Series, *, trees: bool = True):
+    """XGBoost with scikit-learn's defaults of B App. F: 100 trees of depth up to 6. No chance is left in it.
+
+    trees: False for a linear model instead.
+    """
     from xgboost import XGBRegressor  # late: half a second, and only this study needs it
 
-    return XGBRegressor(n_estimators=100, max_depth=6, n_jobs=1).fit(inputs.to_numpy(), transfer.to_numpy())
+    model = XGBRegressor(n_estimators=100, max_depth=6, n_jobs=1) if trees else LinearRegression()
+    return model.fit(inputs.to_numpy(), transfer.to_numpy())
 
 
 def importances(inputs: pd.DataFrame, transfer: pd.Series) -> pd.DataFrame:
@@ -56,48 +60,33 @@ def importances(inputs: pd.DataFrame, transfer: pd.Series) -> pd.DataFrame:
 
 
 def importance_study(
-    inputs: pd.DataFrame,
-    transfer: pd.Series,
-    families: pd.Series,
-    *,
-    refits: int,
-    generator: np.random.Generator,
-    changes: Sequence[str] = CHANGES,
+    inputs: pd.DataFrame, transfer: pd.Series, families: pd.Series, draws: np.ndarray, changes: Sequence[str] = CHANGES
 ) -> pd.DataFrame:
     """Importances after changes that should not matter, one row for every refit and input.
 
-    inputs, transfer, families: indexed by model. Columns: change, refit, input, gain, total_gain. The changes: "none";
-    "column order", every rotation of the columns and its reverse; "families drawn", `refits` bootstrap samples of
-    whole families; "a model left out" and "a family left out", every one in turn.
+    inputs, transfer, families: indexed by model. draws: (refits, families) int, samples of the families by their
+    place among those that differ. Columns: change, refit, input, gain, total_gain. The changes: "none"; "column
+    order", every rotation of the columns and its reverse; "families drawn", the bootstrap samples `draws` of whole
+    families; "a model left out" and "a family left out", every one in turn.
     """
-    rows = []
-    for change in changes:
-        for refit, (rows_kept, columns) in enumerate(_samples(change, inputs, families, refits, generator)):
-            found = importances(inputs.iloc[rows_kept][columns], transfer.iloc[rows_kept])
-            rows.append(found.rename_axis("input").reset_index().assign(change=change, refit=refit))
-    return pd.concat(rows, ignore_index=True)
-
-
-def _samples(
-    change: str, inputs: pd.DataFrame, families: pd.Series, refits: int, generator: np.random.Generator
-) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """The rows and the columns of each refit."""
     everyone, columns = np.arange(len(inputs)), list(inputs)
     members = [np.flatnonzero(families == family) for family in families.unique()]
-    if change == "none":
-        yield everyone, columns
-    elif change == "column order":
-        rotations = [columns[i:] + columns[:i] for i in range(len(columns))]
-        yield from ((everyone, order) for rotation in rotations for order in (rotation, rotation[::-1]))
-    elif change == "families drawn":
-        draws = generator.integers(len(members), size=(refits, len(members)))
-        yield from ((np.concatenate([members[i] for i in draw]), columns) for draw in draws)
-    elif change == "a model left out":
-        yield from ((np.delete(everyone, i), columns) for i in everyone)
-    elif change == "a family left out":
-        yield from ((np.setdiff1d(everyone, family), columns) for family in members)
-    else:
-        raise ValueError(f"changes must be among {CHANGES}, got {change!r}")
+    rotations = [columns[i:] + columns[:i] for i in range(len(columns))]
+    samples: dict[str, list[tuple[np.ndarray, list[str]]]] = {  # the rows and the columns of each refit
+        "none": [(everyone, columns)],
+        "column order": [(everyone, order) for rotation in rotations for order in (rotation, rotation[::-1])],
+        "families drawn": [(np.concatenate([members[i] for i in draw]), columns) for draw in draws],
+        "a model left out": [(np.delete(everyone, i), columns) for i in everyone],
+        "a family left out": [(np.setdiff1d(everyone, family), columns) for family in members],
+    }
+    rows = []
+    for change in changes:
+        if change not in samples:
+            raise ValueError(f"changes must be among {CHANGES}, got {change!r}")
+        for refit, (kept, order) in enumerate(samples[change]):
+            found = importances(inputs.iloc[kept][order], transfer.iloc[kept])
+            rows.append(found.rename_axis("input").reset_index().assign(change=change, refit=refit))
+    return pd.concat(rows, ignore_index=True)
 
 
 def lead(study: pd.DataFrame, name: str, measure: str) -> pd.DataFrame:
@@ -112,19 +101,15 @@ def held_out_r2(inputs: pd.DataFrame, transfer: pd.Series, families: pd.Series, 
     trees: XGBoost as above, else a linear model. Each at most 1; 0 = no better than the mean of all; may be negative.
     """
 
-    def fit(rows: np.ndarray):
-        return _fit(inputs[rows], transfer[rows]) if trees else LinearRegression().fit(inputs[rows], transfer[rows])
-
     def r2(groups: np.ndarray) -> float:
         predicted = pd.Series(np.nan, index=inputs.index)
         for group in np.unique(groups):
             out = groups == group
-            predicted[out] = fit(~out).predict(inputs[out].to_numpy() if trees else inputs[out])
+            predicted[out] = _fit(inputs[~out], transfer[~out], trees=trees).predict(inputs[out].to_numpy())
         return float(1 - ((transfer - predicted) ** 2).sum() / ((transfer - transfer.mean()) ** 2).sum())
 
-    everyone = np.ones(len(inputs), dtype=bool)
     return {
-        "in sample": float(fit(everyone).score(inputs.to_numpy() if trees else inputs, transfer)),
+        "in sample": float(_fit(inputs, transfer, trees=trees).score(inputs.to_numpy(), transfer)),
         "models left out": r2(np.arange(len(inputs))),
         "families left out": r2(families.to_numpy()),
     }

@@ -20,18 +20,14 @@ def correlations_again(models: pd.DataFrame) -> pd.DataFrame:
     whether the recomputed value rounds to the printed one.
     """
     functions = {"spearman": stats.spearmanr, "pearson": stats.pearsonr, "kendall": stats.kendalltau}
-    rows = [
-        {"protocol": protocol, "score": score, "coefficient": coefficient}
-        | {"printed": printed_value(protocol, score, coefficient)}
-        | {"recomputed": float(function(values, models[protocol]).statistic)}
-        for protocol, table in PROTOCOLS.items()
-        for score, values in {
-            "accuracy beside Transfer": load_table(table)["ImageNet"][models.index],
-            **models[list(SCORES)],
-        }.items()
-        for coefficient, function in functions.items()
-    ]
-    table = pd.DataFrame(rows)
+    rows = []
+    for protocol, name in PROTOCOLS.items():
+        beside = {"accuracy beside Transfer": load_table(name)["ImageNet"][models.index]}
+        for score, values in (beside | dict(models[list(SCORES)])).items():
+            for coefficient, function in functions.items():
+                again = float(function(values, models[protocol]).statistic)
+                rows.append((protocol, score, coefficient, printed_value(protocol, score, coefficient), again))
+    table = pd.DataFrame(rows, columns=["protocol", "score", "coefficient", "printed", "recomputed"])
     difference = table["recomputed"] - table["printed"]
     return table.assign(difference=difference, reproduces=table["recomputed"].round(2) == table["printed"])
 
@@ -91,22 +87,19 @@ def r2_attempts(models: pd.DataFrame) -> pd.DataFrame:
     pairs = {f"{protocol} {score}": (score, protocol) for protocol in PROTOCOLS for score in SCORES}
     printed = pd.Series({name: printed_value(protocol, score, "r2") for name, (score, protocol) in pairs.items()})
     tried = pd.DataFrame(
-        {
-            definition: {name: r2(*models[list(pair)].to_numpy().T) for name, pair in pairs.items()}
-            for definition, r2 in R2_DEFINITIONS.items()
-        }
-    ).T
-    excluded = {
-        definition: sum(
-            not function(value - 0.005) - 0.005 <= r2 <= function(value + 0.005) + 0.005
-            for r2, value in (
-                (printed[name], printed_value(protocol, score, coefficient))
-                for name, (score, protocol) in pairs.items()
-            )
-        )
-        for definition, (coefficient, function) in _OF_ONE_COEFFICIENT.items()
-    }
-    tried = tried.assign(off=(tried - printed).abs().mean(axis=1), excluded=pd.Series(excluded))
+        [
+            {name: r2(*models[list(pair)].to_numpy().T) for name, pair in pairs.items()}
+            for r2 in R2_DEFINITIONS.values()
+        ],
+        index=pd.Index(R2_DEFINITIONS),
+    )
+    excluded = pd.Series(0.0, index=pd.Index(_OF_ONE_COEFFICIENT))
+    for definition, (coefficient, function) in _OF_ONE_COEFFICIENT.items():
+        for name, (score, protocol) in pairs.items():
+            value = printed_value(protocol, score, coefficient)
+            low, high = function(value - 0.005) - 0.005, function(value + 0.005) + 0.005
+            excluded[definition] += not low <= printed[name] <= high
+    tried = tried.assign(off=(tried - printed).abs().mean(axis=1), excluded=excluded)
     return pd.concat([printed.rename("as printed").to_frame().T, tried.sort_values("off")])
 
 
@@ -120,10 +113,7 @@ def one_more_model(
     DataFrame, a row a tried pair: x, y, the four coefficients, and `off`, the largest distance to a printed value.
     """
     # (tries, n + 1): the added model stands last; a coefficient of all pairs is one product of matrices
-    xs, ys = (
-        np.column_stack([np.broadcast_to(v, (len(new), len(v))), new])
-        for v, new in ((np.asarray(x), np.asarray(new_x)), (np.asarray(y), np.asarray(new_y)))
-    )
+    xs, ys = (np.column_stack([np.broadcast_to(v, (len(n), len(v))), n]) for v, n in ((x, new_x), (y, new_y)))
     signs = [np.sign(v[:, :, None] - v[:, None, :]).reshape(len(v), -1) for v in (xs, ys)]
     scaled_x, scaled_y = (np.apply_along_axis(_scaled, 1, v) for v in (xs, ys))
     squares = (scaled_x**2).sum(axis=1)[:, None] + (scaled_y**2).sum(axis=1) - 2 * scaled_x @ scaled_y.T
@@ -135,8 +125,7 @@ def one_more_model(
     }
     tries = {"x": np.repeat(new_x, len(new_y)), "y": np.tile(new_y, len(new_x))}
     table = pd.DataFrame(tries | {name: values.ravel() for name, values in found.items()})
-    off = (table[list(found)] - pd.Series(printed)[list(found)]).abs().max(axis=1)
-    return table.assign(off=off)
+    return table.assign(off=(table[list(found)] - pd.Series(printed)[list(found)]).abs().max(axis=1))
 
 
 def nearest_added_models(models: pd.DataFrame, *, transfer: float | None = None) -> pd.DataFrame:

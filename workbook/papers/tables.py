@@ -1,6 +1,6 @@
 """The tables of both papers, cell by cell as printed, with types; known misprints stay in them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 
 import pandas as pd
@@ -36,8 +36,8 @@ _PROTOCOLS = {
     "B.9": ("linear probe, CNN", "CNN"),
 }
 _KEYS = {"B.1": "score", "B.2": "symbol", **{f"B.{number}": "model" for number in range(3, 10)}}
-_FLAGS = ("labels", "mlp", "results_from_48", "supervised", "unsupervised", "from_islam2021")
-_PARTS = ("input_fc", "bn", "relu", "output_fc")
+_FLAGS = ["labels", "mlp", "results_from_48", "supervised", "unsupervised", "from_islam2021"]
+_FLAGS += ["input_fc", "bn", "relu", "output_fc"]
 
 
 def load_table(name: str) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def load_table(name: str) -> pd.DataFrame:
         raise ValueError(f"there is no table {name!r}; those there are: {', '.join(FILES)}")
     with resources.files("workbook.papers").joinpath("tables", f"{FILES[name]}.csv").open("rb") as stream:
         table = pd.read_csv(stream, thousands=",")
-    for column in table.columns.intersection([*_FLAGS, *_PARTS]):
+    for column in table.columns.intersection(_FLAGS):
         table[column] = table[column].astype(bool)
     for column in table.columns.intersection(["control_cycle", "citation"]):
         table[column] = table[column].astype("Int64")
@@ -68,13 +68,8 @@ def models_of_paper_b() -> pd.DataFrame:
     Index model; columns base, control_cycle, accuracy (ImageNet, %, as in Table 6), cluster_cis, spectral_cis, cka,
     msc, v_intra, s_inter, linear (100 times adjusted log-odds) and finetune (adjusted log-odds).
     """
-    names = {
-        "ImageNet": "accuracy",
-        "cis_clustering": "cluster_cis",
-        "cis_spectral": "spectral_cis",
-        "intra_class_variance": "v_intra",
-        "inter_class_separation": "s_inter",
-    }
+    names = {"ImageNet": "accuracy", "cis_clustering": "cluster_cis", "cis_spectral": "spectral_cis"}
+    names |= {"intra_class_variance": "v_intra", "inter_class_separation": "s_inter"}
     models = load_table("B.6").drop(columns=["model_as_printed", "citation"]).rename(columns=names)
     return models.assign(linear=load_table("B.9")["Transfer"], finetune=load_table("B.7")["Transfer"])
 
@@ -110,23 +105,19 @@ class PrintedTable:
 
 def tables_of_paper_b() -> dict[str, PrintedTable]:
     """Tables 3 to 9, by the names of FILES."""
-    return {name: _printed_table(name) for name in _PROTOCOLS}
-
-
-def _printed_table(name: str) -> PrintedTable:
-    table = load_table(name)
-    protocol, architecture = _PROTOCOLS[name]
-    printed = PrintedTable(
-        values=table.select_dtypes("float").drop(columns="Transfer", errors="ignore"),
-        base=table["base"],
-        control_cycle=table["control_cycle"],
-        protocol=protocol,
-        architecture=architecture,
-        transfer=table.get("Transfer"),
-        scale=100.0 if "linear" in protocol else 1.0,
-    )
-    if name != "B.6":
-        return printed
     # B Eqs. 4 and 5: S_inter is V_intra plus the spread of the class means (metrics.inter_class_separation)
     ordered = (("intra_class_variance", "inter_class_separation"),)
-    return replace(printed, ordered=ordered)
+    tables = {}
+    for name, (protocol, architecture) in _PROTOCOLS.items():
+        table = load_table(name)
+        tables[name] = PrintedTable(
+            values=table.select_dtypes("float").drop(columns="Transfer", errors="ignore"),
+            base=table["base"],
+            control_cycle=table["control_cycle"],
+            protocol=protocol,
+            architecture=architecture,
+            transfer=table.get("Transfer"),
+            scale=100.0 if "linear" in protocol else 1.0,
+            ordered=ordered if name == "B.6" else (),
+        )
+    return tables

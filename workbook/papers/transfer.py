@@ -10,6 +10,7 @@ from workbook.papers.tables import DATA_SETS, PrintedTable
 
 # Paper B prints accuracies to a tenth of a point: the true one lies within half of that.
 HALF_UNIT = 0.05
+Logarithm = Callable[[np.ndarray], np.ndarray]
 
 
 def transferability(accuracies: pd.DataFrame) -> pd.DataFrame:
@@ -22,27 +23,32 @@ def transferability(accuracies: pd.DataFrame) -> pd.DataFrame:
     models) and `stderr`, its standard error times M / (M - 1) for M models. Both depend on which models are compared.
     Raises ValueError for NaN, for 0 and 100 % and beyond, whose log-odds are infinite, and for fractions.
     """
-    adjusted = _log_odds(accuracies)
-    models, sets = adjusted.shape
+    values = accuracies.to_numpy(dtype=np.float64)
+    if values.size == 0:
+        raise ValueError(f"accuracies must hold models x data sets, got shape {values.shape}")
+    if len(bad := values[~((values > 0) & (values < 100))]):
+        raise ValueError(f"accuracies must lie above 0 and below 100 %, got {bad[:3].tolist()} among {values.size}")
+    if values.max() <= 1:
+        raise ValueError(f"accuracies must be percent; the largest is {values.max()}: multiply fractions by 100")
+    models, sets = values.shape
     if models < 2 or sets < 2:
         raise ValueError(f"accuracies must hold at least 2 models and 2 data sets, got {models} and {sets}")
-    adjusted = adjusted - adjusted.mean()
+    adjusted = pd.DataFrame(np.log(values / (100 - values)), index=accuracies.index, columns=accuracies.columns)
+    adjusted -= adjusted.mean()
     # not in the paper: the standard error with n - 1, as is usual; the correction is for the mean over models, which
     # takes 1 / M of each model's own value away
     stderr = adjusted.std(axis=1, ddof=1) / np.sqrt(sets) * models / (models - 1)
     return pd.DataFrame({"mean": adjusted.mean(axis=1), "stderr": stderr})
 
 
-def _log_odds(accuracies: pd.DataFrame) -> pd.DataFrame:
-    values = accuracies.to_numpy(dtype=np.float64)
-    if values.size == 0:
-        raise ValueError(f"accuracies must hold models x data sets, got shape {values.shape}")
-    if not ((values > 0) & (values < 100)).all():
-        bad = values[~((values > 0) & (values < 100))]
-        raise ValueError(f"accuracies must lie above 0 and below 100 %, got {bad[:3].tolist()} among {values.size}")
-    if values.max() <= 1:
-        raise ValueError(f"accuracies must be percent; the largest is {values.max()}: multiply fractions by 100")
-    return pd.DataFrame(np.log(values / (100 - values)), index=accuracies.index, columns=accuracies.columns)
+def measured_transferability(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """`transferability` of models that were measured, where an accuracy may be 0 or 100 %: it is kept 0.05 points off.
+
+    No rows where there are fewer than two models or two data sets to compare.
+    """
+    if min(accuracies.shape) < 2:
+        return pd.DataFrame(columns=["mean", "stderr"], dtype=float)
+    return transferability(accuracies.clip(HALF_UNIT, 100 - HALF_UNIT))  # not in the paper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +75,7 @@ class Recomputation:
 
 
 def recompute_transfer(
-    printed: pd.Series,
-    accuracies: pd.DataFrame,
-    *,
-    scale: float = 1.0,
-    logarithm: Callable[[np.ndarray], np.ndarray] = np.log,
+    printed: pd.Series, accuracies: pd.DataFrame, *, scale: float = 1.0, logarithm: Logarithm = np.log
 ) -> Recomputation:
     """Printed Transfer = scale x mean log-odds + one constant a table: the constant, and what is left a row.
 
@@ -96,10 +98,8 @@ def recompute_transfer(
     slopes = scale * 100 / (p * (100 - p)) / p.shape[1]
     rounding = np.sqrt(((slopes * 2 * HALF_UNIT) ** 2).sum(axis=1) + unit**2) / np.sqrt(12)
     constant = float(np.clip(np.median(gap), low, high))
-    rows = pd.DataFrame(
-        {"printed": printed, "recomputed": middle + constant, "residual": gap - constant}, index=printed.index
-    )
-    rows = rows.assign(bound=bound, rounding=rounding)
+    columns = {"printed": printed, "recomputed": middle + constant, "residual": gap - constant}
+    rows = pd.DataFrame(columns | {"bound": bound, "rounding": rounding}, index=printed.index)
     return Recomputation(rows=rows, constant=constant, low=low, high=high, own=-float(middle.mean()))
 
 
@@ -117,9 +117,8 @@ def transfer_attempts(tables: Mapping[str, PrintedTable]) -> pd.DataFrame:
 
     A row a table; columns: the readings (missing where a table lacks a column), and `rows`, how many there are.
     """
-    natural = "natural log, 14 data sets"
-    readings: dict[str, tuple[Sequence[str], Callable[[np.ndarray], np.ndarray]]] = {
-        natural: (DATA_SETS, np.log),
+    readings: dict[str, tuple[Sequence[str], Logarithm]] = {
+        "natural log, 14 data sets": (DATA_SETS, np.log),
         "and ImageNet": ((*DATA_SETS, "ImageNet"), np.log),
         "and COCO": ((*DATA_SETS, "COCO"), np.log),
         "log to base 10": (DATA_SETS, np.log10),
@@ -151,11 +150,7 @@ def population_table(populations: Mapping[str, pd.Series], *, unit: float) -> pd
     the last digit from 0. populations: name -> the printed Transfer of its models. unit: of the last digit.
     Columns: models, mean, `missing` (what the Transfer of one more, unprinted model would have to be) and possible.
     """
-    rows = []
-    for name, values in populations.items():
-        mean = float(values.mean())
-        rows.append(
-            {"population": name, "models": len(values), "mean": mean, "missing": -float(values.sum())}
-            | {"possible": abs(mean) <= unit / 2}
-        )
-    return pd.DataFrame(rows).set_index("population")
+    columns = ["models", "mean", "missing"]
+    rows = [(len(values), float(values.mean()), -float(values.sum())) for values in populations.values()]
+    table = pd.DataFrame(rows, columns=columns, index=pd.Index(populations, name="population"))
+    return table.assign(possible=table["mean"].abs() <= unit / 2)

@@ -3,34 +3,24 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from workbook.files import write_atomically
+from workbook.papers.claims import Claim
 
 Status = Literal["agrees", "differs", "inconclusive", "not evaluated"]
 Evidence = Literal["runs", "printed tables"]
 _CONFIDENCE = 0.95
 _LEAST_SEEDS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What a paper says: `number` is its effect in `unit`, with the sign that the claim predicts."""
-
-    id: str
-    paper: Literal["A", "B"]
-    place: str
-    statement: str
-    number: float | None
-    unit: str = ""
+_TOLD = 3  # claims in a sentence
+_RECORDED = ("id", "paper", "place", "statement", "number", "unit")  # of a claim, to be read without the list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,31 +54,31 @@ def judge(claim: Claim, differences: Sequence[float], *, profile: str) -> Verdic
     if not np.isfinite(values).all():
         raise ValueError(f"differences for {claim.id!r} must be finite, got {values.tolist()}")
     low, high = mean_interval(values)
-    status, detail = _status(low, high, len(values), profile)
-    measured = float(values.mean()) if len(values) else None
-    return Verdict(claim=claim, status=status, measured=measured, low=low, high=high, n=len(values), detail=detail)
+    n, measured = len(values), float(values.mean()) if len(values) else None
+    status: Status = "not evaluated"
+    if profile == "smoke":
+        detail = "the smoke profile shows that the code runs; its numbers are no evidence"
+    elif n < _LEAST_SEEDS or low is None or high is None:
+        detail = f"{n} of the {_LEAST_SEEDS} seeds that an interval needs"
+    else:
+        status, detail = _side(low, high)
+    return Verdict(claim=claim, status=status, measured=measured, low=low, high=high, n=n, detail=detail)
 
 
-def judge_printed(claim: Claim, *, measured: float, low: float, high: float, n: int, detail: str = "") -> Verdict:
+def judge_printed(claim: Claim, interval: Iterable[float], *, n: int, detail: str = "") -> Verdict:
     """The verdict on a statistic of `n` printed models, by the same rule, from an interval computed elsewhere.
 
-    measured, low, high: the statistic and its 95 % interval, in the claim's unit, with the sign that the claim
-    predicts positive. detail: how the interval was made; it stands after what the interval says.
+    interval: the statistic and the ends of its 95 % interval, (measured, low, high), in the claim's unit, with the
+    sign that the claim predicts positive. detail: how the interval was made; it stands after what the interval says.
     Raises ValueError for values that are not finite, and for low above high.
     """
+    measured, low, high = map(float, interval)
     if not (math.isfinite(measured) and math.isfinite(low) and math.isfinite(high) and low <= high):
         raise ValueError(f"{claim.id!r} needs a finite value and low <= high, got {measured}, [{low}, {high}]")
     status, said = _side(low, high)
-    return Verdict(
-        claim=claim,
-        status=status,
-        measured=float(measured),
-        low=float(low),
-        high=float(high),
-        n=n,
-        detail=f"{said}; {detail}" if detail else said,
-        evidence="printed tables",
-    )
+    numbers = {"measured": measured, "low": low, "high": high}
+    detail = f"{said}; {detail}" if detail else said
+    return Verdict(claim=claim, status=status, **numbers, n=n, detail=detail, evidence="printed tables")
 
 
 def fall_from_peak(values: pd.DataFrame) -> pd.Series:
@@ -116,14 +106,6 @@ def mean_interval(values: np.ndarray) -> tuple[float | None, float | None]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def _status(low: float | None, high: float | None, n: int, profile: str) -> tuple[Status, str]:
-    if profile == "smoke":
-        return "not evaluated", "the smoke profile shows that the code runs; its numbers are no evidence"
-    if n < _LEAST_SEEDS or low is None or high is None:
-        return "not evaluated", f"{n} of the {_LEAST_SEEDS} seeds that an interval needs"
-    return _side(low, high)
-
-
 def _side(low: float, high: float) -> tuple[Status, str]:
     if low > 0:
         return "agrees", "the 95 % interval lies above 0"
@@ -134,51 +116,43 @@ def _side(low: float, high: float) -> tuple[Status, str]:
 
 def write_verdicts(
     verdicts: Sequence[Verdict],
+    provenance: Mapping[str, Any],
     *,
-    profile: str,
-    notebook: str,
-    provenance: Mapping[str, object],
     seeds: Sequence[int] = (),
     measurements: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The verdicts as a table to show; written as JSON too where WORKBOOK_REPORT names a file.
 
-    notebook: its name without the suffix. provenance: as from `workbook.provenance.provenance()`; its
-    `hardware`, `libraries`, `python` and `code` are what a report shows. measurements: the tidy table behind
-    the figures, one row a measured value. WORKBOOK_REPORT is set while a report runs, and not in JupyterLab.
+    provenance: as from `workbook.provenance.provenance()`, of which a report shows `hardware`, `libraries`, `python`
+    and `code`. measurements: the tidy table behind the figures, one row a measured value. WORKBOOK_REPORT is set while
+    a report runs, and not in JupyterLab.
     """
     target = os.environ.get("WORKBOOK_REPORT")
     if target:
         code = {name: provenance[name] for name in ("code", "python") if name in provenance}
-        libraries = provenance.get("libraries", {})
         document = {
-            "notebook": notebook,
-            "profile": profile,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "hardware": provenance.get("hardware", ""),
-            "versions": code | (dict(libraries) if isinstance(libraries, Mapping) else {}),
+            "versions": code | dict(provenance.get("libraries", {})),
             "seeds": [int(seed) for seed in seeds],
-            "verdicts": [asdict(verdict) for verdict in verdicts],
+            "verdicts": [
+                asdict(verdict) | {"claim": {name: getattr(verdict.claim, name) for name in _RECORDED}}
+                for verdict in verdicts
+            ],
             "measurements": [] if measurements is None else json.loads(measurements.to_json(orient="records")),
         }
-        write_atomically(Path(target), (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+        write_atomically(Path(target), json.dumps(document, indent=1, allow_nan=False) + "\n")
     return verdict_table(verdicts)
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """One row a verdict, as text to read: claim, paper, measured, 95 % interval, n, verdict."""
-    rows = [
-        {
-            "claim": claim.statement,
-            "paper": f"{claim.paper}, {claim.place}: {printed(claim.number, claim.unit)}",
-            "measured": quantity(verdict.measured, claim.unit),
-            "95 % interval": interval_text(verdict.low, verdict.high),
-            "n": verdict.n,
-            "verdict": verdict.status if verdict.status != "not evaluated" else f"not evaluated ({verdict.detail})",
-        }
-        for verdict in verdicts
-        for claim in (verdict.claim,)
-    ]
+    rows = []
+    for verdict in verdicts:
+        claim = verdict.claim
+        paper = f"{claim.paper}, {claim.place}: {printed(claim.number, claim.unit)}"
+        measured, interval = quantity(verdict.measured, claim.unit), interval_text(verdict.low, verdict.high)
+        said = f"not evaluated ({verdict.detail})" if verdict.status == "not evaluated" else verdict.status
+        rows.append((claim.statement, paper, measured, interval, verdict.n, said))
     return _WholeText(rows, columns=["claim", "paper", "measured", "95 % interval", "n", "verdict"])
 
 
@@ -188,6 +162,20 @@ class _WholeText(pd.DataFrame):
     def _repr_html_(self) -> str:
         with pd.option_context("display.max_colwidth", None):
             return self.to_html(index=False)
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """Two sentences of Markdown: how many claims of a `verdict_table` came out how, and the first that do not agree."""
+    outcomes = table["verdict"].str.partition(" (")[0]
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.value_counts(sort=False).items())
+    said = f"Of {len(table)} claims: {counts}."
+    other = table[outcomes.isin(["differs", "inconclusive"])]
+    if other.empty:
+        reasons = table["verdict"].str.partition(" (")[2].str.rstrip(")").unique()
+        return f"{said} Why not: {'; '.join(filter(None, reasons))}." if any(reasons) else said
+    told = [f"*{row.claim}* ({row.verdict}: {row.measured})" for row in other.head(_TOLD).itertuples()]
+    more = f"; and {len(other) - _TOLD} more" if len(other) > _TOLD else ""
+    return f"{said} Not as printed, or not surely: {'; '.join(told)}{more}."
 
 
 def printed(number: float | None, unit: str = "") -> str:

@@ -26,13 +26,8 @@ def components(base: Recipe) -> list[Arm]:
     """The projector's components, Table 5's rows (a) to (e) and SL-MLP, hidden and output as wide as the backbone."""
     width = _backbone_width(base)
     parts = {"input_fc": False, "norm": False, "relu": False, "output_fc": False}
-    rows = {
-        "(b)": ("input_fc",),
-        "(c)": ("input_fc", "norm", "output_fc"),
-        "(d)": ("input_fc", "relu", "output_fc"),
-        "(e)": ("norm", "relu"),
-        "SL-MLP": tuple(parts),
-    }
+    rows = {"(b)": ("input_fc",), "(c)": ("input_fc", "norm", "output_fc"), "(d)": ("input_fc", "relu", "output_fc")}
+    rows |= {"(e)": ("norm", "relu"), "SL-MLP": tuple(parts)}
     arms = [Arm("(a)", with_method(base, "SL"))]
     for label, present in rows.items():
         projector = Projector(hidden_dim=width, out_dim=width, **(parts | dict.fromkeys(present, True)))
@@ -51,28 +46,21 @@ def added_parameters(recipe: Recipe) -> int:
 
 def projector_counts(base: Recipe, counts: Sequence[int] = (1, 2, 3), epochs: Sequence[int] = ()) -> list[Arm]:
     """Fig. 10a: so many projectors of SL-MLP, one after the other, each trained so many epochs (none: the base's)."""
-    projector = Projector()
-    return [
-        Arm(
-            f"{count} x MLP, {length} epochs",
-            replace(trained(base, length), projector=replace(projector, count=count)),
-        )
-        for count in counts
-        for length in epochs or (base.epochs,)
-    ]
+    arms = ((Projector(count=count), trained(base, length)) for count in counts for length in epochs or (base.epochs,))
+    return [Arm(f"{mlp.count} x MLP, {own.epochs} epochs", replace(own, projector=mlp)) for mlp, own in arms]
 
 
 def batch_sizes(base: Recipe, method: str, sizes: Sequence[int]) -> list[Arm]:
-    """Fig. 10b: from 256 to 4,096 for Byol and to 1,024 for SL-MLP there; the optimiser stays the base batch's."""
+    """Fig. 10b: from 256 to 4,096 for BYOL and to 1,024 for SL-MLP there; the optimiser stays the base batch's."""
     recipe = with_method(base, method)
     return [Arm(f"{size:,}", replace(recipe, batch_size=size)) for size in sizes]
 
 
 def augmentations(base: Recipe, method: str) -> list[Arm]:
-    """Fig. 10c: Byol's augmentation, and its parts taken away step by step; for SL-MLP one view is drawn so."""
-    # not in the paper: it names no steps; these are those of Byol's own paper (Grill et al. 2020, Fig. 3b)
+    """Fig. 10c: BYOL's augmentation, and its parts taken away step by step; for SL-MLP one view is drawn so."""
+    # not in the paper: it names no steps; these are those of BYOL's own paper (Grill et al. 2020, Fig. 3b)
     steps: dict[str, dict[str, Any]] = {
-        "Byol's": {},
+        "BYOL's": {},
         "no greyscale": {"greyscale": 0.0},
         "no colour": {"greyscale": 0.0, "jitter": 0.0},
         "crop and blur": {"greyscale": 0.0, "jitter": 0.0, "solarise": (0.0, 0.0), "flip": 0.0},
@@ -100,6 +88,20 @@ def backbones(base: Recipe, method: str, names: Iterable[str] = tuple(TABLE_2)) 
     return [Arm(name, replace(recipe, backbone=TABLE_2[name])) for name in names]
 
 
+_BOTH = ("SL-MLP", "BYOL")
+# A Fig. 10 and Table 2: what is varied -> its arms, from the base recipe and those backbones of Table 2 asked for
+SWEEPS: dict[str, Callable[[Recipe, Sequence[str]], list[Arm]]] = {
+    "number of projectors": lambda base, _: projector_counts(
+        base, epochs=sorted({max(1, base.epochs // 3), base.epochs})
+    ),
+    "batch size": lambda base, _: for_methods(
+        batch_sizes, base, _BOTH, [base.batch_size // part for part in (4, 2, 1)]
+    ),
+    "augmentation": lambda base, _: for_methods(augmentations, base, _BOTH),
+    "backbone": lambda base, names: for_methods(backbones, base, ("SL", "SL-MLP"), names),
+}
+
+
 def for_methods(make: Callable[..., list[Arm]], base: Recipe, methods: Iterable[str], *steps: Any) -> list[Arm]:
     """`make(base, method, *steps)` for each method, which the labels then name."""
     return [Arm(f"{method}, {arm.label}", arm.recipe) for method in methods for arm in make(base, method, *steps)]
@@ -114,9 +116,8 @@ def over_seeds(arms: Iterable[Arm], seeds: Iterable[int]) -> list[Arm]:
 def trained(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe over so many epochs, warm-up and checkpoints within them."""
     kept = tuple(epoch for epoch in recipe.checkpoint_epochs if epoch <= epochs)
-    return replace(
-        recipe, epochs=epochs, checkpoint_epochs=kept, warmup_epochs=min(recipe.warmup_epochs, max(0, epochs - 1))
-    )
+    warmup = min(recipe.warmup_epochs, max(0, epochs - 1))
+    return replace(recipe, epochs=epochs, checkpoint_epochs=kept, warmup_epochs=warmup)
 
 
 def _backbone_width(recipe: Recipe) -> int:

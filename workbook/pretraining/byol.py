@@ -9,31 +9,27 @@ from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
-from workbook.pretraining.method import Encoder, Method, Moment, StepResult, embedding_spread, frozen_copy
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread, frozen_copy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Byol:
+class BYOLChoices:
     """BYOL is made for batches of 4,096 images and falls off below (A Fig. 10b): at 64 it is BYOL at 64, no more."""
 
-    name: str = field(default="Byol", init=False)
+    name: str = field(default="BYOL", init=False)
     momentum: float = 0.99  # of the target's moving average at the start (A 5.1); a cosine takes it to 1
     predictor_dim: int = 4096  # hidden
 
-    def create(self, encoder: Encoder, num_classes: int) -> "BootstrapYourOwnLatent":
-        return BootstrapYourOwnLatent(self, encoder)
 
-
-class BootstrapYourOwnLatent(Method):
+class BYOL(Model, choices=BYOLChoices):
     """q(g(f(x))) is to meet the target's g'(f'(x')), and the other way round.
 
-    not in the paper: "Byol w/o MLP" takes g and g' away and keeps the predictor q, without which BYOL collapses
+    not in the paper: "BYOL w/o MLP" takes g and g' away and keeps the predictor q, without which BYOL collapses
     (Grill et al. 2020, Table 5b); q then works on the backbone's features themselves.
     """
 
-    def __init__(self, objective: Byol, encoder: Encoder) -> None:
-        super().__init__(encoder)
-        self.momentum = objective.momentum
+    def __init__(self, objective: BYOLChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
         self.predictor = BYOLPredictionHead(encoder.width, objective.predictor_dim, encoder.width)
         self.target = frozen_copy(self._online)
         self.similarity = NegativeCosineSimilarity()
@@ -52,4 +48,5 @@ class BootstrapYourOwnLatent(Method):
         return StepResult(loss, spread=embedding_spread(projections[0]))
 
     def after_step(self, moment: Moment) -> None:
-        update_momentum(self._online, self.target, cosine_schedule(moment.step, moment.steps, self.momentum, 1.0))
+        momentum = cosine_schedule(moment.step, moment.steps, self.objective.momentum, 1.0)
+        update_momentum(self._online, self.target, momentum)

@@ -11,33 +11,27 @@ from pytorch_metric_learning.losses import SupConLoss
 from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor, nn
 
-from workbook.pretraining.method import Encoder, Method, Moment, StepResult, embedding_spread
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimClr:
+class SimCLRChoices:
     """Chen et al. 2020: an image's two views against all other views of the batch."""
 
     name: str = field(default="SimCLR", init=False)
     temperature: float = 0.1
 
-    def create(self, encoder: Encoder, num_classes: int) -> "SimpleContrast":
-        return SimpleContrast(self, encoder)
-
 
 @dataclass(frozen=True, kw_only=True)
-class SupCon:
+class SupConChoices:
     """Khosla et al. 2020 (their L_out): views of the same class against the rest of the batch."""
 
     name: str = field(default="SupCon", init=False)
     temperature: float = 0.1
 
-    def create(self, encoder: Encoder, num_classes: int) -> "ClassContrast":
-        return ClassContrast(self.temperature, encoder, by_class=True)
-
 
 @dataclass(frozen=True, kw_only=True)
-class SelfSupCon:
+class SelfSupConChoices(SupConChoices):
     """SupCon with every image a class of its own.
 
     not in the paper: A Table 4's row of this name is [22]'s model, trained as MoCo v2; here it stays with SupCon,
@@ -45,27 +39,20 @@ class SelfSupCon:
     """
 
     name: str = field(default="SelfSupCon", init=False)
-    temperature: float = 0.1
-
-    def create(self, encoder: Encoder, num_classes: int) -> "ClassContrast":
-        return ClassContrast(self.temperature, encoder, by_class=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CeSelfSupCon:
+class CESelfSupConChoices:
     """Islam et al. 2021: cross-entropy and SelfSupCon together."""
 
     name: str = field(default="CE+SelfSupCon", init=False)
     temperature: float = 0.1
     weight: float = 1.0  # of SelfSupCon; not in the paper
 
-    def create(self, encoder: Encoder, num_classes: int) -> "ClassifyAndContrast":
-        return ClassifyAndContrast(self, encoder, num_classes)
 
-
-class SimpleContrast(Method):
-    def __init__(self, objective: SimClr, encoder: Encoder) -> None:
-        super().__init__(encoder)
+class SimCLR(Model, choices=SimCLRChoices):
+    def __init__(self, objective: SimCLRChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
         self.loss = NTXentLoss(objective.temperature, gather_distributed=True)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
@@ -73,12 +60,12 @@ class SimpleContrast(Method):
         return StepResult(self.loss(first, second), spread=embedding_spread(first))
 
 
-class ClassContrast(Method):
+class SupCon(Model, choices=SupConChoices):
     """Without a projector the backbone's features themselves are compared, on the unit sphere."""
 
-    def __init__(self, temperature: float, encoder: Encoder, *, by_class: bool) -> None:
-        super().__init__(encoder)
-        self.loss, self.by_class = _sup_con(temperature), by_class
+    def __init__(self, objective: SupConChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
+        self.loss, self.by_class = _sup_con(objective.temperature), not isinstance(objective, SelfSupConChoices)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
         embeddings = self.projector(self.backbone(torch.cat(views)))
@@ -86,19 +73,19 @@ class ClassContrast(Method):
         return StepResult(self.loss(*_gathered(embeddings, names)), spread=embedding_spread(embeddings))
 
 
-class ClassifyAndContrast(Method):
+class CESelfSupCon(Model, choices=CESelfSupConChoices):
     """not in the papers: the classifier reads the backbone's features; the projector serves the contrast alone."""
 
-    def __init__(self, objective: CeSelfSupCon, encoder: Encoder, num_classes: int) -> None:
-        super().__init__(encoder)
-        self.loss, self.weight = _sup_con(objective.temperature), objective.weight
+    def __init__(self, objective: CESelfSupConChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
+        self.loss = _sup_con(objective.temperature)
         self.head = nn.Linear(encoder.backbone.num_features, num_classes)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
         features = self.backbone(torch.cat(views))
         logits, embeddings = self.head(features), self.projector(features)
         contrast = self.loss(*_gathered(embeddings, _own_names(labels)))
-        loss = F.cross_entropy(logits, labels.repeat(2)) + self.weight * contrast
+        loss = F.cross_entropy(logits, labels.repeat(2)) + self.objective.weight * contrast
         correct = (logits.detach()[: len(labels)].argmax(1) == labels).sum()
         return StepResult(loss, correct, embedding_spread(embeddings))
 

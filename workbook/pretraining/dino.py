@@ -9,21 +9,11 @@ from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule, linear_warmup_schedule
 from torch import Tensor, nn
 
-from workbook.data.augmentation import Augmentation, View
-from workbook.pretraining.method import (
-    Encoder,
-    Method,
-    Moment,
-    StepResult,
-    embed_crops,
-    embedding_spread,
-    frozen_copy,
-    local_views,
-)
+from workbook.pretraining.model import Encoder, Moment, MultiCropModel, StepResult, embedding_spread, frozen_copy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dino:
+class DINOChoices:
     """The defaults are the authors' for 1,024 images a batch."""
 
     name: str = field(default="DINO", init=False)
@@ -37,9 +27,6 @@ class Dino:
     local_count: int = 8
     local_scale: tuple[float, float] = (0.05, 0.4)
 
-    def create(self, encoder: Encoder, num_classes: int) -> "SelfDistillation":
-        return SelfDistillation(self, encoder)
-
 
 class _UnitLinear(nn.Linear):
     """Cosines with the rows of the weight: the authors' weight-normalised last layer with its scale fixed at 1."""
@@ -48,15 +35,16 @@ class _UnitLinear(nn.Linear):
         return F.linear(F.normalize(features, dim=-1), F.normalize(self.weight, dim=-1))
 
 
-class SelfDistillation(Method):
+class DINO(MultiCropModel, choices=DINOChoices):
     """not in the papers: DINO's own head has three layers with GELU; here it is the recipe's projector as elsewhere,
 
     so that the switch is the same in all methods. Without it the last layer reads the backbone's features.
     """
 
-    def __init__(self, objective: Dino, encoder: Encoder) -> None:
-        super().__init__(encoder)
-        self.objective = objective
+    last_layer = "head"
+
+    def __init__(self, objective: DINOChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
         self.head = _UnitLinear(encoder.width, objective.outputs, bias=False)
         self.target = frozen_copy(self._student)
         self.loss = DINOLoss(
@@ -67,13 +55,8 @@ class SelfDistillation(Method):
     def _student(self) -> nn.Sequential:
         return nn.Sequential(self.backbone, self.projector, self.head)
 
-    def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
-        objective = self.objective
-        small = local_views(self.backbone, augmentation, size, objective.local_count, objective.local_scale)
-        return (*super().views(augmentation, size), *small)
-
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-        embeddings = embed_crops(self.backbone, self.projector, views)
+        embeddings = self.embed(views)
         student = [self.head(rows).float() for rows in embeddings]
         with torch.no_grad():
             teacher = list(self.target(torch.cat(views[:2])).float().chunk(2))
@@ -81,10 +64,6 @@ class SelfDistillation(Method):
         warmup = max(1, round(self.objective.warmup * moment.steps))
         temperature = linear_warmup_schedule(moment.step, warmup, start, end)
         return StepResult(self.loss(teacher, student, temperature), spread=embedding_spread(embeddings[0]))
-
-    def after_backward(self, moment: Moment) -> None:
-        if moment.epoch < self.objective.frozen_epochs:
-            self.head.weight.grad = None
 
     def after_step(self, moment: Moment) -> None:
         momentum = cosine_schedule(moment.step, moment.steps, self.objective.momentum, 1.0)

@@ -26,7 +26,7 @@ from workbook.errors import CorruptArtefactError, DivergedError
 from workbook.files import write_atomically
 from workbook.models.backbones import create_backbone
 from workbook.models.projectors import MLPProjector
-from workbook.pretraining.method import Encoder, Method, Moment, StepResult
+from workbook.pretraining.model import MODELS, Encoder, Model, Moment, StepResult
 from workbook.pretraining.optimizers import create_optimizer
 from workbook.pretraining.recipe import Recipe
 from workbook.progress import count_earlier
@@ -44,17 +44,25 @@ def checkpoint_name(epoch: int) -> str:
 
 @dataclass(frozen=True)
 class _Training:
-    """What changes from step to step."""
+    """A recipe, the device that it trains on, and what changes from step to step."""
 
-    method: Method
-    model: nn.Module  # the method as Fabric wraps it
+    recipe: Recipe
+    fabric: Fabric
+    model: Model
+    wrapped: nn.Module  # the model as Fabric wraps it
     optimizer: torch.optim.Optimizer
     ema: ModelEmaV3 | None
 
     @property
+    def parts(self) -> dict[str, Any]:
+        """What a resumed run continues from, by its name in the file."""
+        parts = {"method": self.model, "optimizer": self.optimizer, "ema": self.ema}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
     def result(self) -> nn.Module:
         """What a checkpoint holds."""
-        return self.method if self.ema is None else self.ema.module
+        return self.model if self.ema is None else self.ema.module
 
 
 def pretrain(
@@ -82,80 +90,69 @@ def pretrain(
         return
     if recipe.start is not None and backbone is None:
         raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
-    method = _first_method(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
-    training = _set_up(recipe, method, fabric)
-    source = _source(recipe, images, method, fabric.device)
-    history = _resume(folder, training, fabric)
+    model = _first_model(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
+    training = _set_up(recipe, model, fabric)
+    views = model.views(recipe.augmentation, recipe.image_size)
+    source: MemoryBatches | WorkerBatches
+    if images.image_size is None:
+        source = WorkerBatches(images, views, fabric.device)
+    else:
+        source = MemoryBatches(images, recipe.image_size, views, fabric.device)
+    history = _resume(folder, training)
     if not history and 0 in recipe.saved_epochs:
-        _save_checkpoint(folder, training, 0, fabric)
+        _save_checkpoint(folder, training, 0)
     count_earlier(bar, images_to_train(recipe, images, epochs=len(history)))
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         bar.set_postfix({"epoch": f"{epoch}/{recipe.epochs}"} | _shown(history))
-        history.append(_train_epoch(recipe, training, source, len(images), epoch, fabric, bar))
+        history.append(_train_epoch(training, source, len(images), epoch, bar))
         if epoch in recipe.saved_epochs:
-            _save_checkpoint(folder, training, epoch, fabric)
-        _save_resume(folder, training, history, fabric)
+            _save_checkpoint(folder, training, epoch)
+        _save_resume(folder, training, history)
     if fabric.is_global_zero:
-        write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1).encode())
+        write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1))
         (folder / _RESUME).unlink(missing_ok=True)
     fabric.barrier()
 
 
 def images_to_train(recipe: Recipe, images: Images, *, epochs: int | None = None) -> int:
     """How many images the recipe's epochs show, those of a last, incomplete batch left out; of `epochs` where given."""
-    each = len(images) // recipe.batch_size * recipe.batch_size
-    return each * (recipe.epochs if epochs is None else epochs)
+    return len(images) // recipe.batch_size * recipe.batch_size * (recipe.epochs if epochs is None else epochs)
 
 
-def create_method(recipe: Recipe, num_classes: int) -> Method:
+def create_model(recipe: Recipe, num_classes: int) -> Model:
     """The untrained method of a recipe; weights come from torch's global generator."""
     backbone = create_backbone(
         recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem, drop_path=recipe.drop_path
     )
-    projector = None
-    if recipe.projector is not None:
-        projector = MLPProjector(backbone.num_features, **asdict(recipe.projector))
-    return recipe.objective.create(Encoder(backbone, projector), num_classes)
+    mlp = None if recipe.projector is None else MLPProjector(backbone.num_features, **asdict(recipe.projector))
+    # choices without a model of their own are of their parent's
+    kind = next(MODELS[kind] for kind in type(recipe.objective).__mro__ if kind in MODELS)
+    return kind(recipe.objective, Encoder(backbone, mlp), num_classes)
 
 
-def _first_method(
+def _first_model(
     recipe: Recipe, images: Images, fabric: Fabric, backbone: dict[str, Tensor] | None, *, resumed: bool
-) -> Method:
+) -> Model:
     """The method before its first step; of one that is resumed, only what its state is loaded into."""
     with seeded(recipe.seed, "initialisation"):
-        method = create_method(recipe, len(images.class_names))
-    method.check(len(images), recipe.batch_size)
+        model = create_model(recipe, len(images.class_names))
+    model.check(len(images), recipe.batch_size)
     if backbone is not None:
-        method.backbone.model.load_state_dict(backbone)
-    method = method.to(memory_format=torch.channels_last).to(fabric.device)
+        model.backbone.model.load_state_dict(backbone)
+    model = model.to(memory_format=torch.channels_last).to(fabric.device)
     if not resumed:
         # Fabric wraps the method later, and then gives every device what the first one has
         with fabric.autocast():
-            method.begin(plain_batches(images, recipe.image_size, _PLAIN_BATCH, fabric.device))
-    return method
+            model.begin(plain_batches(images, recipe.image_size, _PLAIN_BATCH, fabric.device))
+    return model
 
 
-def _source(recipe: Recipe, images: Images, method: Method, device: torch.device) -> MemoryBatches | WorkerBatches:
-    views = method.views(recipe.augmentation, recipe.image_size)
-    if images.image_size is None:
-        return WorkerBatches(images, views, device)
-    return MemoryBatches(images, recipe.image_size, views, device)
-
-
-def _set_up(recipe: Recipe, method: Method, fabric: Fabric) -> _Training:
+def _set_up(recipe: Recipe, model: Model, fabric: Fabric) -> _Training:
     # the decay grows from 0 with the steps, or the average of a short training would be its start
-    ema = None if recipe.ema is None else ModelEmaV3(method, recipe.ema, use_warmup=True)
-    optimizer = create_optimizer(
-        recipe.optimizer,
-        method,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        adam_beta=recipe.adam_beta,
-        layer_decay=recipe.layer_decay,
-    )
-    model, optimizer = fabric.setup(method, optimizer)
-    return _Training(method, model, optimizer, ema)
+    ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
+    chosen = {name: getattr(recipe, name) for name in ("lr", "momentum", "weight_decay", "adam_beta", "layer_decay")}
+    wrapped, optimizer = fabric.setup(model, create_optimizer(recipe.optimizer, model, **chosen))
+    return _Training(recipe, fabric, model, wrapped, optimizer, ema)
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -168,25 +165,20 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _train_epoch(
-    recipe: Recipe,
-    training: _Training,
-    source: MemoryBatches | WorkerBatches,
-    count: int,
-    epoch: int,
-    fabric: Fabric,
-    bar: tqdm,
+    training: _Training, source: MemoryBatches | WorkerBatches, count: int, epoch: int, bar: tqdm
 ) -> dict[str, float]:
     """One epoch; its row of the history."""
+    recipe, fabric = training.recipe, training.fabric
     generator = torch.Generator().manual_seed(derive_seed(recipe.seed, "order", epoch))
     order = shuffled(count, recipe.batch_size, generator, rank=fabric.global_rank, world=fabric.world_size)
     first, total = (epoch - 1) * len(order), recipe.epochs * len(order)
     sums: dict[str, Tensor] = {}
     started = time.perf_counter()
-    training.model.train()
+    training.wrapped.train()
     with seeded(recipe.seed, "epoch", epoch, fabric.global_rank):
         batches = source.batches(order, derive_seed(recipe.seed, "views", epoch))
         for step, (views, labels) in enumerate(batches, start=first):
-            result = _step(recipe, training, views, labels, Moment(step, total, recipe.epochs), fabric)
+            result = _step(training, views, labels, Moment(step, total, recipe.epochs))
             for name, value in result._asdict().items():
                 if value is not None:
                     sums[name] = sums.get(name, 0) + value.detach()
@@ -195,9 +187,8 @@ def _train_epoch(
     lr = learning_rate(recipe, first + len(order) - 1, total)
     loss = _over_devices(fabric, sums["loss"] / len(order), "mean")
     if not math.isfinite(loss):
-        raise DivergedError(
-            f"the loss of {recipe.method} is {loss} in epoch {epoch} (lr {lr:.3g}): lower lr, or set clip_norm"
-        )
+        found = f"the loss of {recipe.method} is {loss} in epoch {epoch} (lr {lr:.3g})"
+        raise DivergedError(f"{found}: lower lr, or set clip_norm")
     seen = len(order) * recipe.batch_size
     row = {"epoch": epoch, "loss": loss, "accuracy": math.nan, "lr": lr}
     if "correct" in sums:
@@ -209,33 +200,30 @@ def _train_epoch(
 
 def _shown(history: list[dict[str, float]]) -> dict[str, str]:
     """What the bar says of the last complete epoch."""
-    if not history:
-        return {}
-    row = history[-1]
-    what = "accuracy" if math.isfinite(row["accuracy"]) else "spread"
-    return {"loss": f"{row['loss']:.3f}"} | ({what: f"{row[what]:.3g}"} if what in row else {})
+    row = history[-1] if history else {}
+    what = "accuracy" if math.isfinite(row.get("accuracy", math.nan)) else "spread"
+    return {name: f"{row[name]:{form}}" for name, form in (("loss", ".3f"), (what, ".3g")) if name in row}
 
 
-def _step(
-    recipe: Recipe, training: _Training, views: list[Tensor], labels: Tensor, moment: Moment, fabric: Fabric
-) -> StepResult:
+def _step(training: _Training, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
     """One batch: every part of the method's step, its moving average, and what the first part found."""
-    method, model, optimizer = training.method, training.model, training.optimizer
+    recipe, fabric = training.recipe, training.fabric
+    model, wrapped, optimizer = training.model, training.wrapped, training.optimizer
     lr = learning_rate(recipe, moment.step, moment.steps)
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
     results = []
-    for part in method.parts(moment):
-        results.append(model(views, labels, part))
+    for part in model.parts(moment):
+        results.append(wrapped(views, labels, part))
         fabric.backward(results[-1].loss)
-        method.after_backward(part)
+        model.after_backward(part)
         if recipe.clip_norm is not None:
-            fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm)
+            fabric.clip_gradients(wrapped, optimizer, max_norm=recipe.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-    method.after_step(moment)
+    model.after_step(moment)
     if training.ema is not None:
-        training.ema.update(method, moment.step + 1)
+        training.ema.update(model, moment.step + 1)
     return results[0]
 
 
@@ -243,38 +231,31 @@ def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:
     return float(cast(Tensor, fabric.all_reduce(value, reduce_op=how)))
 
 
-def _save_checkpoint(folder: Path, training: _Training, epoch: int, fabric: Fabric) -> None:
-    if fabric.is_global_zero:
+def _save_checkpoint(folder: Path, training: _Training, epoch: int) -> None:
+    if training.fabric.is_global_zero:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in training.result.state_dict().items()}
         write_atomically(folder / checkpoint_name(epoch), to_safetensors(tensors))
 
 
-def _save_resume(folder: Path, training: _Training, history: list[dict[str, float]], fabric: Fabric) -> None:
-    if fabric.is_global_zero:
-        parts = {"method": training.method, "optimizer": training.optimizer, "ema": training.ema}
-        state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items() if part is not None}
-        state["history"] = history
+def _save_resume(folder: Path, training: _Training, history: list[dict[str, float]]) -> None:
+    if training.fabric.is_global_zero:
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({name: part.state_dict() for name, part in training.parts.items()} | {"history": history}, buffer)
         write_atomically(folder / _RESUME, _checksum(buffer.getvalue()) + buffer.getvalue())
 
 
-def _resume(folder: Path, training: _Training, fabric: Fabric) -> list[dict[str, float]]:
+def _resume(folder: Path, training: _Training) -> list[dict[str, float]]:
     """Load the state after the last complete epoch, where there is one; the history so far."""
     path = folder / _RESUME
     if not path.exists():
         return []
     stored = path.read_bytes()
     if _checksum(stored[_CHECKSUM_SIZE:]) != stored[:_CHECKSUM_SIZE]:
-        raise CorruptArtefactError(
-            f"{path} is not what was written (its checksum differs): "
-            "remove it, and the run starts again from its beginning"
-        )
-    state = torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=fabric.device, weights_only=True)
-    training.method.load_state_dict(state["method"])
-    training.optimizer.load_state_dict(state["optimizer"])
-    if training.ema is not None:
-        training.ema.load_state_dict(state["ema"])
+        what = f"{path} is not what was written (its checksum differs)"
+        raise CorruptArtefactError(f"{what}: remove it, and the run starts again from its beginning")
+    state = torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=training.fabric.device, weights_only=True)
+    for name, part in training.parts.items():
+        part.load_state_dict(state[name])
     return state["history"]
 
 

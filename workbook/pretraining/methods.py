@@ -4,21 +4,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbook.data.augmentation import added
-from workbook.pretraining.byol import Byol
-from workbook.pretraining.contrastive import CeSelfSupCon, SelfSupCon, SimClr, SupCon
-from workbook.pretraining.dino import Dino
-from workbook.pretraining.mae import Mae
-from workbook.pretraining.moco import Moco
+from workbook.keys import added
+from workbook.pretraining.byol import BYOLChoices
+from workbook.pretraining.contrastive import CESelfSupConChoices, SelfSupConChoices, SimCLRChoices, SupConChoices
+from workbook.pretraining.dino import DINOChoices
+from workbook.pretraining.label_injection import LabelInjection
+from workbook.pretraining.mae import MAEChoices
+from workbook.pretraining.moco import MoCoChoices
 from workbook.pretraining.supervised import CrossEntropy
-from workbook.pretraining.swav import SwaV
+from workbook.pretraining.swav import SwAVChoices
 
-Objective = CrossEntropy | Byol | Moco | SimClr | SupCon | SelfSupCon | CeSelfSupCon | SwaV | Dino | Mae
+_Contrast = MoCoChoices | SimCLRChoices | SupConChoices | SelfSupConChoices | CESelfSupConChoices
+Objective = CrossEntropy | LabelInjection | BYOLChoices | _Contrast | SwAVChoices | DINOChoices | MAEChoices
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projector:
-    """The MLP between backbone and loss; the defaults are A 4.1's, which Byol shares (A Table 2)."""
+    """The MLP between backbone and loss; the defaults are A 4.1's, which BYOL shares (A Table 2)."""
 
     hidden_dim: int = 4096
     out_dim: int = 256
@@ -46,7 +48,7 @@ class Setting:
 def method_name(objective: str, projector: Projector | None) -> str:
     """What tables call this objective with this projector.
 
-    "SL", "SL-MLP", "Byol w/o MLP"; a projector that lacks a component of the method's own is named by those it has,
+    "SL", "SL-MLP", "BYOL w/o MLP"; a projector that lacks a component of the method's own is named by those it has,
     as in A Table 5: "SL-MLP (BN, ReLU)"; two projectors: "SL-MLP x 2".
     """
     if objective not in SETTINGS:  # a label injection: no method of pretraining, but what follows one
@@ -72,7 +74,7 @@ def _components(projector: Projector | None) -> list[str]:
     return [title for name, title in titles.items() if projector is not None and getattr(projector, name)]
 
 
-# A gives sizes for SL-MLP and Byol alone; the others' are from their own papers. Without a bias in the output FC
+# A gives sizes for SL-MLP and BYOL alone; the others' are from their own papers. Without a bias in the output FC
 # (Table 5) and, for SimCLR, without its last batch norm
 _PLAIN_MLP = Projector(hidden_dim=2048, out_dim=128, norm=False)
 _NORMED_MLP = Projector(hidden_dim=2048, out_dim=128)
@@ -88,10 +90,9 @@ _SWAV_VIEWS = _SIMCLR_VIEWS | {"crop_scale": (0.14, 1.0)}
 _DINO_VIEWS = BYOL_VIEWS | {"crop_scale": (0.4, 1.0)}
 
 # rates are at 1,024 images, as Recipe.lr is
-_LARS = {"optimizer": "lars", "batch_size": 4096, "warmup_epochs": 10}
-_BYOL_LARS = _LARS | {"lr": 1.2, "weight_decay": 1.5e-6}  # A 5.1: 4.8 at 4,096; the decay is Byol's own
-_SIMCLR_LARS = _LARS | {"lr": 1.2, "weight_decay": 1e-6}  # 0.3 a 256 images
-_SWAV_LARS = _LARS | {"lr": 1.2, "weight_decay": 1e-6}  # 4.8 at 4,096
+_LARS = {"optimizer": "lars", "batch_size": 4096, "warmup_epochs": 10, "lr": 1.2}
+_BYOL_LARS = _LARS | {"weight_decay": 1.5e-6}  # A 5.1: 4.8 at 4,096; the decay is BYOL's own
+_OTHER_LARS = _LARS | {"weight_decay": 1e-6}  # SimCLR: 0.3 a 256 images; SwAV: 4.8 at 4,096
 _MOCO_SGD = {"lr": 0.12, "weight_decay": 1e-4, "batch_size": 1024}  # 0.03 a 256 images
 _DINO_ADAM = {"optimizer": "adamw", "lr": 2e-3, "weight_decay": 0.04, "clip_norm": 3.0}  # 5e-4 a 256 images
 _MAE_ADAM = {"optimizer": "adamw", "lr": 6e-4, "weight_decay": 0.05, "adam_beta": 0.95}  # 1.5e-4 a 256 images
@@ -102,12 +103,12 @@ _SMALL_MAE = _MAE_ADAM | {"lr": 1.6e-2}
 
 def _moco(name: Any, temperature: float, views: Mapping[str, Any]) -> Setting:
     return Setting(
-        objective=Moco(name=name, temperature=temperature),
+        objective=MoCoChoices(name=name, temperature=temperature),
         # not in the papers: 16 batches, and a key encoder that follows within the few steps there are. v1 shares v2's
         # cosine schedule here; A's footnote 3 says that theirs differ
-        small_objective=lambda batch: Moco(name=name, temperature=temperature, queue=16 * batch, momentum=0.99),
+        small_objective=lambda batch: MoCoChoices(name=name, temperature=temperature, queue=16 * batch, momentum=0.99),
         projector=_PLAIN_MLP,
-        plain=name == "Mocov1",
+        plain=name == "MoCo v1",
         views=views,
         large=_MOCO_SGD,
     )
@@ -115,41 +116,31 @@ def _moco(name: Any, temperature: float, views: Mapping[str, Any]) -> Setting:
 
 SETTINGS: dict[str, Setting] = {
     "SL": Setting(objective=CrossEntropy(), projector=Projector(), plain=True),
-    "Byol": Setting(
-        objective=Byol(),
-        projector=Projector(),
-        views=BYOL_VIEWS,
-        large=_BYOL_LARS,
-    ),
-    "Mocov1": _moco("Mocov1", 0.07, _MOCO1_VIEWS),
-    "Mocov2": _moco("Mocov2", 0.2, _MOCO2_VIEWS),
-    "SimCLR": Setting(
-        objective=SimClr(),
-        projector=_NORMED_MLP,
-        views=_SIMCLR_VIEWS,
-        large=_SIMCLR_LARS,
-    ),
-    "SupCon": Setting(objective=SupCon(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
-    "SelfSupCon": Setting(objective=SelfSupCon(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
-    "CE+SelfSupCon": Setting(objective=CeSelfSupCon(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
+    "BYOL": Setting(objective=BYOLChoices(), projector=Projector(), views=BYOL_VIEWS, large=_BYOL_LARS),
+    "MoCo v1": _moco("MoCo v1", 0.07, _MOCO1_VIEWS),
+    "MoCo v2": _moco("MoCo v2", 0.2, _MOCO2_VIEWS),
+    "SimCLR": Setting(objective=SimCLRChoices(), projector=_NORMED_MLP, views=_SIMCLR_VIEWS, large=_OTHER_LARS),
+    "SupCon": Setting(objective=SupConChoices(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
+    "SelfSupCon": Setting(objective=SelfSupConChoices(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
+    "CE+SelfSupCon": Setting(objective=CESelfSupConChoices(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
     "SwAV": Setting(
-        objective=SwaV(),
-        small_objective=lambda batch: SwaV(prototypes=300, queue=15 * batch),  # 3,840 at 256, as its authors
+        objective=SwAVChoices(),
+        small_objective=lambda batch: SwAVChoices(prototypes=300, queue=15 * batch),  # 3,840 at 256, as its authors
         projector=_NORMED_MLP,
         views=_SWAV_VIEWS,
-        large=_SWAV_LARS,
+        large=_OTHER_LARS,
     ),
     "DINO": Setting(
-        objective=Dino(),
-        small_objective=lambda batch: Dino(outputs=1024, momentum=0.99),
+        objective=DINOChoices(),
+        small_objective=lambda batch: DINOChoices(outputs=1024, momentum=0.99),
         projector=Projector(hidden_dim=2048, out_dim=256),
         views=_DINO_VIEWS,
         large=_DINO_ADAM,
         small=_SMALL_DINO,
     ),
     "MAE": Setting(
-        objective=Mae(),
-        small_objective=lambda batch: Mae(decoder_dim=96, decoder_depth=2, decoder_heads=3),
+        objective=MAEChoices(),
+        small_objective=lambda batch: MAEChoices(decoder_dim=96, decoder_depth=2, decoder_heads=3),
         projector=None,
         plain=True,
         views={"crop_scale": (0.2, 1.0)},

@@ -9,22 +9,14 @@ from lightly.models.utils import batch_shuffle, batch_unshuffle, update_momentum
 from lightly.utils import dist
 from torch import Tensor, nn
 
-from workbook.pretraining.method import (
-    Encoder,
-    Method,
-    Moment,
-    StepResult,
-    embedding_spread,
-    frozen_copy,
-    keep_in_state,
-)
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread, frozen_copy, keep_in_state
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moco:
+class MoCoChoices:
     """v1 and v2 share this code: what else v2 changed lies in the recipe (projector, augmentation, temperature)."""
 
-    name: Literal["Mocov1", "Mocov2"] = "Mocov2"
+    name: Literal["MoCo v1", "MoCo v2"] = "MoCo v2"
     temperature: float = 0.2
     queue: int = 65536  # keys
     momentum: float = 0.999  # of the key encoder's moving average
@@ -33,21 +25,17 @@ class Moco:
     # statistics of its own, stands for them; with more devices each takes its share of the groups
     norm_groups: int = 4
 
-    def create(self, encoder: Encoder, num_classes: int) -> "MomentumContrast":
-        return MomentumContrast(self, encoder)
 
-
-class MomentumContrast(Method):
+class MoCo(Model, choices=MoCoChoices):
     """Without a projector a linear layer makes the query, as in v1; that is v2 "w/o MLP" too (not in the paper)."""
 
-    def __init__(self, objective: Moco, encoder: Encoder) -> None:
-        super().__init__(encoder)
-        self.momentum, self.queue, self.norm_groups = objective.momentum, objective.queue, objective.norm_groups
+    def __init__(self, objective: MoCoChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
         plain = encoder.projector is None
         self.head = nn.Linear(encoder.width, objective.dim) if plain else nn.Identity()
         self.target = frozen_copy(self._online)
-        dim = objective.dim if plain else encoder.width
-        self.loss = NTXentLoss(objective.temperature, memory_bank_size=(self.queue, dim), gather_distributed=True)
+        size = (objective.queue, objective.dim if plain else encoder.width)
+        self.loss = NTXentLoss(objective.temperature, memory_bank_size=size, gather_distributed=True)
         keep_in_state(self.loss.memory_bank)
 
     @property
@@ -63,18 +51,19 @@ class MomentumContrast(Method):
         return StepResult(self.loss(queries, keys), spread=embedding_spread(queries))
 
     def _in_groups(self, encode: nn.Module, images: Tensor) -> Tensor:
-        groups = max(1, self.norm_groups // dist.world_size())
+        groups = max(1, self.objective.norm_groups // dist.world_size())
         return torch.cat([encode(group) for group in images.tensor_split(groups)])
 
     def check(self, images: int, batch_size: int) -> None:
-        if self.queue > images:
+        queue, groups = self.objective.queue, self.objective.norm_groups
+        if queue > images:
             raise ValueError(
-                f"a queue of {self.queue:,} keys is larger than the {images:,} images, "
+                f"a queue of {queue:,} keys is larger than the {images:,} images, "
                 "whose own keys would be among their negatives: "
                 "lower the queue, or batch_size where the queue is so many batches"
             )
-        if batch_size < 2 * self.norm_groups:
-            raise ValueError(f"{self.norm_groups} norm_groups need a batch_size of 2 each, got {batch_size}")
+        if batch_size < 2 * groups:
+            raise ValueError(f"{groups} norm_groups need a batch_size of 2 each, got {batch_size}")
 
     def after_step(self, moment: Moment) -> None:
-        update_momentum(self._online, self.target, self.momentum)
+        update_momentum(self._online, self.target, self.objective.momentum)

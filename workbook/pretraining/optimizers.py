@@ -1,12 +1,10 @@
 """The optimisers that a recipe can name."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from timm.models import group_parameters
 from timm.optim.lars import Lars
-from torch import nn
 from torch.optim import Optimizer
 
 OPTIMIZERS = ("sgd", "lars", "adam", "adamw")
@@ -35,7 +33,13 @@ def create_optimizer(
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": trained, "weight_decay": weight_decay}]
     if name in ("lars", "adamw"):
-        groups = _matrices_and_vectors(trained, weight_decay)
+        # what multiplies features, and the biases and norm parameters, which stay free. LARS adapts a group where
+        # `always_adapt` says so (Adam does not read it)
+        matrices, vectors = ([p for p in trained if (p.ndim > 1) == wide] for wide in (True, False))
+        groups = [
+            {"params": matrices, "weight_decay": weight_decay, "always_adapt": True},
+            {"params": vectors, "weight_decay": 0.0, "always_adapt": False},
+        ]
     if layer_decay != 1:
         groups = _by_layer(groups, module.backbone.model, layer_decay)
     if name == "sgd":
@@ -44,19 +48,6 @@ def create_optimizer(
         return Lars(groups, lr=lr, momentum=momentum, trust_coeff=0.001)
     adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
     return adam(groups, lr=lr, betas=(momentum, adam_beta))
-
-
-def _matrices_and_vectors(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: what multiplies features, and the biases and norm parameters, which stay free.
-
-    The second number is LARS's: it adapts a group where this says so (Adam does not read it).
-    """
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay, "always_adapt": True},
-        {"params": vectors, "weight_decay": 0.0, "always_adapt": False},
-    ]
 
 
 def _by_layer(groups: list[dict[str, Any]], model: Any, layer_decay: float) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbook.data.augmentation import Augmentation, added
+from workbook.data.augmentation import Augmentation
+from workbook.keys import added
 from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
 from workbook.pretraining.optimizers import OPTIMIZERS
 from workbook.pretraining.starts import Start
@@ -28,8 +29,8 @@ class Recipe:
     backbone: str = "resnet50"
     small_stem: bool = False
     drop_path: float = added(0.0)  # see `create_backbone`
-    start: Start | None = field(default=None, metadata={"added": True})  # of the backbone; None = at random
-    objective: Objective = field(default_factory=CrossEntropy, metadata={"added": True})
+    start: Start | None = added(None)  # of the backbone; None = at random
+    objective: Objective = added(factory=CrossEntropy)
     projector: Projector | None = None  # None = without an MLP, whatever the objective
     augmentation: Augmentation = field(default_factory=Augmentation)
     epochs: int = 100
@@ -41,25 +42,22 @@ class Recipe:
     weight_decay: float = 1e-4  # not in the paper: [20]'s value
     adam_beta: float = added(0.999)  # the second one
     layer_decay: float = added(1.0)  # of the learning rate, see `create_optimizer`
-    warmup_epochs: int = 5  # not in the paper: it states a warm-up for Byol alone
+    warmup_epochs: int = 5  # not in the paper: it states a warm-up for BYOL alone
     clip_norm: float | None = None  # largest norm of the gradient; None = no clipping
     ema: float | None = added(None)  # decay of the moving average of all weights, which is what is kept; None = none
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
-            raise ValueError(
-                f"epochs must be at least 1 and batch_size at least 2, got {self.epochs} and {self.batch_size}"
-            )
-        if not 0 <= self.warmup_epochs <= self.epochs:
-            raise ValueError(f"warmup_epochs must lie in [0, {self.epochs}], got {self.warmup_epochs}")
-        late = [epoch for epoch in self.checkpoint_epochs if not 0 <= epoch <= self.epochs]
-        if late:
-            raise ValueError(f"checkpoint_epochs must lie in [0, {self.epochs}], got {late[0]}")
+            got = f"{self.epochs} and {self.batch_size}"
+            raise ValueError(f"epochs must be at least 1 and batch_size at least 2, got {got}")
+        for name, epochs in (("warmup_epochs", (self.warmup_epochs,)), ("checkpoint_epochs", self.checkpoint_epochs)):
+            late = [epoch for epoch in epochs if not 0 <= epoch <= self.epochs]
+            if late:
+                raise ValueError(f"{name} must lie in [0, {self.epochs}], got {late[0]}")
         if self.images is not None and self.images_per_class is not None:
-            raise ValueError(
-                f"images ({self.images}) and images_per_class ({self.images_per_class}) exclude each other: set one"
-            )
+            both = f"images ({self.images}) and images_per_class ({self.images_per_class})"
+            raise ValueError(f"{both} exclude each other: set one")
         if self.start is not None and not isinstance(self.objective, CrossEntropy):
             raise ValueError(f"a start is for finetuning with labels, got it with the objective {self.objective.name}")
         for name, value in (("drop_path", self.drop_path), ("ema", self.ema or 0.0)):
@@ -93,9 +91,13 @@ def with_method(recipe: Recipe, method: str) -> Recipe:
     Other methods than SL and SL-MLP bring their own augmentation; at `LARGE_BATCH` images a batch or more they bring
     their optimiser and batch size, too. SL and SL-MLP keep all that the recipe says.
     """
+    return METHODS[_known(method)](recipe)
+
+
+def _known(method: str) -> str:
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    return METHODS[method](recipe)
+    return method
 
 
 def _applied(setting: Setting, projector: Projector | None, base: Recipe) -> Recipe:
@@ -136,9 +138,7 @@ def classifier_augmentation(base: Recipe, **changes: Any) -> Augmentation:
 
 def without_mlp(method: str) -> str:
     """The name of the method without its MLP; ValueError for one that is not in `METHODS`, or has none."""
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    plain = "SL" if method == "SL-MLP" else method.removesuffix(" w/ MLP")
+    plain = "SL" if _known(method) == "SL-MLP" else method.removesuffix(" w/ MLP")
     plain = plain if plain != method else f"{method} w/o MLP"
     if plain not in METHODS:
         raise ValueError(f"{method} has no MLP to take away")

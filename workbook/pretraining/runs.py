@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
@@ -17,11 +15,13 @@ from tqdm import tqdm
 from workbook.data.images import Images
 from workbook.data.sources import load_images
 from workbook.errors import CheckpointError
-from workbook.models.checkpoints import from_checkpoint
-from workbook.pretraining.loop import HISTORY, checkpoint_name, create_method, images_to_train, pretrain
-from workbook.pretraining.method import Method
+from workbook.keys import restored
+from workbook.lab import Lab
+from workbook.models.checkpoints import Pretrained, from_checkpoint
+from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, images_to_train, pretrain
+from workbook.pretraining.model import Model
 from workbook.pretraining.recipe import Recipe
-from workbook.pretraining.starts import RunStart
+from workbook.pretraining.starts import FileStart, RunStart
 from workbook.progress import expect, progress_bar
 from workbook.store import Artefact, Store
 
@@ -35,29 +35,66 @@ class Run:
 
     recipe: Recipe
     artefact: Artefact
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | None  # None where the run was looked up by its key, without its images
     stored: bool  # it was in the store already
+
+    @property
+    def key(self) -> str:
+        return self.artefact.key
 
     @property
     def history(self) -> pd.DataFrame:
         """One row an epoch, see `loop.pretrain`."""
         return pd.read_json(self.artefact.file(HISTORY), orient="records")
 
-    def method(self, epoch: int | None = None) -> Method:
+    def model(self, epoch: int | None = None) -> Model:
         """Backbone, projector and all else at the end of `epoch` (None = the last), in evaluation mode, on the CPU."""
+        state = load_file(self._checkpoint(epoch))
+        # only a classifier is asked how many classes there are
+        classes = len(state["head.weight"]) if "head.weight" in state else 0
+        with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced at once
+            model = create_model(self.recipe, classes)
+        model.load_state_dict(state)
+        return model.eval().to(memory_format=torch.channels_last)
+
+    def backbone(self, epoch: int | None = None, *, image_size: int | None = None) -> Pretrained:
+        """The backbone alone at the end of `epoch` (None = the last); a projector, a head, a target stay behind.
+
+        image_size: of the images that it is to read; None = those of its recipe.
+        """
+        size = image_size or self.recipe.image_size
+        found = _backbone_in(self._checkpoint(epoch), self.recipe, prefix="backbone.model.", image_size=size)
+        return replace(found, name=f"run {self.key}")
+
+    def _checkpoint(self, epoch: int | None) -> Path:
         epoch = self.recipe.epochs if epoch is None else epoch
         if epoch not in self.recipe.saved_epochs:
-            raise ValueError(
-                f"run {self.artefact.key} has no checkpoint of epoch {epoch}; it has {self.recipe.saved_epochs}"
-            )
-        with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced at once
-            method = create_method(self.recipe, len(self.class_names))
-        method.load_state_dict(load_file(self.artefact.file(checkpoint_name(epoch))))
-        return method.eval().to(memory_format=torch.channels_last)
+            raise ValueError(f"run {self.key} has no checkpoint of epoch {epoch}; it has {self.recipe.saved_epochs}")
+        return self.artefact.file(checkpoint_name(epoch))
 
     def start(self, epoch: int | None = None) -> RunStart:
         """Its backbone at the end of `epoch` (None = the last), as the start of another recipe."""
-        return RunStart(run=self.artefact.key, epoch=self.recipe.epochs if epoch is None else epoch)
+        return RunStart(run=self.key, epoch=self.recipe.epochs if epoch is None else epoch)
+
+
+def _backbone_in(path: Path, recipe: Recipe, **how: Any) -> Pretrained:
+    """The recipe's kind of backbone with a file's weights."""
+    return from_checkpoint(path, recipe.backbone, small_stem=recipe.small_stem, **how)
+
+
+def load_run(key: str, store: Store) -> Run:
+    """The run under this key, as `workbook store list` shows it; its data need not be on this machine.
+
+    Raises CheckpointError where the store has no such run, or one whose recipe this version does not know.
+    """
+    artefact = store.by_key("runs", key)
+    if artefact is None:
+        raise CheckpointError(f"{store.root} has no run {key}: train it first, or take one of `workbook store list`")
+    try:
+        recipe = restored(Recipe, artefact.spec["recipe"])
+    except ValueError as error:
+        raise CheckpointError(f"run {key} was trained by another version ({error}): train its recipe again") from error
+    return Run(recipe, artefact, None, stored=True)
 
 
 def pretraining_images(recipe: Recipe) -> Images:
@@ -75,44 +112,45 @@ class _Planned:
     images: Images
     spec: Mapping[str, Any]
 
-    @property
-    def work(self) -> int:
-        return images_to_train(self.recipe, self.images)
+    def stored(self, lab: Lab) -> bool:
+        return lab.fabric.broadcast(lab.store.find("runs", self.spec) is not None)
 
-    def stored(self, store: Store, fabric: Fabric) -> bool:
-        return fabric.broadcast(store.find("runs", self.spec) is not None)
+    def run(self, lab: Lab, *, stored: bool) -> Run:
+        return Run(self.recipe, lab.store.get("runs", self.spec), self.images.class_names, stored)
 
-    def run(self, store: Store, *, stored: bool) -> Run:
-        return Run(self.recipe, store.get("runs", self.spec), self.images.class_names, stored)
+    @contextmanager
+    def held(self, lab: Lab, *, wait: bool) -> Iterator[bool]:
+        """Under the lock of the run, which the first process takes for all of ours; whether it is held."""
+        locked = lab.store.lock("runs", self.spec, title=self.recipe.title, wait=wait)
+        with locked if lab.fabric.is_global_zero else nullcontext(True) as held:
+            yield lab.fabric.broadcast(held)
 
 
-def train(recipe: Recipe, store: Store, fabric: Fabric) -> Run:
+def train(recipe: Recipe, lab: Lab) -> Run:
     """The run of this recipe: from the store, or trained now (and resumed where it was interrupted).
 
     Raises CheckpointError, before anything is trained, where the recipe's start cannot be had or does not fit.
     """
-    (run,) = train_all([recipe], store, fabric)
-    return run
+    return train_all([recipe], lab)[0]
 
 
-def train_all(recipes: Sequence[Recipe], store: Store, fabric: Fabric) -> list[Run]:
+def train_all(recipes: Sequence[Recipe], lab: Lab) -> "Runs":
     """The runs of these recipes, in their order; what the store holds is not trained again.
 
     A run that another process trains just now is left until the others are done, so that processes which want the
     same runs share the work, on one machine or on several with one store. Raises what `train` does.
     """
-    planned = _plan(recipes, fabric)
-    runs = {at: plan.run(store, stored=True) for at, plan in enumerate(planned) if plan.stored(store, fabric)}
+    planned = _plan(recipes, lab)
+    runs = {at: plan.run(lab, stored=True) for at, plan in enumerate(planned) if plan.stored(lab)}
     left = [at for at in range(len(planned)) if at not in runs]
     if left:
-        with progress_bar("runs", sum(planned[at].work for at in left), shown=fabric.is_global_zero) as bar:
-            runs |= _train_left(planned, left, store, fabric, bar)
-    return [runs[at] for at in range(len(planned))]
+        work = sum(images_to_train(planned[at].recipe, planned[at].images) for at in left)
+        with progress_bar("runs", work, shown=lab.fabric.is_global_zero) as bar:
+            runs |= _train_left(planned, left, lab, bar)
+    return Runs(runs[at] for at in range(len(planned)))
 
 
-def _train_left(
-    planned: Sequence[_Planned], left: Sequence[int], store: Store, fabric: Fabric, bar: tqdm
-) -> dict[int, Run]:
+def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
     """The runs of the plans at `left`; the bar expects the images of all of them, and is told which come without us."""
     runs: dict[int, Run] = {}
     elsewhere: set[int] = set()
@@ -122,52 +160,40 @@ def _train_left(
             plan = planned[at]
             titled = f"run {at + 1} of {len(planned)}: " if len(planned) > 1 else ""
             bar.set_description_str(titled + plan.recipe.title)
-            with _held(plan, store, fabric, wait=wait) as held:
-                missing = held and not plan.stored(store, fabric)
+            with plan.held(lab, wait=wait) as held:
+                missing = held and not plan.stored(lab)
                 if missing == (at in elsewhere):  # ours now after all, or known not to be
-                    expect(bar, plan.work if missing else -plan.work)
+                    work = images_to_train(plan.recipe, plan.images)
+                    expect(bar, work if missing else -work)
                     elsewhere ^= {at}
                 if missing:
-                    _train(plan, store, fabric, bar)
+                    _train(plan, lab, bar)
             if held:
-                runs[at] = plan.run(store, stored=not missing)
+                runs[at] = plan.run(lab, stored=not missing)
                 wait = False
         left, before = [at for at in left if at not in runs], len(left)
         wait = len(left) == before  # others train all that is left: wait for the first of them
     return runs
 
 
-@contextmanager
-def _held(plan: _Planned, store: Store, fabric: Fabric, *, wait: bool) -> Iterator[bool]:
-    """Under the lock of the run, which the first process takes for all of ours; whether it is held."""
-    title = plan.recipe.title
-    with store.lock("runs", plan.spec, title=title, wait=wait) if fabric.is_global_zero else nullcontext(True) as held:
-        yield fabric.broadcast(held)
-
-
-def _plan(recipes: Sequence[Recipe], fabric: Fabric) -> list[_Planned]:
+def _plan(recipes: Sequence[Recipe], lab: Lab) -> list[_Planned]:
     opened: dict[tuple[object, ...], Images] = {}  # a sweep is over few sets of images, and their digest takes time
     planned = []
     for recipe in recipes:
         which = (recipe.dataset, recipe.side, recipe.images_per_class, recipe.images)
         images = opened[which] = opened.get(which) or pretraining_images(recipe)
-        spec = {
-            "recipe": recipe,
-            "data": images.digest,
-            "precision": fabric._precision.precision,
-            "loop": LOOP_VERSION,
-        }
+        spec = {"recipe": recipe, "data": images.digest, "precision": lab.precision, "loop": LOOP_VERSION}
         planned.append(_Planned(recipe, images, spec))
     return planned
 
 
-def _train(plan: _Planned, store: Store, fabric: Fabric, bar: tqdm) -> None:
-    backbone = start_weights(plan.recipe, store)
-    with store.workdir("runs", plan.spec) as folder:
-        pretrain(plan.recipe, plan.images, folder, fabric, backbone=backbone, bar=bar)
-    if fabric.is_global_zero:
-        store.seal("runs", plan.spec)
-    fabric.barrier()
+def _train(plan: _Planned, lab: Lab, bar: tqdm) -> None:
+    backbone = start_weights(plan.recipe, lab.store)
+    with lab.store.workdir("runs", plan.spec) as folder:
+        pretrain(plan.recipe, plan.images, folder, lab.fabric, backbone=backbone, bar=bar)
+    if lab.fabric.is_global_zero:
+        lab.store.seal("runs", plan.spec)
+    lab.fabric.barrier()
 
 
 def start_weights(recipe: Recipe, store: Store) -> dict[str, Tensor] | None:
@@ -179,58 +205,49 @@ def start_weights(recipe: Recipe, store: Store) -> dict[str, Tensor] | None:
     start = recipe.start
     if start is None:
         return None
-    load = partial(
-        from_checkpoint,
-        architecture=recipe.backbone,
-        image_size=recipe.image_size,
-        small_stem=recipe.small_stem,
-    )
-    if isinstance(start, RunStart):
-        return load(_run_checkpoint(start, recipe, store), prefix="backbone.model.").backbone.model.state_dict()
-    model = load(Path(start.path), part=start.part, prefix=start.prefix)
-    if model.digest != start.digest:
+    found = _of_run(start, recipe, store) if isinstance(start, RunStart) else _of_file(start, recipe)
+    return found.backbone.model.state_dict()
+
+
+def _of_file(start: FileStart, recipe: Recipe) -> Pretrained:
+    how = {"part": start.part, "prefix": start.prefix, "image_size": recipe.image_size}
+    found = _backbone_in(Path(start.path), recipe, **how)
+    if found.digest != start.digest:
         raise CheckpointError(
-            f"the weights in {start.path} are not those that the recipe names (their digest is {model.digest}, "
+            f"the weights in {start.path} are not those that the recipe names (their digest is {found.digest}, "
             f"not {start.digest}): make the start anew with `file_start`"
         )
-    return model.backbone.model.state_dict()
+    return found
 
 
-def _run_checkpoint(start: RunStart, recipe: Recipe, store: Store) -> Path:
-    run = next((found for found in store.artefacts() if found.key == start.run), None)
-    if run is None or "recipe" not in run.spec:
+def _of_run(start: RunStart, recipe: Recipe, store: Store) -> Pretrained:
+    run = load_run(start.run, store)
+    own = run.recipe
+    if (own.backbone, own.small_stem) != (recipe.backbone, recipe.small_stem):
         raise CheckpointError(
-            f"{store.root} has no run {start.run} to start from: train it first, or take another key "
-            "(`workbook store list` shows them)"
-        )
-    own = run.spec["recipe"]
-    if (own["backbone"], own["small_stem"]) != (recipe.backbone, recipe.small_stem):
-        raise CheckpointError(
-            f"run {start.run} is a {own['backbone']} with small_stem={own['small_stem']} and cannot start a "
+            f"run {start.run} is a {own.backbone} with small_stem={own.small_stem} and cannot start a "
             f"{recipe.backbone} with small_stem={recipe.small_stem}: give the recipe the backbone of its start"
         )
-    if checkpoint_name(start.epoch) not in run.checksums:
-        kept = sorted({own["epochs"], *own["checkpoint_epochs"]})
+    if start.epoch not in own.saved_epochs:
+        kept = list(own.saved_epochs)
         raise CheckpointError(f"run {start.run} has no checkpoint of epoch {start.epoch}: start from one of {kept}")
-    return run.file(checkpoint_name(start.epoch))
+    return run.backbone(start.epoch, image_size=recipe.image_size)
+
+
+class Runs(list[Run]):
+    """Runs that show themselves as `run_table`."""
+
+    def _repr_html_(self) -> str:
+        return run_table(self).round(2).to_html()
 
 
 def run_table(runs: Sequence[Run]) -> pd.DataFrame:
     """One row a run: what its last epoch was like, how fast it trained, and whether the store had it."""
     rows = []
     for run in runs:
-        history = run.history
-        rows.append(
-            {
-                "method": run.recipe.method,
-                "seed": run.recipe.seed,
-                "epochs": run.recipe.epochs,
-                "loss": history["loss"].iloc[-1],
-                "train_accuracy": history["accuracy"].iloc[-1],
-                "images_per_second": history["images_per_second"].median(),
-                "minutes": history["seconds"].sum() / 60,
-                "from_store": run.stored,
-                "key": run.artefact.key,
-            }
-        )
+        recipe, history = run.recipe, run.history
+        row = {"method": recipe.method, "seed": recipe.seed, "epochs": recipe.epochs}
+        row |= {"loss": history["loss"].iloc[-1], "train_accuracy": history["accuracy"].iloc[-1]}
+        row |= {"images_per_second": history["images_per_second"].median(), "minutes": history["seconds"].sum() / 60}
+        rows.append(row | {"from_store": run.stored, "key": run.key})
     return pd.DataFrame(rows)

@@ -2,48 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from workbook.data.augmentation import Augmentation, View, added
 from workbook.data.batches import Batch
-from workbook.pretraining.method import Encoder, Method, Moment, StepResult
-
-
-class HeadStart(Protocol):
-    """What a head is before the first step; a frozen dataclass, as its fields are part of the run's key."""
-
-    def weights(self, features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        """(K, D) weights and (K,) biases from the features (N, D) of the training images and their labels (N,).
-
-        The features are the start's, in evaluation mode and not augmented.
-        """
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Centroids:
-    """The mean feature W_i of each class, as it is (B App. G). A class without an image gets zeros."""
-
-    name: str = field(default="centroids", init=False)
-    # not in the paper, which names no bias: with -|W_i|^2 / 2 the head is the nearest-centroid classifier that it says
-    # to approximate, f . W_i - |W_i|^2 / 2 = (|f|^2 - |f - W_i|^2) / 2. Without, the longest centroids win, as pooled
-    # features share a large mean: on digits 10 % before the first step where this gives 87 (SL-MLP, pocket)
-    bias: bool = True
-
-    def weights(self, features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        sums = features.new_zeros(num_classes, features.shape[1], dtype=torch.float64)
-        sums.index_add_(0, labels, features.double())
-        counts = torch.bincount(labels, minlength=num_classes).clamp_min(1)
-        means = sums / counts[:, None]
-        return means, -0.5 * self.bias * (means**2).sum(1)
-
-
-CENTROIDS = Centroids()
+from workbook.keys import added
+from workbook.pretraining.heads import HeadStart
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,35 +24,25 @@ class CrossEntropy:
     # both are used, each batch gets one of them, both as likely
     mixup: float = added(0.0)
     cutmix: float = added(0.0)
-    head: HeadStart | None = field(default=None, metadata={"added": True})  # None = at random
+    head: HeadStart | None = added(None)  # None = at random
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1 or self.mixup < 0 or self.cutmix < 0:
-            raise ValueError(
-                f"smoothing must lie in [0, 1), mixup and cutmix must not be negative, "
-                f"got {self.smoothing}, {self.mixup} and {self.cutmix}"
-            )
-
-    def create(self, encoder: Encoder, num_classes: int) -> "Supervised":
-        return Supervised(self, encoder, num_classes)
+            got = f"{self.smoothing}, {self.mixup} and {self.cutmix}"
+            raise ValueError(f"smoothing must lie in [0, 1), mixup and cutmix must not be negative, got {got}")
 
 
-class Supervised(Method):
+class Supervised(Model, choices=CrossEntropy):
     """W . g(f(x)); without a projector g is the identity."""
 
-    def __init__(self, objective: CrossEntropy, encoder: Encoder, num_classes: int) -> None:
-        super().__init__(encoder)
-        self.objective = objective
-        self.head = nn.Linear(encoder.width, num_classes)
-        mixing = [
-            kind(alpha=alpha, num_classes=num_classes)
-            for kind, alpha in ((v2.MixUp, objective.mixup), (v2.CutMix, objective.cutmix))
-            if alpha
-        ]
-        self.mix = v2.RandomChoice(mixing) if mixing else None
+    view_numbers = (None,)
 
-    def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
-        return (View(augmentation.view(None), size),)
+    def __init__(self, objective: CrossEntropy, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
+        self.head = nn.Linear(encoder.width, num_classes)
+        kinds = ((v2.MixUp, objective.mixup), (v2.CutMix, objective.cutmix))
+        mixing = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]
+        self.mix = v2.RandomChoice(mixing) if mixing else None
 
     @torch.no_grad()
     def begin(self, batches: Iterator[Batch]) -> None:

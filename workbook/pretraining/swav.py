@@ -10,21 +10,11 @@ from lightly.models.utils import normalize_weight
 from lightly.utils import dist
 from torch import Tensor, nn
 
-from workbook.data.augmentation import Augmentation, View
-from workbook.pretraining.method import (
-    Encoder,
-    Method,
-    Moment,
-    StepResult,
-    embed_crops,
-    embedding_spread,
-    keep_in_state,
-    local_views,
-)
+from workbook.pretraining.model import Encoder, Moment, MultiCropModel, StepResult, embedding_spread, keep_in_state
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwaV:
+class SwAVChoices:
     """The defaults are the authors' for batches of 4,096."""
 
     name: str = field(default="SwAV", init=False)
@@ -37,21 +27,18 @@ class SwaV:
     local_count: int = 6
     local_scale: tuple[float, float] = (0.05, 0.14)
 
-    def create(self, encoder: Encoder, num_classes: int) -> "SwappedAssignment":
-        return SwappedAssignment(self, encoder)
 
-
-class SwappedAssignment(Method):
+class SwAV(MultiCropModel, choices=SwAVChoices):
     """Without a projector the prototypes lie among the backbone's features."""
 
-    def __init__(self, objective: SwaV, encoder: Encoder) -> None:
-        super().__init__(encoder)
-        self.objective = objective
+    last_layer = "prototypes"
+
+    def __init__(self, objective: SwAVChoices, encoder: Encoder, num_classes: int) -> None:
+        super().__init__(objective, encoder, num_classes)
         # no bias, as the authors have it: lightly's own prototypes have one
         self.prototypes = nn.Linear(encoder.width, objective.prototypes, bias=False)
         normalize_weight(self.prototypes.weight)
-        banks = range(2 if objective.queue else 0)
-        size = (objective.queue, encoder.width)
+        size, banks = (objective.queue, encoder.width), range(2 if objective.queue else 0)
         self.queues = nn.ModuleList(
             keep_in_state(MemoryBankModule(size, gather_distributed=True, feature_dim_first=False)) for _ in banks
         )
@@ -59,14 +46,8 @@ class SwappedAssignment(Method):
             objective.temperature, sinkhorn_epsilon=objective.epsilon, sinkhorn_gather_distributed=True
         )
 
-    def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
-        objective = self.objective
-        small = local_views(self.backbone, augmentation, size, objective.local_count, objective.local_scale)
-        return (*super().views(augmentation, size), *small)
-
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-        crops = embed_crops(self.backbone, self.projector, views)
-        embeddings = [F.normalize(rows.float(), dim=1) for rows in crops]
+        embeddings = [F.normalize(rows.float(), dim=1) for rows in self.embed(views)]
         full, local = embeddings[:2], embeddings[2:]
         with torch.no_grad():
             queued = [self.prototypes(rows) for rows in self._queued(full, moment)] or None
@@ -87,10 +68,6 @@ class SwappedAssignment(Method):
                 f"a queue of {self.objective.queue:,} features is larger than the {images:,} images: "
                 "lower the queue, or batch_size where the queue is so many batches"
             )
-
-    def after_backward(self, moment: Moment) -> None:
-        if moment.epoch < self.objective.frozen_epochs:
-            self.prototypes.weight.grad = None
 
     def after_step(self, moment: Moment) -> None:
         normalize_weight(self.prototypes.weight)

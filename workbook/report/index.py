@@ -1,173 +1,135 @@
-"""The index of a folder of reports: notebooks with their main figures, every claim with its verdicts, machines."""
+"""The index of a folder of reports: the start page, executed here and now."""
 
-import os
+import ast
+import json
+import time
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from workbook.papers.verdicts import Claim
-from workbook.report.gallery import Picture, changed_since, main_figure, place_plotly
-from workbook.report.page import environment, script_json
-from workbook.report.record import ReportResult, write_text
-from workbook.report.survey import NOTEBOOKS, SIGNS, START_PAGE, Finding, Outcome, Survey, read_survey
-from workbook.report.topics import topics_of
+import plotly.graph_objects as go
+from IPython.core.formatters import DisplayFormatter
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Card:
-    """One executed notebook. changed: its code is no longer that which was executed."""
-
-    result: ReportResult
-    counts: list[tuple[str, int]]
-    picture: Picture | None
-    changed: bool
+from workbook.files import write_atomically
+from workbook.report.notebooks import PLOTLY, parameters_cell, read_notebook, title_of
+from workbook.report.overview import gallery
+from workbook.report.page import page_parts, render
+from workbook.report.record import ReportResult
+from workbook.report.survey import START_PAGE, Survey, read_survey
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """One claim; `findings` begin with that of this folder."""
-
-    claim: Claim
-    findings: list[Finding]
-
-
-def write_index(out: Path, *, profile: str, note: str = "", notebooks: Path = NOTEBOOKS) -> Path:
+def write_index(out: Path, *, profile: str, note: str = "") -> ReportResult:
     """Write `<out>/index.html` from the records that lie in `out`; the note is shown on top.
 
-    notebooks: their folder, whose `results/` holds what was adopted as evidence; reports of other profiles are
-    looked for beside `out`.
+    It is the start page of the notebooks, or where only tools ran the gallery alone. What comes back says whether the
+    start page ran through; up to where it did not, it is shown.
     """
     out = out.resolve()  # links are made relative to it
-    survey = read_survey(profile, out=out, notebooks=notebooks.resolve())
-    cards = [_card(result, out, notebooks) for result in survey.own.records]
-    topics = [
-        (topic, [_Row(claim=claim, findings=_worth_saying(survey.findings(claim.id))) for claim in claims])
-        for topic, claims in (survey.topics() if _is_about_claims(survey) else ())
-    ]
-    findings = [finding for _, rows in topics for row in rows for finding in row.findings]
-    links = _Links(out, notebooks.resolve())
-    page = (
-        environment()
-        .get_template("index.html.j2")
-        .render(
-            profile=profile,
-            note=note,
-            cards=cards,
-            last=max((card.result.date for card in cards), default=""),
-            plotly=place_plotly(out) if any(card.picture for card in cards) else "",
-            start_page=START_PAGE if any(card.result.notebook == START_PAGE for card in cards) else "",
-            topics=topics,
-            signs=SIGNS,
-            own_counts=_in_order(Counter(row.findings[0].outcome for _, rows in topics for row in rows)),
-            outcomes=[outcome for outcome in SIGNS if any(finding.outcome == outcome for finding in findings)],
-            profiles=sorted({finding.source.profile for finding in findings}, key=survey.profiles.index),
-            beside=links.indexes_beside(survey),
-            links=links,
-            detail=_detail,
-            problems=survey.problems,
-            machines=_machines([card.result for card in cards]),
-            script_json=script_json,
-        )
+    survey = read_survey(profile, out)
+    source = survey.notebooks / f"{START_PAGE}.ipynb"
+    start, error, cell = time.monotonic(), None, None
+    if survey.is_about_claims:
+        notebook = read_notebook(source)
+        error, cell = execute_here(notebook, {"profile": profile, "folder": str(out)})
+    else:
+        shown = new_output("display_data", data={"text/html": gallery(survey)})
+        cells = [new_markdown_cell("# What has been run here?"), new_code_cell("gallery(survey)", outputs=[shown])]
+        notebook = new_notebook(cells=cells)
+    result = ReportResult(
+        notebook=START_PAGE,
+        title=title_of(notebook, otherwise="Workbook reports"),
+        profile=profile,
+        status="failed" if error else "passed",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - start, 1),
+        error=error,
+        cell=cell,
     )
-    write_text(out / "index.html", page)
-    return out / "index.html"
-
-
-def _card(result: ReportResult, out: Path, notebooks: Path) -> _Card:
-    executed = out / f"{result.notebook}.ipynb"
-    return _Card(
-        result=result,
-        counts=verdict_counts(result),
-        picture=main_figure(executed),
-        changed=changed_since(executed, notebooks / executed.name),
+    page = render(
+        "index.html.j2",
+        note=note,
+        survey=survey,
+        counts=_counts(survey),
+        beside=_indexes_beside(survey),
+        machines=_machines(survey.own.records),
+        plotly=_place_plotly(out),
+        **page_parts(notebook, result, source=source, out=out),
     )
+    write_atomically(out / "index.html", page)
+    return result
 
 
-def verdict_counts(result: ReportResult) -> list[tuple[str, int]]:
-    """(status, how many), in the order agrees, differs, inconclusive, not evaluated; none of a run that failed."""
-    return _in_order(Counter(verdict["status"] for verdict in result.verdicts)) if result.status == "passed" else []
+def execute_here(notebook: NotebookNode, given: Mapping[str, Any]) -> tuple[str | None, int | None]:
+    """Run the cells in this process, without a kernel, and put their outputs into the notebook.
 
-
-def _in_order(counted: Mapping[Any, int]) -> list[tuple[str, int]]:
-    return [(outcome, counted[outcome]) for outcome in SIGNS if counted.get(outcome)]
-
-
-def _is_about_claims(survey: Survey) -> bool:
-    """Not where only tools ran, such as the scoring of a model."""
-    records = survey.own.records
-    answers = [r.notebook == START_PAGE or bool(r.verdicts or topics_of(r.notebook)) for r in records]
-    return any(answers) or not records
-
-
-def _worth_saying(findings: Sequence[Finding]) -> list[Finding]:
-    """That of this folder, and of the others what they decided; what a paper prints is the same in all of them."""
-    own, *others = findings
-    printed = own.verdict is not None and own.verdict.get("evidence") == "printed tables"
-    silent: tuple[Outcome, ...] = ("not evaluated",)
-    return [own, *(finding for finding in others if finding.outcome not in silent and not printed)]
-
-
-def _detail(finding: Finding) -> str:
-    """What is to be said beside the outcome, which itself says where the interval lies."""
-    if finding.verdict is None or finding.record is None:
-        return ""
-    told = finding.verdict["detail"]
-    if finding.outcome != "not evaluated":
-        told = told.partition("; ")[2]
-    elif finding.source.profile == "smoke":
-        told = ""  # the page says it once, on top
-    parts = [told, *finding.record.given]
-    if finding.source.adopted:
-        parts.append(f"run of {finding.record.date[:10]}")
-    parts += [f"{name}: {outcome}" for name, outcome in finding.others.items()]
-    return " · ".join(part for part in parts if part)
-
-
-class _Links:
-    """Addresses relative to the index."""
-
-    def __init__(self, out: Path, notebooks: Path) -> None:
-        self._out = out
-        self._notebooks = notebooks
-
-    def _to(self, path: Path) -> str:
-        return quote(Path(os.path.relpath(path, self._out)).as_posix())
-
-    def indexes_beside(self, survey: Survey) -> dict[str, str]:
-        """folder name -> its index, of the other reports that hold verdicts."""
-        return {
-            source.folder.name: self._to(source.folder / "index.html")
-            for source in survey.sources[1:]
-            if not source.adopted and any(record.verdicts for record in source.records)
-        }
-
-    def notebook(self, name: str) -> str:
-        """The executed notebook if it lies here, else the notebook itself."""
-        executed = self._out / f"{name}.ipynb"
-        return self._to(executed if executed.exists() else self._notebooks / executed.name)
-
-    def finding(self, finding: Finding) -> tuple[str, str]:
-        """(address, text) of where a finding comes from; empty strings where there is nothing to look at."""
-        if finding.record is None:
-            return "", ""
-        if finding.page is not None:
-            return self._to(finding.page), "report"
-        return self._to(finding.source.folder / f"{finding.record.notebook}.json"), "adopted"
-
-
-def _machines(results: Sequence[ReportResult]) -> list[dict[str, Any]]:
-    """Hardware and versions, each combination once, with the notebooks that ran on it."""
-    machines: list[dict[str, Any]] = []
-    for result in results:
-        hardware, versions = result.findings.get("hardware"), result.findings.get("versions")
-        if not hardware and not versions:
+    given: set after the cell tagged `parameters`. Comes back with (None, None), or the last line of the error and the
+    cell, from 1, that raised it; those after it are not run.
+    """
+    names: dict[str, Any] = {}
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
             continue
-        same = [m for m in machines if m["hardware"] == hardware and m["versions"] == versions]
-        if same:
-            same[0]["notebooks"].append(result.notebook)
-        else:
-            machines.append({"hardware": hardware, "versions": versions, "notebooks": [result.notebook]})
-    return machines
+        try:
+            cell.outputs = _outputs(_value_of(cell.source, names))
+        except Exception as error:  # whatever a cell raises is shown where it was raised, as by a kernel
+            told = traceback.format_exception(error)
+            cell.outputs = [new_output("error", ename=type(error).__name__, evalue=str(error), traceback=told)]
+            return f"{type(error).__name__}: {error}", number + 1
+        if number == parameters_cell(notebook):
+            names |= given
+    return None, None
+
+
+def _value_of(source: str, names: dict[str, Any]) -> Any:
+    """What the last expression of a cell is worth; None if its last statement is no expression."""
+    body = ast.parse(source).body
+    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+    exec(compile(ast.Module(body, []), "<cell>", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if isinstance(last, ast.Expr) else None
+
+
+def _outputs(value: Any) -> list[NotebookNode]:
+    if value is None:
+        return []
+    if isinstance(value, go.Figure):  # left to itself it asks plotly's renderers, which may open a browser
+        return [new_output("display_data", data={PLOTLY: json.loads(value.to_json())})]
+    data, metadata = DisplayFormatter().format(value)
+    return [new_output("display_data", data=data, metadata=metadata)]
+
+
+def _counts(survey: Survey) -> Counter[str]:
+    """How many claims have which outcome in the folder in front; none where it holds nothing of claims."""
+    claims = [claim for listed in survey.topics().values() for claim in listed]
+    says = survey.is_about_claims and survey.own.records
+    return Counter(str(survey.own.finding(claim.id).outcome) for claim in claims) if says else Counter()
+
+
+def _indexes_beside(survey: Survey) -> list[str]:
+    """The folders beside with reports that hold verdicts."""
+    others = [source for source in survey.sources[1:] if not source.adopted]
+    return list(dict.fromkeys(source.folder.name for source in others if any(r.verdicts for r in source.records)))
+
+
+def _machines(records: Sequence[ReportResult]) -> dict[tuple[str, str], list[str]]:
+    """Hardware and versions -> the notebooks that ran on them."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        hardware, versions = record.findings.get("hardware"), record.findings.get("versions") or {}
+        if hardware or versions:
+            told = ", ".join(f"{name} {version}" for name, version in versions.items())
+            found.setdefault((hardware or "not stated", told), []).append(record.notebook)
+    return found
+
+
+def _place_plotly(folder: Path) -> str:
+    """The name of plotly.js in the folder; written there once, so that an index opens without a network."""
+    name = f"plotly-{get_plotlyjs_version()}.min.js"
+    if not (folder / name).exists():
+        write_atomically(folder / name, get_plotlyjs())
+    return name

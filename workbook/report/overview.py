@@ -1,86 +1,38 @@
-"""The survey as tables: for the start page, and for the figure of all verdicts."""
+"""The survey as the start page shows it: in words, as a gallery, in a table, and as a list of claims with filters."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from workbook.papers.verdicts import printed, quantity
-from workbook.report.parameters import read_notebook, title_of
-from workbook.report.survey import NOTEBOOKS, SIGNS, START_PAGE, Finding, Survey
-from workbook.report.topics import topics_of
+from workbook.figures.verdicts import SIGNS
+from workbook.papers.claims import claims_of
+from workbook.papers.verdicts import quantity
+from workbook.report.notebooks import changed_since, main_figure, read_notebook, title_of
+from workbook.report.page import render
+from workbook.report.record import ReportResult
+from workbook.report.survey import START_PAGE, Finding, Survey
 
 
 def state(survey: Survey) -> str:
-    """Markdown: what the tables below are made from, what failed, and what to run where there is nothing."""
+    """Markdown: what the page is made from, what could not be read, and what to run where there is nothing."""
     own = survey.own
     command = f"`make reports PROFILE={own.profile}`"
     if not own.records:
         lines = [f"There is no report of the profile **{own.profile}** yet; {command} makes them."]
     else:
-        index = f"../reports/{own.folder.name}/index.html"
         last = max(record.date for record in own.records)
-        lines = [f"{len(own.records)} notebooks of the profile **{own.profile}** have run, the last on {last[:10]}."]
-        lines.append(f"Their [index]({index}) shows what has been run since this page.")
-    if failed := [record.notebook for record in own.records if record.status == "failed"]:
-        lines.append(f"**Failed, so without verdicts: {', '.join(failed)}**; {command} runs them again.")
-    adopted = [source for source in survey.sources if source.adopted]
-    if adopted:
-        lines.append(f"Results kept with the project as evidence: {', '.join(source.profile for source in adopted)}.")
+        noun = "notebook" if len(own.records) == 1 else "notebooks"
+        lines = [f"{len(own.records)} {noun} of the profile **{own.profile}** ran, the last on {last[:10]}."]
+    if failed := sum(record.status == "failed" for record in own.records):
+        lines.append(f"**{failed} failed, so without verdicts**; {command} runs them again.")
+    if own.profile == "smoke":
+        lines.append("Smoke runs are never evidence: their verdicts read *not evaluated*.")
+    if adopted := [source.profile for source in survey.sources if source.adopted]:
+        lines.append(f"Results kept with the project as evidence: {', '.join(adopted)}.")
     return " ".join([*lines, *(f"Not shown: {problem}." for problem in survey.problems)])
-
-
-def question_table(survey: Survey, notebooks: Path = NOTEBOOKS) -> str:
-    """Markdown, a row a notebook: the question, linked, and how many of its claims have which verdict by now.
-
-    Links go to the notebooks; in a report's page they go to the pages beside it.
-    """
-    rows = [["Question", "Paper", "Claims", "Verdicts of the strongest profile so far"], ["---", "---", "---:", "---"]]
-    for path in sorted(notebooks.glob("*.ipynb")):
-        if path.stem == START_PAGE:
-            continue
-        topics = topics_of(path.stem)
-        found = [survey.strongest(claim.id) for topic in topics for claim in topic.claims]
-        papers = sorted({claim.paper for topic in topics for claim in topic.claims})
-        title = title_of(read_notebook(path), otherwise=path.stem)
-        count = str(len(found)) if found else ""
-        rows.append([f"[{title}]({path.name})", " ".join(papers), count, counts_text(found) or "a tool"])
-    return markdown_table(rows)
-
-
-def counts_text(findings: Iterable[Finding]) -> str:
-    """✓ 2 agrees, ✗ 1 differs; in the order of SIGNS."""
-    counted = Counter(finding.outcome for finding in findings)
-    return ", ".join(f"{sign} {counted[outcome]} {outcome}" for outcome, sign in SIGNS.items() if counted[outcome])
-
-
-def claim_table(survey: Survey, notebooks: Path = NOTEBOOKS) -> str:
-    """Markdown, a row a claim and a column a profile: verdict, linked to its report, and measurement.
-
-    Links lead from `notebooks` to `reports/` beside it; in a report's page to the reports beside that.
-    """
-    profiles = survey.profiles
-    rows = [["Claim", "Paper", *profiles], ["---"] * (2 + len(profiles))]
-    for topic, claims in survey.topics():
-        where = ", ".join(f"[{name}]({name}.ipynb)" for name in topic.notebooks) or "no notebook yet"
-        rows.append([f"**{topic.name}**: {where}", "", *([""] * len(profiles))])
-        for claim in claims:
-            number = "" if claim.number is None else f": {printed(claim.number, claim.unit)}"
-            cells = [_cell_of(survey.in_profile(claim.id, profile), claim.unit) for profile in profiles]
-            rows.append([claim.statement, f"{claim.paper}, {claim.place}{number}", *cells])
-    return markdown_table(rows)
-
-
-def _cell_of(finding: Finding | None, unit: str) -> str:
-    if finding is None or finding.outcome == "not measured":
-        return SIGNS["not measured"]
-    outcome = f"{SIGNS[finding.outcome]} {finding.outcome}"
-    if finding.page is not None and finding.page.exists():
-        outcome = f"[{outcome}](../reports/{finding.source.folder.name}/{finding.page.name})"
-    if finding.verdict is None or finding.outcome == "not evaluated":
-        return outcome  # a number that is no evidence is not shown beside those that are
-    return f"{outcome}: {quantity(finding.verdict['measured'], unit)}, n = {finding.verdict['n']}"
 
 
 def outcome_table(survey: Survey) -> pd.DataFrame:
@@ -89,7 +41,7 @@ def outcome_table(survey: Survey) -> pd.DataFrame:
         {
             "profile": profile,
             "paper": claim.paper,
-            "topic": topic.name,
+            "topic": topic,
             "claim": claim.id,
             "statement": claim.statement,
             "outcome": finding.outcome if finding else "not measured",
@@ -98,13 +50,87 @@ def outcome_table(survey: Survey) -> pd.DataFrame:
             else "",
         }
         for profile in survey.profiles
-        for topic, claims in survey.topics()
+        for topic, claims in survey.topics().items()
         for claim in claims
         for finding in [survey.in_profile(claim.id, profile)]
     )
 
 
-def markdown_table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells, the second the alignment, as a table of Markdown."""
-    cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
+@dataclass(frozen=True, kw_only=True)
+class _Card:
+    """A notebook. result: its run in the folder in front; without one, `counts` is what is known from elsewhere.
+    figure: its main one. changed: its code is no longer that which was executed."""
+
+    notebook: str
+    title: str
+    counts: Counter[str]
+    result: ReportResult | None = None
+    figure: dict[str, Any] | None = None
+    changed: bool = False
+
+
+def gallery(survey: Survey) -> str:
+    """HTML, a card a notebook: question, figure and verdicts; links are relative to the notebooks' folder."""
+    cards = {record.notebook: _card_of(record, survey) for record in survey.own.records}
+    if survey.is_about_claims:
+        names = {path.stem for path in survey.notebooks.glob("*.ipynb")} - {START_PAGE, *cards}
+        for name in names:
+            title = title_of(read_notebook(survey.notebooks / f"{name}.ipynb"), otherwise=name)
+            known = Counter(str(survey.strongest(claim.id).outcome) for claim in claims_of(name))
+            cards[name] = _Card(notebook=name, title=title, counts=known)
+    in_order = [cards[name] for name in sorted(cards)]
+    return render("gallery.html.j2", cards=in_order, reports=survey.address(survey.own.folder))
+
+
+def _card_of(result: ReportResult, survey: Survey) -> _Card:
+    executed = survey.own.folder / f"{result.notebook}.ipynb"
+    judged = result.verdicts if result.status == "passed" else []  # a run that failed gives no verdict
+    return _Card(
+        notebook=result.notebook,
+        title=result.title,
+        counts=Counter(verdict["status"] for verdict in judged),
+        result=result,
+        figure=main_figure(executed),
+        changed=changed_since(executed, survey.notebooks / executed.name),
+    )
+
+
+def claim_list(survey: Survey) -> str:
+    """HTML: every claim with what each source found, and filters; links are relative to the notebooks' folder."""
+    listed = {
+        topic: [(claim, _worth_saying(survey.findings(claim.id))) for claim in claims]
+        for topic, claims in survey.topics().items()
+    }
+    found = [finding for rows in listed.values() for _, findings in rows for finding in findings]
+    outcomes, profiles = {finding.outcome for finding in found}, {finding.source.profile for finding in found}
+    return render(
+        "claims.html.j2",
+        topics=listed,
+        outcomes=[outcome for outcome in SIGNS if outcome in outcomes],
+        profiles=[profile for profile in survey.profiles if profile in profiles],
+        address=survey.address,
+        detail=_detail,
+    )
+
+
+def _worth_saying(findings: Sequence[Finding]) -> list[Finding]:
+    """That of the folder in front, and of the others what they decided; what a paper prints is the same in all."""
+    own, *others = findings
+    printed = own.verdict is not None and own.verdict.get("evidence") == "printed tables"
+    return [own, *(finding for finding in others if finding.decided and not printed)]
+
+
+def _detail(finding: Finding) -> str:
+    """What is to be said beside the outcome, which itself says where the interval lies."""
+    if finding.verdict is None or finding.record is None:
+        return ""
+    told = finding.verdict["detail"]
+    if finding.decided:
+        told = told.partition("; ")[2]
+    elif finding.source.profile == "smoke":
+        told = ""  # the page says it once
+    parts = [told, *finding.record.given]
+    if finding.source.adopted:
+        parts.append(f"run of {finding.record.date[:10]}")
+    parts += [f"{name}: {outcome}" for name, outcome in finding.others.items()]
+    return " · ".join(part for part in parts if part)

@@ -3,10 +3,12 @@
 import copy
 import html
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import jinja2
 from latex2mathml.converter import convert as mathml
@@ -16,70 +18,74 @@ from nbformat import NotebookNode
 from plotly.offline import get_plotlyjs
 from pygments.formatters import HtmlFormatter
 
+from workbook.figures.verdicts import SIGNS
 from workbook.papers.verdicts import interval_text, printed, quantity
+from workbook.report.notebooks import PLOTLY
 from workbook.report.record import ReportResult
+from workbook.report.survey import START_PAGE
 
-PLOTLY = "application/vnd.plotly.v1+json"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _WIDGET_NOTE = '<p class="note">Interactive here in JupyterLab: an executed report has no kernel behind it.</p>'
-_NOTEBOOK_LINK = re.compile(r'href="([\w.-]+)\.ipynb((?:#[^"]*)?)"')
+_RELATIVE = re.compile(r'href="(?![\w+.-]+:|[/#])([^"#]+)')
 _ERROR_MARKER = "papermill-error-cell-tag"
 
 
-def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path) -> str:
-    """The page of an executed notebook; `source` is the notebook's own file, beside which images lie.
+def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> str:
+    """The page, to lie in the folder `out`, of an executed notebook; `source` is the notebook's own file."""
+    return render("page.html.j2", **page_parts(notebook, result, source=source, out=out))
 
-    Formulas become MathML, plotly figures are drawn by one embedded plotly.js, widgets become a note. A link to a
-    notebook beside this one, or to `../reports/`, becomes one to the page beside this page, or to the reports beside.
+
+def page_parts(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> dict[str, Any]:
+    """What the template of a page needs.
+
+    Formulas become MathML, plotly figures are drawn by plotly.js, widgets become a note, images are embedded. Links
+    start from the notebook's folder, and from `out` in the page; those to notebooks beside it lead to their pages.
     """
     shown = copy.deepcopy(notebook)
     shown.metadata.pop("widgets", None)  # their state: megabytes, and nothing reads it
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
     failed = _mark_failed(shown, result)
-    figures = 0
-    for cell in shown.cells:
-        for output in cell.get("outputs", []):
-            figures += _make_static(output)
+    figures = [_make_static(output) for cell in shown.cells for output in cell.get("outputs", [])]
     exporter = _BodyExporter(template_name="lab", template_file="base.html.j2", embed_images=True)
     body, _ = exporter.from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
-    body = _NOTEBOOK_LINK.sub(r'href="\1.html\2"', body).replace('href="../reports/', 'href="../')
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            result=result,
-            body=body,
-            failed=failed,
-            code_css=_code_css(),
-            plotly_js=get_plotlyjs() if figures else "",
-        )
-    )
+    body = _RELATIVE.sub(lambda link: f'href="{_relinked(link[1], source.parent, out, result)}', body)
+    return {"result": result, "body": body, "failed": failed, "figures": any(figures)}
+
+
+def _relinked(link: str, start: Path, out: Path, result: ReportResult) -> str:
+    """Of a page in `out`, what a link from the folder `start` becomes."""
+    target = Path(os.path.normpath(start / unquote(html.unescape(link))))
+    if target.parent == start and target.suffix == ".ipynb":
+        page = "index.html" if target.stem == START_PAGE else f"{target.stem}.html"
+        # The index is written after every notebook, a report once: its neighbours may be still to come.
+        if page == "index.html" or result.notebook != START_PAGE or (out / page).exists():
+            return quote(page)
+    return quote(Path(os.path.relpath(target, out)).as_posix())
 
 
 def _mark_failed(notebook: NotebookNode, result: ReportResult) -> str:
     """Tag the cell that failed, for its looks; its id in the page, or an empty string."""
-    own = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     if result.cell is None:
         return ""
+    own = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     cell = own[result.cell - 1]
     cell.metadata["tags"] = [*cell.metadata.get("tags", []), "failed"]
     return f"cell-id={cell.id}"  # as nbconvert's template names it
 
 
-def _make_static(output: NotebookNode) -> int:
-    """Replace what needs a kernel or another site by HTML of our own; 1 for a figure, else 0."""
+def _make_static(output: NotebookNode) -> bool:
+    """Replace what needs a kernel or another site by HTML of our own; True for a figure."""
     data = output.get("data", {})
     if PLOTLY in data:
-        figure = script_json(data[PLOTLY])
-        output["data"] = {
-            "text/html": f'<div class="plotly-figure"><script type="application/json">{figure}</script></div>'
-        }
-        return 1
+        script = f'<script type="application/json">{script_json(data[PLOTLY])}</script>'
+        height = data[PLOTLY].get("layout", {}).get("height", 200)  # so that nothing moves when it is drawn
+        output["data"] = {"text/html": f'<div class="plotly-figure" style="min-height: {height}px">{script}</div>'}
+        return True
     if _WIDGET in data:
         output["data"] = {"text/html": _WIDGET_NOTE}
     elif "text/latex" in data and "text/html" not in data:
         output["data"] = {"text/html": formula(data["text/latex"].strip().strip("$"), display=True)}
-    return 0
+    return False
 
 
 def script_json(value: Any) -> str:
@@ -135,13 +141,18 @@ def _code_css() -> str:
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """The templates of this package, with the filters that they use."""
+def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     made.filters |= {"quantity": quantity, "printed": printed, "duration": duration, "day": _day}
-    made.globals["interval_text"] = interval_text
+    made.globals |= {"interval_text": interval_text, "script_json": script_json, "signs": SIGNS}
+    made.globals |= {"code_css": _code_css, "plotly_js": get_plotlyjs}
     return made
+
+
+def render(template: str, **context: Any) -> str:
+    """A template of this package, filled in."""
+    return _environment().get_template(template).render(context)
 
 
 def duration(seconds: float) -> str:

@@ -23,19 +23,19 @@ class Status:
         self._label = label
         self._cells = cells
         self._log = log
-        self._cell = 0
+        self.at = 0  # no cell yet
         self._earlier = 0  # bytes of the log that are of earlier cells
         self.told = ""  # where lines are not rewritten: the last one, and when it was written
         self.told_at = time.monotonic()
 
     def cell(self, number: int) -> None:
         """The notebook has come to this cell, counted from 1."""
-        self._cell = number
+        self.at = number
         self._earlier = self._log.stat().st_size if self._log.exists() else 0
 
     def line(self) -> str:
         """The status line as text."""
-        parts = [self._label, f"cell {self._cell}/{self._cells}", last_line(self._log, self._earlier)]
+        parts = [self._label, f"cell {self.at}/{self._cells}", last_line(self._log, self._earlier)]
         return "  ".join(part for part in parts if part)
 
 

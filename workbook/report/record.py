@@ -48,23 +48,23 @@ def write_record(folder: Path, result: ReportResult) -> None:
     """`<folder>/<notebook>.json`: the run and its findings in one flat object."""
     document = asdict(result)
     document |= document.pop("findings")
-    write_text(folder / f"{result.notebook}.json", json.dumps(document, indent=1, default=str) + "\n")
+    write_atomically(folder / f"{result.notebook}.json", json.dumps(document, indent=1, default=str) + "\n")
 
 
-def read_records(folder: Path) -> list[ReportResult]:
-    """All records in a folder, by notebook name; ReportError names a file that is not one."""
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+def read_records(folder: Path, problems: list[str] | None = None) -> list[ReportResult]:
+    """All records in a folder, by notebook name; what is wrong with a file that is none is added to the problems.
 
-
-def readable_records(folder: Path) -> tuple[list[ReportResult], list[str]]:
-    """The records in a folder, and for every file that is none what is wrong with it."""
-    records, problems = [], []
+    Without problems to add to, such a file raises ReportError.
+    """
+    records = []
     for path in sorted(folder.glob("*.json")):
         try:
             records.append(_read(path))
         except ReportError as error:
+            if problems is None:
+                raise
             problems.append(str(error))
-    return records, problems
+    return records
 
 
 def _read(path: Path) -> ReportResult:
@@ -78,12 +78,5 @@ def _read(path: Path) -> ReportResult:
 
 def read_findings(path: Path) -> dict[str, Any]:
     """What a notebook wrote of its own part; empty if it wrote nothing."""
-    if not path.exists():
-        return {}
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {name: document[name] for name in _FINDINGS if name in document}
-
-
-def write_text(path: Path, text: str) -> None:
-    """Under a temporary name first, so that nobody meets a half-written page."""
-    write_atomically(path, text.encode())

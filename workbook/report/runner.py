@@ -7,64 +7,51 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import nbformat
+from joblib import cpu_count
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from workbook.errors import ReportError
-from workbook.machine import available_cores
+from workbook.files import write_atomically
 from workbook.report.index import write_index
 from workbook.report.kernels import Kernels
+from workbook.report.notebooks import declared_parameters, parameters_cell, read_notebook, title_of
 from workbook.report.page import render_page
-from workbook.report.parameters import declared_parameters, parameters_cell, read_notebook, route, title_of
+from workbook.report.parameters import route
 from workbook.report.progress import Progress, Status
-from workbook.report.record import ReportResult, read_findings, write_record, write_text
+from workbook.report.record import ReportResult, read_findings, write_record
 from workbook.report.survey import START_PAGE
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Job:
     path: Path
     label: str  # in the terminal
-    title: str
+    notebook: NotebookNode
     profile: str
-    cells: int
-    parameters_cell: int
     parameters: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
 
     def cell_number(self, executed_index: int) -> int:
         """The cell's number, from 1, in the notebook's own file: papermill adds a cell for the parameters."""
-        added = bool(self.parameters) and executed_index > self.parameters_cell
+        added = bool(self.parameters) and executed_index > parameters_cell(self.notebook)
         return executed_index + 1 - added
 
 
 def run_reports(
-    notebooks: Sequence[Path],
-    *,
-    profile: str,
-    parameters: Mapping[str, str],
-    out: Path,
-    override_fields: AbstractSet[str] = frozenset(),
-    jobs: int = 1,
-    stream: TextIO | None = None,
+    notebooks: Sequence[Path], *, profile: str, parameters: Mapping[str, str], out: Path, jobs: int = 1
 ) -> list[ReportResult]:
-    """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json` and `<out>/index.html`.
+    """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json`, and the start page as `index.html`.
 
-    parameters: name -> value as YAML text. override_fields: the profile's fields, which a notebook takes
-    through its parameter `overrides`. jobs: each gets its share of the cores, unless OMP_NUM_THREADS says how many.
-    stream: where progress is shown, stderr by default. The results come in the order of the notebooks.
+    parameters: name -> value as YAML text, of a notebook or of the profile. jobs: each gets its share of the cores,
+    unless OMP_NUM_THREADS says how many. The results come in the order of the notebooks.
     A failing notebook does not stop the others; its page up to the failure is kept. Interrupted or terminated, all
     kernels are stopped, what is there is indexed, and KeyboardInterrupt or SystemExit goes on. Pages of notebooks that
     are not run now are left.
@@ -72,16 +59,15 @@ def run_reports(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    planned = _plan(notebooks, profile, parameters, override_fields)
+    planned = _plan(notebooks, profile, parameters)
     out = _folder(out)
-    jobs = min(jobs, len(planned))
     results: dict[str, ReportResult] = {}
     note = ""
     try:
         with (
             _termination(),
-            Progress(stream or sys.stderr) as progress,
-            closing(_in_turn(planned, out, jobs, progress)) as coming,
+            Progress(sys.stderr) as progress,
+            closing(_side_by_side(planned, out, min(jobs, len(planned)), progress)) as coming,
         ):
             for result in coming:
                 results[result.notebook] = result
@@ -90,18 +76,8 @@ def run_reports(
         note = f"Interrupted: {len(results)} of {len(planned)} notebooks were run; the others are as they were before."
         raise
     finally:
-        write_index(out, profile=profile, note=note)
-    return [results[job.name] for job in planned]
-
-
-def _in_turn(planned: Sequence[_Job], out: Path, jobs: int, progress: Progress) -> Generator[ReportResult, None, None]:
-    """The start page last and alone: it shows what the others found."""
-    for batch in (
-        [job for job in planned if job.name != START_PAGE],
-        [job for job in planned if job.name == START_PAGE],
-    ):
-        if batch:
-            yield from _side_by_side(batch, out, jobs, progress)
+        results[START_PAGE] = write_index(out, profile=profile, note=note)
+    return [results[Path(path).stem] for path in notebooks]
 
 
 def _side_by_side(
@@ -110,12 +86,11 @@ def _side_by_side(
     """The results as they come; whatever ends this early stops all kernels first."""
     kernels = Kernels()
     # threads of ours wait for kernels, which are processes
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
         futures = {pool.submit(_report, job, out, jobs, kernels, progress) for job in planned}
         try:
             for future in as_completed(futures):
-                result = future.result()
-                if result is not None:
+                if result := future.result():
                     yield result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -139,29 +114,20 @@ def _termination() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _plan(
-    notebooks: Sequence[Path], profile: str, given: Mapping[str, str], override_fields: AbstractSet[str]
-) -> list[_Job]:
+def _plan(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) -> list[_Job]:
+    """A job for each but the start page, which the index is."""
     if not notebooks:
         raise ReportError("there is no notebook to run; name one, or put one into notebooks/")
     paths = [Path(path).resolve() for path in notebooks]
     stems = [path.stem for path in paths]
     if len(set(stems)) < len(stems):
         raise ReportError(f"two notebooks have the same name, and so the same page: {', '.join(sorted(stems))}")
-    read = {path.stem: read_notebook(path) for path in paths}
-    declared = {name: declared_parameters(notebook, name) for name, notebook in read.items()}
-    routed = route(declared, given, profile=profile, override_fields=override_fields)
+    read = {path: read_notebook(path) for path in paths if path.stem != START_PAGE}
+    declared = {path.stem: declared_parameters(notebook, path.stem) for path, notebook in read.items()}
+    routed = route(declared, given, profile=profile)
     return [
-        _Job(
-            path=path,
-            label=f"[{number}/{len(paths)}] {path.stem}",
-            title=title_of(read[path.stem], otherwise=path.stem),
-            profile=profile,
-            cells=len(read[path.stem].cells),
-            parameters_cell=parameters_cell(read[path.stem]),
-            parameters=routed[path.stem],
-        )
-        for number, path in enumerate(paths, start=1)
+        _Job(path, f"[{number}/{len(read)}] {path.stem}", notebook, profile, routed[path.stem])
+        for number, (path, notebook) in enumerate(read.items(), start=1)
     ]
 
 
@@ -181,13 +147,13 @@ def _report(job: _Job, out: Path, jobs: int, kernels: Kernels, progress: Progres
     with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
         executed, findings = Path(scratch, "executed.ipynb"), Path(scratch, "findings.json")
         log = Path(scratch, "progress.log")
-        with progress.notebook(job.label, job.cells, log) as status:
+        with progress.notebook(job.label, len(job.notebook.cells), log) as status:
             error, cell = _execute(job, executed, _environment(findings, log, jobs), kernels, status)
         if kernels.stopped.is_set():
             return None
         result = ReportResult(
-            notebook=job.name,
-            title=job.title,
+            notebook=job.path.stem,
+            title=title_of(job.notebook, otherwise=job.path.stem),
             profile=job.profile,
             status="failed" if error else "passed",
             date=date,
@@ -198,8 +164,8 @@ def _report(job: _Job, out: Path, jobs: int, kernels: Kernels, progress: Progres
             findings=read_findings(findings),
         )
         notebook = nbformat.read(executed, as_version=4)
-        write_text(out / f"{job.name}.html", render_page(notebook, result, source=job.path))
-        executed.replace(out / f"{job.name}.ipynb")
+        write_atomically(out / f"{result.notebook}.html", render_page(notebook, result, source=job.path, out=out))
+        executed.replace(out / f"{result.notebook}.ipynb")
         write_record(out, result)
     progress.tell(_outcome(result, job.label, out))
     return result
@@ -209,11 +175,9 @@ def _execute(
     job: _Job, executed: Path, environment: Mapping[str, str], kernels: Kernels, status: Status
 ) -> tuple[str | None, int | None]:
     """(None, None), or the last line of the error and the cell, from 1, that raised it."""
-    started: list[int] = []
 
     def on_cell_start(cell: NotebookNode, cell_index: int) -> None:
-        started.append(job.cell_number(cell_index))
-        status.cell(started[-1])
+        status.cell(job.cell_number(cell_index))
 
     try:
         kernels.execute(job.path, executed, job.parameters, environment=environment, on_cell_start=on_cell_start)
@@ -221,11 +185,11 @@ def _execute(
         message = f"{error.ename}: {error.evalue}"
     except Exception as error:  # a dead kernel, one that does not start: this notebook's failure, not the run's
         if not executed.exists():
-            nbformat.write(read_notebook(job.path), executed)
+            nbformat.write(job.notebook, executed)
         message = f"{type(error).__name__}: {error}"
     else:
         return None, None
-    return " ".join(message.split()), started[-1] if started else None
+    return " ".join(message.split()), status.at or None
 
 
 def _environment(findings: Path, log: Path, jobs: int) -> dict[str, str]:
@@ -241,7 +205,7 @@ def _environment(findings: Path, log: Path, jobs: int) -> dict[str, str]:
         if os.environ.get(name):
             environment[name] = str(Path(os.environ[name]).expanduser().resolve())
     if jobs > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // jobs)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // jobs)))
     return environment
 
 

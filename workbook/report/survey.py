@@ -1,29 +1,20 @@
 """What has been measured so far: every claim of both papers, in every profile of which there is a run."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from workbook.files import CHECKOUT
-from workbook.papers.claims import CLAIMS
-from workbook.papers.verdicts import Claim
-from workbook.report.record import ReportResult, read_records, readable_records
-from workbook.report.topics import TOPICS, Topic
+from workbook.papers.claims import CLAIMS, Claim, topics
+from workbook.report.record import ReportResult, read_records
 
 REPORTS = CHECKOUT / "reports"
 NOTEBOOKS = CHECKOUT / "notebooks"
 START_PAGE = "00_start_here"
 Outcome = Literal["agrees", "differs", "inconclusive", "not evaluated", "failed run", "not measured"]
-# Signs stand beside every colour: nobody has to tell blue from orange.
-SIGNS: dict[Outcome, str] = {
-    "agrees": "✓",
-    "differs": "✗",
-    "inconclusive": "≈",
-    "not evaluated": "○",
-    "failed run": "!",
-    "not measured": "·",
-}
 _WEAKEST_FIRST = ("smoke", "pocket", "study", "paper")
 
 
@@ -33,8 +24,28 @@ class Source:
 
     profile: str
     folder: Path
-    adopted: bool
+    adopted: bool = False
     records: tuple[ReportResult, ...]
+
+    def finding(self, claim: str) -> "Finding":
+        """What it says of one claim; of two notebooks that judge it, the one with more seeds counts."""
+        judged = [
+            (record, verdict)
+            for record in self.records
+            for verdict in record.verdicts
+            if verdict["claim"]["id"] == claim
+        ]
+        passed = sorted((pair for pair in judged if pair[0].status == "passed"), key=lambda pair: -pair[1]["n"])
+        if passed:
+            (record, verdict), *rest = passed
+            others = {other.notebook: found["status"] for other, found in rest}
+            return Finding(source=self, outcome=verdict["status"], record=record, verdict=verdict, others=others)
+        answering = {record.notebook for record, _ in judged}
+        answering |= set(CLAIMS[claim].notebooks if claim in CLAIMS else ())
+        for record in self.records:
+            if record.status == "failed" and record.notebook in answering:
+                return Finding(source=self, outcome="failed run", record=record)
+        return Finding(source=self, outcome="not measured")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +60,29 @@ class Finding:
     outcome: Outcome
     record: ReportResult | None = None
     verdict: Mapping[str, Any] | None = None
-    others: Mapping[str, Outcome]
+    others: Mapping[str, Outcome] = field(default_factory=dict)
 
     @property
-    def page(self) -> Path | None:
-        """The executed report; None where there is none to look at."""
-        if self.record is None or self.source.adopted:
+    def decided(self) -> bool:
+        return self.verdict is not None and self.outcome != "not evaluated"
+
+    @property
+    def shown_in(self) -> Path | None:
+        """The executed report, or the record of an adopted result; None where there is nothing to look at."""
+        if self.record is None:
             return None
-        return self.source.folder / f"{self.record.notebook}.html"
+        return self.source.folder / f"{self.record.notebook}.{'json' if self.source.adopted else 'html'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """Sources, the folder in front first and then from the strongest profile to the weakest.
 
-    problems: folders that could not be read, and why.
+    notebooks: their folder, which links start from. problems: files that could not be read, and why.
     """
 
     sources: tuple[Source, ...]
+    notebooks: Path
     problems: tuple[str, ...] = ()
 
     @property
@@ -82,7 +98,14 @@ class Survey:
             for record in source.records
             if record.status == "passed" and record.verdicts
         }
-        return sorted(judged | {self.own.profile}, key=_strength)
+        return sorted(judged | {self.own.profile}, key=strength)
+
+    @property
+    def is_about_claims(self) -> bool:
+        """Not where only tools ran, such as the scoring of a model."""
+        answering = {notebook for claim in CLAIMS.values() for notebook in claim.notebooks}
+        records = self.own.records
+        return not records or any(record.verdicts or record.notebook in answering for record in records)
 
     def findings(self, claim: str) -> list[Finding]:
         """What the folder in front says of a claim, even if it is nothing, and the verdicts of all other sources.
@@ -92,7 +115,7 @@ class Survey:
         found: list[Finding] = []
         seen: set[tuple[str, str, str]] = set()
         for source in self.sources:
-            finding = _finding(source, claim)
+            finding = source.finding(claim)
             record = finding.record
             run = (record.profile, record.notebook, record.date) if record else None
             if source is self.own or (finding.verdict is not None and run not in seen):
@@ -108,85 +131,46 @@ class Survey:
 
     def strongest(self, claim: str) -> Finding:
         """The verdict of the strongest profile that is one; else what the folder in front says."""
-        found = self.findings(claim)
-        decided = [f for f in found if f.verdict is not None and f.outcome != "not evaluated"]
-        return max(decided, key=lambda finding: _strength(finding.source.profile), default=found[0])
+        own, *others = self.findings(claim)
+        decided = [finding for finding in (own, *others) if finding.decided]
+        return max(decided, key=lambda finding: strength(finding.source.profile), default=own)
 
-    def topics(self) -> Iterator[tuple[Topic, Sequence[Claim]]]:
-        """Every topic with its claims; last, claims of the folder in front that are of no paper's list."""
-        for topic in TOPICS:
-            yield topic, topic.claims
-        other = {
-            verdict["claim"]["id"]: (Claim(**verdict["claim"]), record.notebook)
-            for record in self.own.records
-            for verdict in record.verdicts
-            if verdict["claim"]["id"] not in CLAIMS
-        }
-        if other:
-            notebooks = tuple(dict.fromkeys(notebook for _, notebook in other.values()))
-            yield Topic(name="Other claims", prefixes=tuple(other), notebooks=notebooks), [c for c, _ in other.values()]
+    def topics(self) -> dict[str, list[Claim]]:
+        """topic -> its claims; last, those of the folder in front that are of no paper's list."""
+        other: dict[str, Claim] = {}
+        for record in self.own.records:
+            for stated in (verdict["claim"] for verdict in record.verdicts):
+                if stated["id"] not in CLAIMS:
+                    known = {name: stated[name] for name in ("id", "place", "statement", "number", "unit")}
+                    other[stated["id"]] = Claim(**known, notebooks=(record.notebook,))
+        return topics() | ({"Other claims": list(other.values())} if other else {})
+
+    def address(self, path: Path) -> str:
+        """A link to a file, from the notebooks' folder."""
+        return quote(Path(os.path.relpath(path, self.notebooks)).as_posix())
 
 
-def read_survey(profile: str, *, out: Path | None = None, notebooks: Path = NOTEBOOKS) -> Survey:
-    """The reports in `out` (by default those of the profile), those in the folders beside it, and adopted results.
+def read_survey(profile: str, folder: str | Path | None = None) -> Survey:
+    """The reports in `folder` (None = those of the profile), those in the folders beside it, and adopted results.
 
     A record that cannot be read becomes a problem: it stops neither the reports that run nor their index.
     """
-    out = out or REPORTS / profile
-    records, problems = readable_records(out)
-    own = Source(profile=profile, folder=out, adopted=False, records=tuple(records))
+    own = Path(folder or REPORTS / profile).resolve()
+    problems: list[str] = []
+    records = [record for record in read_records(own, problems) if record.notebook != START_PAGE]
+    front = Source(profile=profile, folder=own, records=tuple(records))
     others: list[Source] = []
-    beside = [folder.parent for folder in sorted(out.parent.glob("*/index.html")) if folder.parent != out]
-    adopted = [folder for folder in sorted((notebooks / "results").glob("*")) if folder.is_dir()]
-    for folder in beside + adopted:
-        found, wrong = _sources(folder, adopted=folder in adopted)
-        others, problems = others + found, problems + wrong
-    others.sort(key=lambda source: -_strength(source.profile))  # stable: reports stay before adopted results
-    return Survey(sources=(own, *others), problems=tuple(problems))
+    beside = [index.parent for index in sorted(own.parent.glob("*/index.html")) if index.parent != own]
+    adopted = [found for found in sorted((NOTEBOOKS / "results").glob("*")) if found.is_dir()]
+    for place in beside + adopted:
+        records = read_records(place, problems)
+        for name in sorted({record.profile for record in records}):
+            found = tuple(record for record in records if record.profile == name)
+            others.append(Source(profile=name, folder=place, adopted=place in adopted, records=found))
+    others.sort(key=lambda source: -strength(source.profile))  # stable: reports stay before adopted results
+    return Survey(sources=(front, *others), notebooks=NOTEBOOKS, problems=tuple(problems))
 
 
-def _sources(folder: Path, *, adopted: bool) -> tuple[list[Source], list[str]]:
-    records, problems = readable_records(folder)
-    sources = [
-        Source(
-            profile=profile,
-            folder=folder,
-            adopted=adopted,
-            records=tuple(record for record in records if record.profile == profile),
-        )
-        for profile in sorted({record.profile for record in records})
-    ]
-    return sources, problems
-
-
-def _finding(source: Source, claim: str) -> Finding:
-    judged: list[tuple[ReportResult, Mapping[str, Any]]] = [
-        (record, verdict)
-        for record in source.records
-        if record.status == "passed"
-        for verdict in record.verdicts
-        if verdict["claim"]["id"] == claim
-    ]
-    if judged:
-        # Of two notebooks that judge the same claim the one with more seeds counts; records stand by their names.
-        judged.sort(key=lambda pair: -pair[1]["n"])
-        (record, verdict), *rest = judged
-        others: dict[str, Outcome] = {other.notebook: found["status"] for other, found in rest}
-        return Finding(source=source, outcome=verdict["status"], record=record, verdict=verdict, others=others)
-    names = [name for topic in TOPICS if claim.startswith(topic.prefixes) for name in topic.notebooks]
-    for record in source.records:
-        stated = any(verdict["claim"]["id"] == claim for verdict in record.verdicts)
-        if record.status == "failed" and (record.notebook in names or stated):
-            return Finding(source=source, outcome="failed run", record=record, others={})
-    return Finding(source=source, outcome="not measured", others={})
-
-
-def _strength(profile: str) -> int:
+def strength(profile: str) -> int:
     """Of the evidence; a profile of a user's own counts most."""
     return _WEAKEST_FIRST.index(profile) if profile in _WEAKEST_FIRST else len(_WEAKEST_FIRST)
-
-
-def records_by_strength(results: Path) -> dict[str, ReportResult]:
-    """notebook -> its record of the strongest profile, from a folder with a folder a profile."""
-    folders = sorted((folder for folder in results.glob("*") if folder.is_dir()), key=lambda f: _strength(f.name))
-    return {record.notebook: record for folder in folders for record in read_records(folder)}

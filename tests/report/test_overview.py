@@ -1,0 +1,77 @@
+import re
+
+from tests.report.records import put, verdict
+from workbook.papers.claims import CLAIMS
+from workbook.report.overview import claim_list, outcome_table, state
+from workbook.report.survey import read_survey
+
+DROPS, CIS = "A.stages.sl-drops", "B.cis.linear.spectral.spearman"
+STAGES, PREDICTS = "01_stagewise_evaluation", "10_what_predicts_transfer"
+
+
+def row(page: str, claim: str) -> str:
+    """The part of a list that is about one claim."""
+    start = page.index(f'<div class="claim" id="{claim}"')
+    return page[start : page.find('<div class="claim"', start + 1)]
+
+
+def shown(page: str, claim: str) -> list[tuple[str, str]]:
+    return re.findall(r'data-profile="(\w+)" data-verdict="([\w ]+)"', row(page, claim))
+
+
+def test_the_state_says_what_ran_and_what_to_run(house):
+    told = state(read_survey("pocket", house / "reports/pocket"))
+    assert "make reports PROFILE=pocket" in told
+    put(house / "reports/pocket", STAGES, [], status="failed", error="E")
+    put(house / "notebooks/results/study", STAGES, [verdict(DROPS)], profile="study")
+    (house / "reports/pocket/x.json").write_text("[1")
+    told = state(read_survey("pocket", house / "reports/pocket"))
+    assert told.startswith("1 notebook of the profile **pocket** ran, the last on 2024-01-01.")
+    assert "1 failed, so without verdicts" in told
+    assert "as evidence: study" in told
+    assert "x.json" in told
+    assert "never evidence" not in told and "never evidence" in state(read_survey("smoke", house / "reports/smoke"))
+
+
+def test_the_table_has_a_row_a_claim_and_profile(house):
+    put(house / "reports/pocket", STAGES, [verdict(DROPS)])
+    put(house / "reports/study", PREDICTS, [verdict(CIS, evidence="printed tables")], profile="study")
+    table = outcome_table(read_survey("pocket", house / "reports/pocket"))
+    assert table.groupby("profile").size().to_dict() == {"pocket": len(CLAIMS), "study": len(CLAIMS)}
+    found = table.set_index(["profile", "claim"])
+    assert found.loc["pocket", DROPS]["outcome"] == "agrees"
+    assert found.loc["pocket", DROPS]["text"] == "2.00 points, n = 3"
+    assert found.loc["study", DROPS]["outcome"] == "not measured"
+    assert found.loc["study", CIS]["outcome"] == "agrees"
+
+
+def test_every_claim_is_listed_once(house):
+    page = claim_list(read_survey("pocket", house / "reports/pocket"))
+    assert sorted(re.findall(r'class="claim" id="([^"]+)"', page)) == sorted(CLAIMS)
+    assert shown(page, DROPS) == [("pocket", "not measured")]
+    assert "no notebook yet" in page
+
+
+def test_a_claim_says_where_it_was_found(house):
+    put(house / "reports/pocket", STAGES, [verdict(DROPS)], parameters={"overrides": {"epochs": 3}})
+    put(house / "notebooks/results/study", STAGES, [verdict(DROPS, "inconclusive")], profile="study")
+    page = claim_list(read_survey("smoke", house / "reports/smoke"))
+    assert shown(page, DROPS) == [("smoke", "not measured"), ("study", "inconclusive"), ("pocket", "agrees")]
+    assert f'href="../reports/pocket/{STAGES}.html"' in row(page, DROPS)
+    assert f'href="results/study/{STAGES}.json"' in row(page, DROPS)
+    assert f'href="{STAGES}.ipynb"' in page
+    assert "epochs = 3" in row(page, DROPS), "a run with other settings says so at its verdict"
+
+
+def test_a_failed_run_is_said_where_its_verdicts_would_be(house):
+    put(house / "reports/pocket", STAGES, [verdict(DROPS)], status="failed", error="KeyError: 'x'", cell=7)
+    page = claim_list(read_survey("pocket", house / "reports/pocket"))
+    assert shown(page, DROPS) == [("pocket", "failed run")]
+    assert "stopped in cell 7" in row(page, DROPS)
+    assert "2.00 points" not in row(page, DROPS)
+
+
+def test_what_a_paper_prints_is_told_once(house):
+    put(house / "reports/smoke", PREDICTS, [verdict(CIS, evidence="printed tables")], profile="smoke")
+    put(house / "notebooks/results/pocket", PREDICTS, [verdict(CIS, evidence="printed tables")])
+    assert shown(claim_list(read_survey("smoke", house / "reports/smoke")), CIS) == [("smoke", "agrees")]

@@ -1,0 +1,281 @@
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from plotly.offline import get_plotlyjs_version
+
+from tests.report.records import tagged, write_notebook
+from workbook.errors import ReportError
+from workbook.report.record import read_records
+from workbook.report.runner import _environment, run_reports
+from workbook.report.survey import START_PAGE
+
+STAGES = "01_stagewise_evaluation"
+PARAMETERS = 'profile: str = "smoke"  # the size\nstages: int | None = None\noverrides: dict = {}'
+FINDINGS = """
+from workbook.papers.verdicts import Claim, judge, write_verdicts
+claim = Claim(id="A.fig2", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
+verdicts = [judge(claim, [1.0, 1.1, 0.9], profile=profile)]
+write_verdicts(verdicts, {"hardware": "one CPU", "python": "3.11"}, seeds=range(3))
+"""
+FIGURE = """
+import plotly.graph_objects as go
+go.Figure(go.Scatter(y=[1, 2]), layout_title_text="a </script> in a title")
+"""
+WIDGET = "import ipywidgets\nipywidgets.IntSlider()"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A report folder after one run of three notebooks, of which the second fails and the third dies."""
+    base = tmp_path_factory.mktemp("reports")
+    seen = "import os, pathlib\nprint('SEEN', profile, stages, overrides, os.environ['WORKBOOK_DATA'])"
+    notebooks = [
+        write_notebook(
+            base / "01_passes.ipynb",
+            new_markdown_cell("# Does $x$ help?\n\n$$\\phi = \\frac{a}{b}$$ costs \\$5, code `$y$`"),
+            tagged(PARAMETERS),
+            new_code_cell(seen),
+            new_code_cell(FIGURE),
+            new_code_cell(WIDGET),
+            new_code_cell(FINDINGS),
+        ),
+        write_notebook(
+            base / "02_fails.ipynb",
+            new_markdown_cell("# Does it fail?"),
+            tagged('profile: str = "smoke"'),
+            new_code_cell("1 / 0"),
+            new_code_cell("print('NEVER' + 'RUN')"),
+        ),
+        write_notebook(base / "03_dies.ipynb", new_code_cell("import os\nos._exit(1)")),
+    ]
+    given = {"stages": "3", "lr": "1e-3", "transfer.images_per_class": "null"}
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as stream:
+        patch.chdir(base)
+        patch.setenv("WORKBOOK_DATA", "relative/data")
+        results = run_reports(notebooks, profile="pocket", parameters=given, out=Path("out"))
+    return base / "out", results, stream.getvalue()
+
+
+def test_failures_do_not_stop_the_others_and_keep_their_pages(folder):
+    out, results, told = folder
+    assert [(r.notebook, r.status, r.cell) for r in results] == [
+        ("01_passes", "passed", None),
+        ("02_fails", "failed", 3),  # as counted in the notebook's file, without the injected cell
+        ("03_dies", "failed", 1),
+    ]
+    assert results[1].error == "ZeroDivisionError: division by zero"
+    assert "cell 3: ZeroDivisionError: division by zero" in told
+    page = (out / "02_fails.html").read_text()
+    assert "This report stopped" in page
+    assert "celltag_failed" in page
+    assert "NEVERRUN" not in page
+    names = {path.name for path in out.iterdir()}
+    assert {f"{r.notebook}.{kind}" for r in results for kind in ("html", "ipynb", "json")} <= names
+    assert not [name for name in names if name.startswith(".")]  # no temporary file stays
+
+
+def test_parameters_reach_the_notebooks_that_know_them(folder):
+    out, results, _ = folder
+    assert results[0].parameters == {"stages": 3, "overrides": {"lr": 0.001, "transfer.images_per_class": None}}
+    assert results[1].parameters == {}
+    data = out.parent / "relative/data"
+    text = (out / "01_passes.ipynb").read_text()
+    assert f"SEEN pocket 3 {{'lr': 0.001, 'transfer.images_per_class': None}} {data}" in text
+
+
+def test_page_needs_neither_network_nor_kernel(folder):
+    page = (folder[0] / "01_passes.html").read_text()
+    without_plotly = re.sub(r"<script>.{1000000,}?</script>", "", page, flags=re.DOTALL)
+    assert len(without_plotly) < 200_000 < len(page)
+    assert not re.search(r"<script[^>]+src=|<link|@import|url\(|<img[^>]+src=.http", without_plotly)
+    assert "<math" in page
+    assert "<mfrac>" in page
+    assert "costs $5" in page
+    assert "<code>$y$</code>" in page
+    assert "Interactive here in JupyterLab" in page
+    figures = re.findall(r'<div class="plotly-figure"[^>]*><script type="application/json">(.*?)</script>', page)
+    assert len(figures) == 1
+    assert json.loads(figures[0])["layout"]["title"]["text"] == "a </script> in a title"
+
+
+def test_index_gathers_verdicts(folder):
+    out, _, _ = folder
+    index = (out / "index.html").read_text()
+    assert "2 of 3 failed" in index
+    assert 'data-profile="pocket" data-verdict="agrees"' in index
+    assert "Other claims" in index  # one that is in no paper's list
+    assert "3.1 points" in index
+    assert "one CPU" in index
+    assert "lr = 0.001 · transfer.images_per_class = None" in index
+    assert "http" not in re.sub(r'xmlns="[^"]*"', "", index)
+    (record,) = [record for record in read_records(out) if record.verdicts]
+    assert record.findings["seeds"] == [0, 1, 2]
+    assert record.title == "Does $x$ help?"
+
+
+def test_a_later_run_of_one_notebook_keeps_the_other_pages(folder):
+    out, results, _ = folder
+    write_notebook(out.parent / "03_dies.ipynb", new_markdown_cell("# It lives"))
+    run_reports([out.parent / "03_dies.ipynb"], profile="pocket", parameters={}, out=out)
+    records = {record.notebook: record for record in read_records(out)}
+    assert records["03_dies"].status == "passed"
+    assert records["01_passes"].date == results[0].date
+    assert "1 of 3 failed" in (out / "index.html").read_text()
+
+
+MEETING = """
+import os, pathlib, time
+pathlib.Path("{own}").touch()
+while not pathlib.Path("{other}").exists():
+    time.sleep(0.05)
+print("SHARE", os.environ["OMP_NUM_THREADS"], os.environ["WORKBOOK_REPORT"])
+"""
+
+
+def test_two_notebooks_run_at_a_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("workbook.report.runner.cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    slow = new_code_cell("while not pathlib.Path('out/02.json').exists():\n    time.sleep(0.05)")
+    notebooks = [
+        write_notebook(tmp_path / "01.ipynb", new_code_cell(MEETING.format(own="a", other="b")), slow),
+        write_notebook(tmp_path / "02.ipynb", new_code_cell(MEETING.format(own="b", other="a"))),
+        write_notebook(tmp_path / "03.ipynb", new_code_cell("1 / 0")),
+    ]
+    results = run_reports(notebooks, profile="smoke", parameters={}, out=tmp_path / "out", jobs=2)
+    assert [(result.notebook, result.status) for result in results] == [
+        ("01", "passed"),
+        ("02", "passed"),
+        ("03", "failed"),
+    ]
+    told = re.findall(r"\[\d/3\] (\d+)  (passed|FAILED)", capsys.readouterr().err)
+    assert told.index(("02", "passed")) < told.index(("01", "passed")), "told as they come"
+    seen = [
+        re.search(r"SHARE (\d+) (\S+findings\.json)", (tmp_path / f"out/{name}.ipynb").read_text())
+        for name in ("01", "02")
+    ]
+    assert [found[1] for found in seen] == ["3", "3"], "each has its share of the cores"
+    assert seen[0][2] != seen[1][2], "and a place of its own for what it finds"
+    assert "1 of 3 failed" in (tmp_path / "out/index.html").read_text()
+
+
+def test_the_start_page_is_the_index(house):
+    """It needs no kernel; a report leads to it, and what fails in it fails the run."""
+    start = house / "notebooks/00_start_here.ipynb"
+    back = new_markdown_cell("# It is so\n\n[back](00_start_here.ipynb#3)")
+    other = write_notebook(house / f"notebooks/{STAGES}.ipynb", back)
+    out = house / "reports/smoke"
+    results = run_reports([start, other], profile="smoke", parameters={}, out=out)
+    assert [(result.notebook, result.status) for result in results] == [(START_PAGE, "passed"), (STAGES, "passed")]
+    assert not list(out.glob(f"{START_PAGE}.*"))
+    assert '<a href="index.html#3">back</a>' in (out / f"{STAGES}.html").read_text()
+    assert f'<a href="{STAGES}.html">It is so</a>' in (out / "index.html").read_text()
+    write_notebook(start, new_markdown_cell("# What?"), tagged("profile = 'smoke'"), new_code_cell("1 / 0"))
+    (result,) = run_reports([start], profile="smoke", parameters={}, out=out)
+    assert (result.status, result.cell, result.error) == ("failed", 3, "ZeroDivisionError: division by zero")
+    page = (out / "index.html").read_text()
+    assert "This report stopped" in page and "celltag_failed" in page
+
+
+@pytest.mark.parametrize(("given", "jobs", "threads"), [("5", 2, "5"), (None, 1, None)])
+def test_threads_are_the_user_s_or_all(tmp_path, monkeypatch, given, jobs, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert _environment(tmp_path, tmp_path, jobs).get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_what_is_stopped_leaves_no_kernel_and_says_so(tmp_path, number):
+    told_pid = "import os, pathlib, signal, time\npathlib.Path(f'{os.getpid()}.pid').touch()\n"
+    write_notebook(tmp_path / "01_first.ipynb", new_markdown_cell("# First"))
+    write_notebook(tmp_path / "02_long.ipynb", new_code_cell(told_pid + "time.sleep(300)"))
+    stubborn = """
+import subprocess
+child = subprocess.Popen(["sleep", "300"])
+pathlib.Path(f"{child.pid}.pid").touch()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+while True:
+    time.sleep(1)
+"""
+    write_notebook(tmp_path / "03_stubborn.ipynb", new_code_cell(told_pid + stubborn))
+    write_notebook(tmp_path / "04_never.ipynb", new_code_cell("1"))
+    program = (
+        # a shell that starts this in the background has its children ignore an interrupt
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path; from workbook.report import kernels, runner\n"
+        "kernels._PATIENCE = 2\n"
+        "runner.run_reports(sorted(Path().glob('*.ipynb')), profile='smoke', parameters={}, out=Path('out'), jobs=2)"
+    )
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=told)
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 3 or process.poll() is not None)
+    left = {int(path.stem) for path in tmp_path.glob("*.pid")}
+    assert len(left) == 3 and all(map(is_running, left)), "two kernels, and what one of them started"
+    process.send_signal(number)
+    assert process.wait(timeout=120) == {signal.SIGTERM: 143}.get(number, -number)
+    wait_for(lambda: sum(map(is_running, left)) <= (number == signal.SIGKILL))
+    if number == signal.SIGKILL:  # nobody was left to write, or to end more than the kernels, which end by themselves
+        (child,) = filter(is_running, left)
+        os.kill(child, signal.SIGKILL)
+        return
+    assert not any(map(is_running, left))
+    assert "KeyboardInterrupt" in (tmp_path / "told").read_text() or number == signal.SIGTERM
+    assert "Interrupted: 1 of 4 notebooks were run" in (tmp_path / "out/index.html").read_text()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "index.html",
+        f"plotly-{get_plotlyjs_version()}.min.js",
+        *(f"01_first.{kind}" for kind in ("html", "ipynb", "json")),
+    }
+
+
+def wait_for(condition, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def is_running(process: int) -> bool:
+    """A zombie, whose parent has yet to hear of its end, is not."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_nothing_runs_when_a_parameter_is_unknown(tmp_path):
+    notebook = write_notebook(tmp_path / "n.ipynb", tagged(PARAMETERS), new_code_cell("open('ran', 'w')"))
+    with pytest.raises(ReportError, match="unknown parameter 'epoch'.*did you mean 'epochs'"):
+        run_reports([notebook], profile="smoke", parameters={"epoch": "3"}, out=tmp_path / "o")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "there is no notebook"), ("{", "cannot be read"), ('{"cells": 3}', "cannot be read")],
+)
+def test_unreadable_notebooks_are_refused(tmp_path, content, message):
+    path = tmp_path / "n.ipynb"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ReportError, match=message):
+        run_reports([path], profile="smoke", parameters={}, out=tmp_path)
+    with pytest.raises(ReportError, match="no notebook to run"):
+        run_reports([], profile="smoke", parameters={}, out=tmp_path)
+
+
+def test_reports_cannot_be_written(tmp_path):
+    notebook = write_notebook(tmp_path / "n.ipynb", new_markdown_cell("# A"))
+    (tmp_path / "file").touch()
+    with pytest.raises(ReportError, match="cannot write reports"):
+        run_reports([notebook], profile="smoke", parameters={}, out=tmp_path / "file" / "out")

@@ -1,0 +1,44 @@
+"""k-NN on frozen features: a classifier without training, the quickest look at what they hold."""
+
+import torch
+import torch.nn.functional as F
+
+from workbook.probes.parts import Array, other_part, training_part
+
+_ROWS = 512  # test images compared at once
+
+
+def knn_accuracy(
+    train_x: Array,
+    train_y: Array,
+    test_x: Array,
+    test_y: Array,
+    *,
+    k: int = 20,
+    temperature: float | None = 0.07,
+    device: torch.device | str = "cpu",
+) -> float:
+    """Top-1 accuracy (percent) of the k nearest training images by cosine (Wu et al. 2018, section 3.4).
+
+    train_x, test_x: (N, D) float; train_y, test_y: (N,) int from 0, as in `linear_probe`. A neighbour of cosine s votes
+    for its class with weight exp(s / temperature): 0.07 is the protocol of Wu et al. and of DINO; None counts heads. Of
+    classes with equal votes the smallest wins. Computed in float32. In [0, 100]; higher = nearer to their own class.
+    Raises ValueError as `linear_probe` does, and for k beyond the training images.
+    """
+    host = torch.device("cpu")  # float64, in which the parts are checked, is not on every device
+    x, y, names = training_part(train_x, train_y, host)
+    tested, answers = other_part(test_x, test_y, "test", x, names)
+    if not 1 <= k <= len(x):
+        raise ValueError(f"k must lie in [1, {len(x)}], the number of training images, got {k}")
+    train, test = (F.normalize(part.to(device, torch.float32), dim=1) for part in (x, tested))
+    train_labels, test_labels = y.to(device), answers.to(device)
+    correct = 0
+    for rows, labels in zip(test.split(_ROWS), test_labels.split(_ROWS), strict=True):
+        similarity, nearest = (rows @ train.T).topk(k)
+        # exp(s / T) reaches exp(14): less the largest, which scales all votes of an image alike
+        weight = torch.ones_like(similarity)
+        if temperature is not None:
+            weight = ((similarity - similarity[:, :1]) / temperature).exp()
+        votes = torch.zeros(len(rows), len(names), device=rows.device).scatter_add_(1, train_labels[nearest], weight)
+        correct += int((votes.argmax(1) == labels).sum())
+    return 100 * correct / len(test)

@@ -1,0 +1,107 @@
+"""Linear probe: multinomial logistic regression on frozen features (B App. H.1)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbook.probes.logistic import fit_logistic, regularisation_path
+from workbook.probes.parts import Array, other_part, standardisation, top1, training_part
+from workbook.progress import progress_bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRecipe:
+    """Every choice of one linear probe; `c_values` ascend and mean scikit-learn's C."""
+
+    c_values: tuple[float, ...] = tuple(float(c) for c in np.logspace(-6, 5, 45))
+    # not in the paper: the size of the validation part where a data set brings none, and its draw
+    validation_fraction: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeResult:
+    """`accuracy`: percent on the test part; `c`: the chosen value."""
+
+    accuracy: float
+    c: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """`c`: the chosen value; `weights` (D+1, K): those of it, on standardised channels; `accuracy`: percent per c."""
+
+    c: float
+    weights: Tensor
+    accuracy: tuple[float, ...]
+
+
+def linear_probe(
+    train_x: Array,
+    train_y: Array,
+    test_x: Array,
+    test_y: Array,
+    recipe: ProbeRecipe | None = None,
+    *,
+    device: torch.device | str | None = None,
+    validation: tuple[Array, Array] | None = None,
+) -> ProbeResult:
+    """Accuracy of a linear classifier on frozen features (B App. H.1).
+
+    train_x, test_x: (N, D) float of any precision, memory maps included; train_y, test_y: (N,) int from
+    0. The labels that occur in training are the classes, gaps between them do not matter, and others are
+    refused in the other parts. `validation` is a pair (x, y); without it, a stratified part of the
+    training data is set aside. C is chosen there (ties: the smaller), then the classifier is fitted again
+    on both parts and tested once. Each fit standardises the channels by its own training data; a constant
+    channel becomes 0. Holds the features in float64, several times over. Runs on `device` (CPU or CUDA),
+    by default that of `train_x`.
+    """
+    recipe = recipe or ProbeRecipe()
+    device = torch.device(device or (train_x.device if isinstance(train_x, Tensor) else "cpu"))
+    x, y, labels = training_part(train_x, train_y, device)
+    test = other_part(test_x, test_y, "test", x, labels)
+    chooser = None if validation is None else other_part(*validation, "validation", x, labels)
+    choice = choose_c(x, y, recipe, validation=chooser)
+    if chooser is not None:
+        x, y = torch.cat([x, chooser[0]]), torch.cat([y, chooser[1]])
+    centre, scale = standardisation(x)
+    weights = fit_logistic((x - centre) / scale, y, choice.c, num_classes=len(labels), start=choice.weights)
+    return ProbeResult(accuracy=top1((test[0] - centre) / scale, test[1], weights), c=choice.c)
+
+
+def choose_c(x: Tensor, y: Tensor, recipe: ProbeRecipe, *, validation: tuple[Tensor, Tensor] | None = None) -> Choice:
+    """The C of `recipe.c_values` whose classifier is right most often on the validation part (ties: the smaller).
+
+    x: (N, D) float64; y: (N,) int64 in 0 ... K-1, each of which occurs. validation: such a pair; None = a stratified
+    part of the training data, which the classifiers are then not fitted to.
+    """
+    if validation is None:
+        held_out = _stratified_part(y, recipe.validation_fraction, recipe.seed)
+        x, y, validation = x[~held_out], y[~held_out], (x[held_out], y[held_out])
+    centre, scale = standardisation(x)
+    tried, answers = (validation[0] - centre) / scale, validation[1]
+    path = regularisation_path((x - centre) / scale, y, recipe.c_values, num_classes=int(y.max()) + 1)
+    scores: list[float] = []
+    with progress_bar(f"probe of {x.shape[1]:,} channels", len(recipe.c_values), unit="fits") as bar:
+        for c, weights in zip(recipe.c_values, path, strict=True):
+            scores.append(top1(tried, answers, weights))
+            if scores[-1] > max(scores[:-1], default=-1.0):
+                best = c, weights
+            bar.update()
+    return Choice(c=best[0], weights=best[1], accuracy=tuple(scores))
+
+
+def _stratified_part(y: Tensor, fraction: float, seed: int) -> Tensor:
+    """(N,) bool: `fraction` of each class, at least one image, but never a class's last one."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction}")
+    labels, generator = y.cpu().numpy(), np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in range(int(labels.max()) + 1):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        held_out[rows[: min(len(rows) - 1, max(1, round(fraction * len(rows))))]] = True
+    if not held_out.any():
+        raise ValueError("every class has one training image, which leaves none to choose C on: pass `validation`")
+    return torch.from_numpy(held_out).to(y.device)

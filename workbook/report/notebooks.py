@@ -1,0 +1,82 @@
+"""What is read from notebooks, executed or not."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from workbook.errors import ReportError
+
+PLOTLY = "application/vnd.plotly.v1+json"
+_ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # what papermill puts into a notebook
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """The notebook in the current format; ReportError if there is none, or none that can be read."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError as error:
+        raise ReportError(f"there is no notebook {path}; those there are: ls {path.parent}/*.ipynb") from error
+    # nbformat stumbles over what is JSON but no notebook with whatever its converters happen to raise.
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
+        raise ReportError(f"{path} cannot be read as a notebook ({error}); save it in JupyterLab") from error
+
+
+def title_of(notebook: NotebookNode, otherwise: str) -> str:
+    """The first heading of the Markdown cells."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    lines = (line.lstrip("#").strip() for text in texts for line in text.splitlines() if line.startswith("#"))
+    return next(lines, otherwise)
+
+
+def parameters_cell(notebook: NotebookNode) -> int:
+    """Index of the cell tagged `parameters`; -1 if there is none."""
+    tagged = (i for i, cell in enumerate(notebook.cells) if "parameters" in _tags(cell))
+    return next(tagged, -1)
+
+
+def declared_parameters(notebook: NotebookNode, name: str) -> list[str]:
+    """The names that the cell tagged `parameters` assigns, in order.
+
+    Parsed as Python, because papermill's own inspection matches single lines and overlooks such
+    annotations as `int | None`.
+    """
+    index = parameters_cell(notebook)
+    if index < 0:
+        return []
+    try:
+        statements = ast.parse(notebook.cells[index].source).body
+    except SyntaxError as error:
+        raise ReportError(f"the parameters cell of {name} is not plain Python ({error}); mend it first") from error
+    targets: list[ast.expr] = []
+    for statement in statements:
+        if isinstance(statement, ast.Assign):
+            targets += statement.targets
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets.append(statement.target)
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def main_figure(executed: Path) -> dict[str, Any] | None:
+    """`data` and `layout` of the first figure of the cell tagged `gallery`; None where the run failed before it."""
+    cells = read_notebook(executed).cells if executed.exists() else []
+    outputs = [output for cell in cells if "gallery" in _tags(cell) for output in cell.get("outputs", [])]
+    figures = (output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {}))
+    return next(({"data": figure["data"], "layout": figure["layout"]} for figure in figures), None)
+
+
+def changed_since(executed: Path, notebook: Path) -> bool:
+    """Whether the notebook's code is no longer that which was executed; False where one of them is gone."""
+    if not executed.exists() or not notebook.exists():
+        return False
+    return _code(read_notebook(executed)) != _code(read_notebook(notebook))
+
+
+def _code(notebook: NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and not _ADDED & _tags(cell)]
+
+
+def _tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))

@@ -1,0 +1,35 @@
+// The index: plotly.js is loaded when the first figure comes into sight, and each is drawn when it does.
+const WIDTH = 690, HEIGHT = 460;
+let plotly = null;
+
+function load_plotly() {
+  return plotly ||= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, {src: PLOTLY, onload: resolve, onerror: reject});
+    document.head.append(script);
+  });
+}
+
+async function draw_card(holder) {
+  const {data, layout} = JSON.parse(holder.querySelector("script").textContent);
+  const place = document.createElement("div");
+  holder.append(place);
+  const fit = () => { place.style.transform = `scale(${holder.clientWidth / WIDTH})`; };
+  fit();
+  new ResizeObserver(fit).observe(holder);
+  for (const bar of layout.sliders || []) bar.visible = false;
+  for (const menu of layout.updatemenus || []) menu.visible = false;
+  Object.assign(layout, {title: null, width: WIDTH, height: HEIGHT, autosize: false});
+  layout.margin = Object.assign({}, layout.margin, {t: Math.min(layout.margin?.t ?? 80, 80)});
+  await Plotly.newPlot(place, data, layout, {staticPlot: true});
+}
+
+const in_sight = new IntersectionObserver(entries => {
+  for (const {isIntersecting, target} of entries)
+    if (isIntersecting) {
+      in_sight.unobserve(target);
+      const draw = target.matches(".figure") ? draw_card : draw_figure;
+      load_plotly().then(() => draw(target)).then(() => target.classList.add("drawn"));
+    }
+}, {rootMargin: "200px"});
+document.querySelectorAll(".figure, .plotly-figure").forEach(holder => in_sight.observe(holder));

@@ -1,0 +1,181 @@
+"""A study: a profile and the lab that it is made in, in one hand, and what notebooks do with them.
+
+Which features, which labels and which formula stays in the notebook: a study only trains, opens, extracts and records.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbook.data import load_images
+from workbook.data.images import Images
+from workbook.devices import make_fabric
+from workbook.evaluation.embedding import Embedding, embed_epochs
+from workbook.evaluation.extraction import POOLED, Extraction, over_epochs
+from workbook.evaluation.injection import Injected
+from workbook.evaluation.stagewise import stagewise_evaluation
+from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
+from workbook.lab import Lab
+from workbook.papers.claims import CLAIMS
+from workbook.papers.verdicts import judge, write_verdicts
+from workbook.pretraining.ablations import Arm, over_seeds
+from workbook.pretraining.injection import injection_recipe, injection_vit_recipe, over_cycles, supervised_vit_recipe
+from workbook.pretraining.recipe import Recipe, sweep
+from workbook.pretraining.runs import Run, Runs, train_all
+from workbook.profiles import PROTOCOLS, Profile, load_profile
+from workbook.provenance import provenance
+from workbook.store import Store
+
+SUPERVISED = ("SL", "SL-MLP")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a notebook holds: how large everything is (`profile`), and where it is made and kept (`lab`)."""
+
+    profile: Profile
+    lab: Lab
+
+    @classmethod
+    def of(cls, profile: str = "smoke", *, dataset: str | None = None, **overrides: Any) -> "Study":
+        """The study of the profile of this name.
+
+        dataset: what is pretrained on, a manifest's name or path; None = the profile's. overrides: see `load_profile`.
+        """
+        given = overrides if dataset is None else overrides | {"dataset": dataset}
+        chosen = load_profile(profile, **given)
+        return cls(chosen, Lab(Store(), make_fabric(chosen.device, chosen.precision)))
+
+    @property
+    def dataset(self) -> str:
+        return self.profile.recipe.dataset
+
+    # runs
+
+    def recipes(self, *methods: str) -> list[Recipe]:
+        """One for every method and seed, methods in the outer order: SL and SL-MLP as the profile has them, all others
+        as its ablation has."""
+        own = (self.profile.recipe, self.profile.seeds)
+        other = (self.profile.ablation_recipe, self.profile.ablation.seeds)
+        chosen = [(method, *(own if method in SUPERVISED else other)) for method in methods]
+        return [recipe for method, base, seeds in chosen for recipe in sweep(base, [method], range(seeds))]
+
+    def train(self, *which: str | Recipe) -> Runs:
+        """The runs of these methods or recipes, from the store or trained now, in this order."""
+        recipes = [recipe for what in which for recipe in (self.recipes(what) if isinstance(what, str) else [what])]
+        return train_all(recipes, self.lab)
+
+    def starts(self, methods: Sequence[str] | None = None, vit_methods: Sequence[str] | None = None) -> list[Recipe]:
+        """The self-supervised recipes that label injection starts from; None = the profile's methods."""
+        chosen = self.profile.injection
+        base, seeds = self.profile.ablation_recipe, range(self.profile.ablation.seeds)
+        found = sweep(base, chosen.methods if methods is None else methods, seeds)
+        vit_methods = chosen.vit_methods if vit_methods is None else vit_methods
+        return found + sweep(replace(base, backbone=chosen.vit), vit_methods, seeds)
+
+    def injection_recipes(self, start: Run, cycles: Sequence[int | None] | None = None) -> list[Recipe]:
+        """Label injections of a start, one for every control cycle; None = the profile's cycles."""
+        chosen, own = self.profile.injection, start.recipe
+        make = injection_vit_recipe if own.backbone == chosen.vit else injection_recipe
+        base = replace(self.profile.ablation_recipe, backbone=own.backbone, seed=own.seed)
+        return over_cycles(make(base, start.start(), 1, epochs=chosen.epochs), cycles or chosen.cycles)
+
+    def injections(self, starts: Sequence[Run], cycles: Sequence[int | None] | None = None) -> list[Injected]:
+        """Every start, followed by its label injections."""
+        found = []
+        for start in starts:
+            runs = self.train(*self.injection_recipes(start, cycles))
+            found += [Injected(start, start), *(Injected(start, run) for run in runs)]
+        return found
+
+    def labels_alone(self, starts: Sequence[Run]) -> dict[str, Run]:
+        """key of a start -> the run of its backbone and seed that learned from labels alone."""
+        recipes = {}
+        for start in starts:
+            (base,) = sweep(self.profile.recipe, ["SL"], [start.recipe.seed])
+            vit = replace(base, backbone=self.profile.injection.vit)
+            recipes[start.key] = supervised_vit_recipe(vit) if start.recipe.backbone == vit.backbone else base
+        return dict(zip(recipes, self.train(*recipes.values()), strict=True))
+
+    # images
+
+    def measured(self, side: str | None = None) -> Images:
+        """Training images of one side of the concept split (None = both), as many a class as are measured."""
+        return load_images(self.dataset, "train", side=side).per_class(self.profile.measured_per_class)
+
+    def probe_parts(self, side: str | None = "eval") -> tuple[Images, Images]:
+        """The images of this side that probes are fitted to, and those that they are tested on."""
+        train, test = (load_images(self.dataset, split, side=side) for split in ("train", "test"))
+        return train.per_class(self.profile.probe_images_per_class), test
+
+    def held_out(self) -> Images:
+        """Test images of the classes that are pretrained on."""
+        return load_images(self.dataset, "test", side=self.profile.recipe.side)
+
+    # measurements
+
+    def features(
+        self, runs: Sequence[Run], images: Images, layer: str = "pooled", *, every_epoch: bool = True
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
+        """Whose they are (method, seed, epoch), the features (N, D) of a layer, and the labels (N,) of the images.
+
+        Of every checkpoint of every run, epochs ascending, or with `every_epoch` false of its last.
+        """
+        extraction = Extraction(layers=(layer,))
+        for run, epoch, found in over_epochs(runs, images, extraction, self.lab, every_epoch=every_epoch):
+            who = {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch}
+            yield who, found.layer(layer), found.labels
+
+    def stagewise(
+        self, runs: Sequence[Run], layers: tuple[str, ...] | None = None, *, every_epoch: bool = False
+    ) -> pd.DataFrame:
+        """`stagewise_evaluation` on eval-D; layers: None = those of the profile's extraction, at its budget."""
+        extraction = self.profile.extraction if layers is None else Extraction(layers=layers)
+        parts, probe = self.probe_parts(), self.profile.probe
+        return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
+
+    def arms(self, arms: Sequence[Arm]) -> pd.DataFrame:
+        """The arms of an ablation, trained with every seed, by the probe of their pooled features; a column `arm`."""
+        seeded = over_seeds(arms, range(self.profile.ablation.seeds))
+        runs = self.train(*(arm.recipe for arm in seeded))
+        return self.stagewise(runs, ("pooled",)).assign(arm=[arm.label for arm in seeded])
+
+    def maps(self, runs: Sequence[Run], images: Images) -> pd.DataFrame:
+        """t-SNE of the pooled features at every epoch: method, epoch, image, label, x, y and class_name."""
+        found = []
+        for run in runs:
+            epochs = [(epoch, features) for _, epoch, features in over_epochs([run], images, POOLED, self.lab)]
+            found.append(embed_epochs(epochs, Embedding(), self.lab.store).assign(method=run.recipe.method))
+        points = pd.concat(found)
+        return points.assign(class_name=[images.class_names[label] for label in points["label"]])
+
+    def tasks(self, sets: Sequence[str] | None = None) -> list[Task]:
+        """The downstream sets that are on this machine; for each of the others a line says how to get it."""
+        chosen = self.profile.transfer
+        present, missing = load_present(sets or chosen.sets, chosen.images_per_class)
+        for name in missing:
+            print(f"{name} is not on this machine: workbook data show {name.partition(':')[0]}")
+        return present
+
+    def protocols(self, *names: str) -> dict[str, TransferProtocol]:
+        """How transfer is scored, by name, see `profiles.PROTOCOLS`; none given = the profile's."""
+        return {name: PROTOCOLS[name](self.profile) for name in names or self.profile.transfer.protocols}
+
+    def transfer(self, runs: Sequence[Run], tasks: Sequence[Task], *names: str) -> pd.DataFrame:
+        """`transfer_suite` of these runs by the protocols of these names; none given = the profile's."""
+        return transfer_suite(runs, tasks, self.protocols(*names), self.lab)
+
+    # what came out
+
+    def verdicts(
+        self, differences: Mapping[str, Sequence[float] | pd.Series], table: pd.DataFrame, *, seeds: int | None = None
+    ) -> pd.DataFrame:
+        """Judges the claims of these ids, records the verdicts with the table that they were made from, and shows them.
+
+        differences: one paired value a seed, with the sign that the claim predicts positive.
+        """
+        judged = [judge(CLAIMS[claim], values, profile=self.profile.name) for claim, values in differences.items()]
+        return write_verdicts(judged, provenance(), seeds=range(seeds or self.profile.seeds), measurements=table)
