@@ -65,7 +65,7 @@ def data_show(name: Name) -> None:
     manifest = load_manifest(name)
     holdout, split = manifest.holdout, manifest.concept_split
     facts = {
-        "title": manifest.title,
+        "title": f"{manifest.title} ({manifest.task})",
         "classes": f"{manifest.class_count:,}",
         "images": ", ".join(f"{count:,} {split}" for split, count in manifest.splits.items()),
         "in the paper": _paper_sizes(manifest),
