@@ -7,7 +7,7 @@ NOTEBOOK ?= explore_features
 .PHONY: reports test lab explore bench readme lint types clean
 
 reports: .venv/ready ; $(BIN)/workbook report --profile $(PROFILE) $(ARGS)
-test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/benchmarks $(ARGS)
+test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/benchmarks $(ARGS)
 lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) --notebook-dir=. notebooks/00_start_here.ipynb $(ARGS)
 explore: .venv/ready ; $(BIN)/voila notebooks/$(NOTEBOOK).ipynb --Voila.ip=127.0.0.1 --token $(ARGS)
 bench: .venv/ready ; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

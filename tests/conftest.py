@@ -10,11 +10,6 @@ from workbook.lab import Lab
 from workbook.store import Store
 
 
-def pytest_collection_modifyitems(items):
-    """The notebooks first: by far the longest file, which otherwise would run alone at the end."""
-    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
-
-
 class Squares:
     """Decodes row r as a noisy square whose brightness is its class: learnable, and different for every row."""
 
