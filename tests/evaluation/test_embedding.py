@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import NearestNeighbors
 
 from tests.conftest import make_images
@@ -77,3 +78,14 @@ def test_a_map_is_turned_and_mirrored_but_not_bent():
     np.testing.assert_allclose(turned_onto(points @ turn + 5, points), points - points.mean(0), atol=1e-12)
     other = turned_onto(3 * points, points)
     np.testing.assert_allclose(np.linalg.norm(other, axis=1), np.linalg.norm(3 * (points - points.mean(0)), axis=1))
+
+
+def test_a_map_leaves_the_number_of_threads_as_it_was():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for kind in KINDS:
+            embed(np.random.default_rng(0).normal(size=(120, 5)), Embedding(kind=kind, perplexity=5.0))
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

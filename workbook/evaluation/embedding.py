@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import openTSNE
 import pandas as pd
+import torch
 from sklearn.decomposition import PCA
 
 from workbook.evaluation.extraction import Features
@@ -71,14 +72,17 @@ def embed(features: np.ndarray, embedding: Embedding, start: np.ndarray | None =
         return start.astype(np.float32)
     small = start / start.std(axis=0)[0]
     if embedding.kind == "UMAP":
+        threads = torch.get_num_threads()
         import umap  # here: what it needs takes seconds to load
 
-        how = {"n_neighbors": int(embedding.perplexity), "init": 10 * small, "n_jobs": 1}
-        return umap.UMAP(**how, random_state=embedding.seed).fit_transform(x).astype(np.float32)
-    how = {"perplexity": embedding.perplexity, "initialization": 1e-4 * small}
+        points = umap.UMAP(
+            int(embedding.perplexity), init=10 * small, n_jobs=1, random_state=embedding.seed
+        ).fit_transform(x)
+        torch.set_num_threads(threads)  # numba takes all cores for the process: what is trained next would differ
+        return points.astype(np.float32)
     gradient = "bh" if len(x) < 10_000 else "fft"
-    tsne = openTSNE.TSNE(**how, random_state=embedding.seed, negative_gradient_method=gradient)
-    return np.asarray(tsne.fit(x), dtype=np.float32)
+    how = {"perplexity": embedding.perplexity, "initialization": 1e-4 * small, "negative_gradient_method": gradient}
+    return np.asarray(openTSNE.TSNE(**how, random_state=embedding.seed).fit(x), dtype=np.float32)
 
 
 def turned_onto(points: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -99,8 +99,7 @@ class PrintedTable:
     @property
     def half_units(self) -> pd.Series:
         """Half a unit of the last digit that most values of a column have: what rounding can hide."""
-        decimals = self.values.map(lambda value: len(repr(float(value)).partition(".")[2]))
-        return 0.5 * 10.0 ** -decimals.mode().iloc[0]
+        return 0.5 * 10.0 ** -self.values.map(lambda value: len(repr(float(value)).partition(".")[2])).mode().iloc[0]
 
 
 def tables_of_paper_b() -> dict[str, PrintedTable]:

@@ -25,8 +25,7 @@ def knn_accuracy(
     classes with equal votes the smallest wins. Computed in float32. In [0, 100]; higher = nearer to their own class.
     Raises ValueError as `linear_probe` does, and for k beyond the training images.
     """
-    host = torch.device("cpu")  # float64, in which the parts are checked, is not on every device
-    x, y, names = training_part(train_x, train_y, host)
+    x, y, names = training_part(train_x, train_y, torch.device("cpu"))  # in float64, which not every device has
     tested, answers = other_part(test_x, test_y, "test", x, names)
     if not 1 <= k <= len(x):
         raise ValueError(f"k must lie in [1, {len(x)}], the number of training images, got {k}")
