@@ -23,6 +23,7 @@ SQUARES = Recipe(
     warmup_epochs=0,
 )
 DIGITS = replace(SQUARES, dataset="digits", images_per_class=20, image_size=8, checkpoint_epochs=(0,), batch_size=32)
+FEW = replace(DIGITS, images_per_class=4, epochs=1, batch_size=16)
 SMALL_MAE = MAEChoices(decoder_dim=24, decoder_depth=1, decoder_heads=2)
 SMALL_SWAV = SwAVChoices(prototypes=10, local_count=1)
 SMALL_DINO = DINOChoices(outputs=20, local_count=1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import make_images
-from tests.pretraining.small import DIGITS, PROJECTOR
+from tests.pretraining.small import FEW, PROJECTOR
 from workbook.errors import CheckpointError, MissingDataError, NotStoredError
 from workbook.evaluation.extraction import POOLED, extract
 from workbook.keys import plain
@@ -17,8 +17,6 @@ from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import Run, load_run, pretraining_images, run_table, start_weights, train, train_all
 from workbook.pretraining.starts import RunStart
 from workbook.store import Store
-
-FEW = replace(DIGITS, images_per_class=4, epochs=1, batch_size=16)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import make_images
-from tests.pretraining.small import DIGITS, PROJECTOR
+from tests.pretraining.small import FEW, PROJECTOR
 from tests.pretraining.test_loop import RECIPE, run_twice, same, weights
 from workbook.errors import CheckpointError
+from workbook.keys import key_of
 from workbook.lab import Lab
 from workbook.pretraining.heads import Centroids
 from workbook.pretraining.loop import pretrain
@@ -17,9 +18,7 @@ from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import Run, train
 from workbook.pretraining.starts import FileStart, RunStart, file_start
 from workbook.pretraining.supervised import CrossEntropy
-from workbook.store import Store, key_of
-
-FEW = replace(DIGITS, images_per_class=4, epochs=1, batch_size=16)
+from workbook.store import Store
 
 
 @pytest.fixture(scope="module")
