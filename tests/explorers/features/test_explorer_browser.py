@@ -17,6 +17,14 @@ _SHOWN = """() => {
         outlines: (gd.layout.selections || []).length,
     };
 }"""
+# that no name of a class is cut off
+_INSIDE = """list => {
+    const edge = list.closest('.widget-html').getBoundingClientRect().right + 1;
+    list.querySelector('section div').append(' a-name-of-a-class that is-longer-than-its-column');
+    return [list, ...list.querySelectorAll('div')].every(
+        item => item.getBoundingClientRect().right <= edge && item.scrollWidth <= item.clientWidth
+    );
+}"""
 _DRAWN = f"before => ({_SHOWN})().x[0][0] !== before"
 _SELECTED = f"count => ({_SHOWN})().selected.every(found => found.length === count)"
 
@@ -48,6 +56,8 @@ def test_in_jupyterlab(explorer_page):
     page, explorer = explorer_page, explorer_of(explorer_page)
     start = page.evaluate(_SHOWN)
     assert start["titles"] == ["<b>SL</b>, epoch 2", "<b>SL-MLP</b>, epoch 2"]
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    assert explorer.locator(".class-list").evaluate(_INSIDE)
 
     explorer.locator(".noUi-handle").focus()
     page.keyboard.press("ArrowLeft")
