@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import make_images
 from workbook.errors import CorruptArtefactError, DivergedError
+from workbook.pretraining import loop
 from workbook.pretraining.heads import Centroids
 from workbook.pretraining.loop import learning_rate, pretrain
 from workbook.pretraining.recipe import Recipe, with_method
@@ -43,6 +44,11 @@ def weights(folder: Path, epoch: int = 3) -> dict[str, torch.Tensor]:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(autouse=True)
+def every_epoch_is_kept(monkeypatch):
+    monkeypatch.setattr(loop, "RESUME_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +94,6 @@ class StopAfter:
     """Decorates the source of batches: raises KeyboardInterrupt after some of them."""
 
     def __init__(self, monkeypatch, batches: int) -> None:
-        from workbook.pretraining import loop
-
         original = loop.MemoryBatches.batches
         left = [batches]
 
@@ -164,6 +168,7 @@ def test_killed_for_real_it_resumes(whole, tmp_path, fabric):
         from workbook.devices import make_fabric
         from workbook.pretraining import loop
 
+        loop.RESUME_SECONDS = 0.0
         save = loop._save_resume
 
         def save_slowly(*args):
@@ -183,6 +188,16 @@ def test_killed_for_real_it_resumes(whole, tmp_path, fabric):
     assert not (tmp_path / "history.json").exists()
     pretrain(RECIPE, make_images(), tmp_path, fabric)
     assert same(weights(whole), weights(tmp_path))
+
+
+def test_the_state_is_kept_when_its_time_has_come_and_no_sooner(tmp_path, fabric, monkeypatch):
+    """An epoch of 40 s each: after the second, but not after the first; the third ends the run."""
+    kept, clock = [], iter(range(0, 400, 40))
+    monkeypatch.setattr(loop, "RESUME_SECONDS", 60.0)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop, "_save_resume", lambda folder, training, history: kept.append(len(history)))
+    pretrain(RECIPE, make_images(), tmp_path, fabric)
+    assert kept == [2]
 
 
 def test_a_finished_folder_is_left_alone(whole, fabric):

@@ -107,13 +107,14 @@ from workbook.store import Store
 import torch
 
 torch.set_num_threads(1)
-step = loop._step
+loop.RESUME_SECONDS = 0.0
+step = loop._Training.step
 def slow_step(training, views, labels, moment):
     if moment.step >= 9:  # in the second epoch
         open("amid", "w").close()
         time.sleep(0.2)
     return step(training, views, labels, moment)
-loop._step = slow_step
+loop._Training.step = slow_step
 """
 
 
@@ -136,7 +137,7 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
         with store.lock("runs", runs._plan([SHORT], Lab(store, fabric))[0].spec, wait=False) as held:
             assert held, "the kernel, which still runs, has let go of it"
 
-        again = "loop._step = step; print(len(train(SHORT, Lab(Store('store'), make_fabric('cpu'))).history))"
+        again = "loop._Training.step = step; print(len(train(SHORT, Lab(Store('store'), make_fabric('cpu'))).history))"
         assert client.execute_interactive(again, timeout=120)["content"]["status"] == "ok"
     finally:
         client.stop_channels()

@@ -30,8 +30,8 @@ class MemoryBatches:
 
     def batches(self, order: list[list[int]], seed: int) -> Iterator[ViewBatch]:
         """One batch for each list of indices."""
-        for indices in order:
-            chosen = torch.tensor(indices, device=self.pixels.device)
+        # at once: a copy for each batch would wait for the device
+        for chosen in torch.tensor(order, device=self.pixels.device):
             plain = self.pixels[chosen].float().div_(255)
             views = [augment(plain).contiguous(memory_format=torch.channels_last) for augment in self.augment]
             yield views, self.labels[chosen]

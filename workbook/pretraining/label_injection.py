@@ -46,6 +46,9 @@ class LabelInjector(Supervised, choices=LabelInjection):
         super().__init__(objective, encoder, num_classes)
         self._held: tuple[Tensor, Tensor] | None = None  # features and targets between the two parts of a step
 
+    def alike(self) -> bool:
+        return False
+
     def reaches_backbone(self, moment: Moment) -> bool:
         cycle = self.objective.control_cycle
         return cycle is not None and (moment.step + 1) % cycle == 0

@@ -27,13 +27,16 @@ from workbook.files import write_atomically
 from workbook.models.backbones import create_backbone
 from workbook.models.projectors import MLPProjector
 from workbook.pretraining.model import MODELS, Encoder, Model, Moment, StepResult
-from workbook.pretraining.optimizers import create_optimizer
+from workbook.pretraining.optimizers import create_optimizer, set_learning_rate
 from workbook.pretraining.recipe import Recipe
+from workbook.pretraining.replay import Replayed, Update
 from workbook.progress import count_earlier
 from workbook.seeding import derive_seed, seeded
 
 HISTORY = "history.json"
 _RESUME = "resume.pt"  # a checksum, then what torch.save wrote
+# not in the papers: how much work a kill may cost. Writing the state after every epoch of seconds would take as long
+RESUME_SECONDS = 60.0
 _CHECKSUM_SIZE = 16
 _PLAIN_BATCH = 256
 
@@ -42,7 +45,7 @@ def checkpoint_name(epoch: int) -> str:
     return f"epoch_{epoch:04d}.safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Training:
     """A recipe, the device that it trains on, and what changes from step to step."""
 
@@ -52,6 +55,10 @@ class _Training:
     wrapped: nn.Module  # the model as Fabric wraps it
     optimizer: torch.optim.Optimizer
     ema: ModelEmaV3 | None
+    recorded: bool  # its steps are replayed
+
+    def __post_init__(self) -> None:
+        self.update: Update = Replayed(self._update, self.fabric.device) if self.recorded else self._update
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -63,6 +70,27 @@ class _Training:
     def result(self) -> nn.Module:
         """What a checkpoint holds."""
         return self.model if self.ema is None else self.ema.module
+
+    def step(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
+        """One batch: every part of the method's step, its moving average, and what the first part found."""
+        set_learning_rate(self.optimizer, learning_rate(self.recipe, moment.step, moment.steps))
+        return self.update(views, labels, moment)
+
+    def _update(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
+        results = []
+        for part in self.model.parts(moment):
+            results.append(self.wrapped(views, labels, part))
+            self.fabric.backward(results[-1].loss)
+            self.model.after_backward(part)
+            if (largest := self.recipe.clip_norm) is not None:
+                # a gradient that is not finite makes the loss so, and the epoch's end says what to do
+                self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=largest, error_if_nonfinite=False)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        self.model.after_step(moment)
+        if self.ema is not None:
+            self.ema.update(self.model, moment.step + 1)
+        return results[0]
 
 
 def pretrain(
@@ -102,12 +130,15 @@ def pretrain(
     if not history and 0 in recipe.saved_epochs:
         _save_checkpoint(folder, training, 0)
     count_earlier(bar, images_to_train(recipe, images, epochs=len(history)))
+    kept = time.monotonic()
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         bar.set_postfix({"epoch": f"{epoch}/{recipe.epochs}"} | _shown(history))
         history.append(_train_epoch(training, source, len(images), epoch, bar))
         if epoch in recipe.saved_epochs:
             _save_checkpoint(folder, training, epoch)
-        _save_resume(folder, training, history)
+        if time.monotonic() - kept >= RESUME_SECONDS:
+            _save_resume(folder, training, history)
+            kept = time.monotonic()
     if fabric.is_global_zero:
         write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1))
         (folder / _RESUME).unlink(missing_ok=True)
@@ -151,8 +182,16 @@ def _set_up(recipe: Recipe, model: Model, fabric: Fabric) -> _Training:
     # the decay grows from 0 with the steps, or the average of a short training would be its start
     ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
     chosen = {name: getattr(recipe, name) for name in ("lr", "momentum", "weight_decay", "adam_beta", "layer_decay")}
-    wrapped, optimizer = fabric.setup(model, create_optimizer(recipe.optimizer, model, **chosen))
-    return _Training(recipe, fabric, model, wrapped, optimizer, ema)
+    # LARS and the moving average compute their rates in Python
+    recorded = _records(fabric) and model.alike() and ema is None and recipe.optimizer != "lars"
+    optimizer = create_optimizer(recipe.optimizer, model, **chosen, recorded=recorded)
+    wrapped, optimizer = fabric.setup(model, optimizer)
+    return _Training(recipe, fabric, model, wrapped, optimizer, ema, recorded)
+
+
+def _records(fabric: Fabric) -> bool:
+    """Whether steps can be replayed on this device: on one GPU, as gradients that are averaged come from elsewhere."""
+    return fabric.device.type == "cuda" and fabric.world_size == 1
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
@@ -178,7 +217,7 @@ def _train_epoch(
     with seeded(recipe.seed, "epoch", epoch, fabric.global_rank):
         batches = source.batches(order, derive_seed(recipe.seed, "views", epoch))
         for step, (views, labels) in enumerate(batches, start=first):
-            result = _step(training, views, labels, Moment(step, total, recipe.epochs))
+            result = training.step(views, labels, Moment(step, total, recipe.epochs))
             for name, value in result._asdict().items():
                 if value is not None:
                     sums[name] = sums.get(name, 0) + value.detach()
@@ -203,28 +242,6 @@ def _shown(history: list[dict[str, float]]) -> dict[str, str]:
     row = history[-1] if history else {}
     what = "accuracy" if math.isfinite(row.get("accuracy", math.nan)) else "spread"
     return {name: f"{row[name]:{form}}" for name, form in (("loss", ".3f"), (what, ".3g")) if name in row}
-
-
-def _step(training: _Training, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-    """One batch: every part of the method's step, its moving average, and what the first part found."""
-    recipe, fabric = training.recipe, training.fabric
-    model, wrapped, optimizer = training.model, training.wrapped, training.optimizer
-    lr = learning_rate(recipe, moment.step, moment.steps)
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group.get("lr_scale", 1.0)
-    results = []
-    for part in model.parts(moment):
-        results.append(wrapped(views, labels, part))
-        fabric.backward(results[-1].loss)
-        model.after_backward(part)
-        if recipe.clip_norm is not None:
-            fabric.clip_gradients(wrapped, optimizer, max_norm=recipe.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-    model.after_step(moment)
-    if training.ema is not None:
-        training.ema.update(model, moment.step + 1)
-    return results[0]
 
 
 def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:

@@ -87,6 +87,10 @@ class Model(nn.Module):
         """(N, classes) logits of images (N, 3, S, S) in [0, 1]; ValueError where the method has no classifier."""
         raise ValueError(f"{type(self).__name__} has no classifier: train a linear probe on its features")
 
+    def alike(self) -> bool:
+        """Whether every step launches the same work on the device, whatever its moment, and never waits for it."""
+        return False
+
     def check(self, images: int, batch_size: int) -> None:
         """Raise ValueError where the method cannot train on so many images in batches of this size."""
 

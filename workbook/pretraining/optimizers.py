@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from timm.models import group_parameters
 from timm.optim.lars import Lars
+from torch import Tensor
 from torch.optim import Optimizer
 
 OPTIMIZERS = ("sgd", "lars", "adam", "adamw")
@@ -19,6 +20,7 @@ def create_optimizer(
     weight_decay: float,
     adam_beta: float,
     layer_decay: float = 1.0,
+    recorded: bool = False,
 ) -> Optimizer:
     """An optimiser of all that is trained in `module`.
 
@@ -27,6 +29,7 @@ def create_optimizer(
     decay to the gradient, as Kingma and Ba's does; "adamw" shrinks the weights themselves.
     layer_decay: a group's `lr_scale`, by which whoever sets its rate multiplies it, falls by this factor from one
     layer of `module.backbone` to the one before it (Clark et al. 2020), and is 1 for what follows the backbone.
+    recorded: its step will be a part of a CUDA graph (see `replay`), for which a rate is a number on the device.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
@@ -42,12 +45,24 @@ def create_optimizer(
         ]
     if layer_decay != 1:
         groups = _by_layer(groups, module.backbone.model, layer_decay)
+    if recorded:
+        groups = [group | {"lr": torch.tensor(lr, device=trained[0].device)} for group in groups]
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum)
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=recorded or None)
     if name == "lars":
         return Lars(groups, lr=lr, momentum=momentum, trust_coeff=0.001)
     adam = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-    return adam(groups, lr=lr, betas=(momentum, adam_beta))
+    return adam(groups, lr=lr, betas=(momentum, adam_beta), capturable=recorded)
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    """In place where a rate is a number on the device: a recorded step reads it there."""
+    for group in optimizer.param_groups:
+        rate = lr * group.get("lr_scale", 1.0)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _by_layer(groups: list[dict[str, Any]], model: Any, layer_decay: float) -> list[dict[str, Any]]:

@@ -44,6 +44,9 @@ class Supervised(Model, choices=CrossEntropy):
         mixing = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]
         self.mix = v2.RandomChoice(mixing) if mixing else None
 
+    def alike(self) -> bool:
+        return self.mix is None  # which draws its share and its box in Python
+
     @torch.no_grad()
     def begin(self, batches: Iterator[Batch]) -> None:
         start = self.objective.head
