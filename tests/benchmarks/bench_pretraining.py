@@ -95,6 +95,7 @@ def stepper(recipe: Recipe, model: Model, fabric: Fabric) -> Callable[[Batch, in
 
     def step(batch: Batch, number: int) -> None:
         moment = Moment(number, 1000, 10)
+        model.begin_step(moment)
         fabric.backward(wrapped(*batch, moment).loss)
         model.after_backward(moment)
         optimizer.step()

@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
 
-from workbook.data import augmentation as module
-from workbook.data.augmentation import GREY, POLICIES, Augmentation, _blur_kernel, _CropAndFlip, _draw_boxes, _EachImage
+from workbook.data.augmentation import GREY, POLICIES, Augmentation, _blur_kernel, _EachImage
+from workbook.data.batched import CropAndFlip
 from workbook.models.backbones import create_backbone
 from workbook.seeding import seeded
 
@@ -37,45 +35,9 @@ def images() -> torch.Tensor:
 
 
 def test_by_default_an_image_is_cropped_and_flipped_and_nothing_else():
-    assert [type(step) for step in Augmentation().for_batches(16)] == [_CropAndFlip]
+    assert [type(step) for step in Augmentation().for_batches(16)] == [CropAndFlip]
     assert len(Augmentation().for_images(16).transforms) == 3
     assert len(STRONG.for_batches(16)) == 5 and len(STRONG.for_images(16).transforms) == 7
-
-
-def test_boxes_are_drawn_as_torchvision_draws_them():
-    """The same quartiles of every number, within what 20,000 draws leave open; torchvision's end at whole pixels."""
-    scale, ratio, side = (0.3, 1.0), (3 / 4, 4 / 3), 1000
-    with seeded(0):
-        ours = _draw_boxes(20_000, scale, ratio, torch.device("cpu"))
-        crop, image = v2.RandomResizedCrop(side, scale, ratio), torch.empty(3, side, side)
-        drawn = [crop.make_params([image]) for _ in range(20_000)]
-    width, height, left, top = (
-        torch.tensor([box[name] / side for box in drawn]) for name in ("width", "height", "left", "top")
-    )
-    ours = torch.stack([ours[0], ours[1], ours[2] * (1 - ours[0]), ours[3] * (1 - ours[1])])
-    levels = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
-    for mine, theirs in zip(ours, (width, height, left, top), strict=True):
-        torch.testing.assert_close(mine.quantile(levels), theirs.quantile(levels), atol=0.012, rtol=0)
-
-
-@pytest.mark.parametrize(("ratio", "sides"), [((2.0, 3.0), (1.0, 0.5)), ((0.2, 0.25), (0.25, 1.0))])
-def test_where_no_box_fits_it_is_the_largest_of_the_nearest_ratio(ratio, sides):
-    width, height, x, y = _draw_boxes(3, (0.9, 1.0), ratio, torch.device("cpu"))
-    assert width.tolist() == [sides[0]] * 3 and height.tolist() == [sides[1]] * 3
-    assert x.tolist() == y.tolist() == [0.5] * 3
-
-
-def test_a_crop_is_the_resized_box(images, monkeypatch):
-    """On a box that ends at whole pixels: torchvision's crop and its bilinear resize, then the flip.
-
-    At the edges of the box ours sees what lies beyond, which torchvision has cut away before.
-    """
-    box = torch.tensor([8 / 16, 4 / 16, 3 / 8, 5 / 12])[:, None].expand(4, len(images))  # 8 x 4 pixels from (3, 5)
-    monkeypatch.setattr(module, "_draw_boxes", lambda *given: box)
-    expected = F.resized_crop(images, top=5, left=3, height=4, width=8, size=[16, 16], antialias=False)
-    for flip, wanted in ((0.0, expected), (1.0, expected.flip(-1))):
-        ours = _CropAndFlip(16, (1, 1), (1, 1), flip)(images)
-        torch.testing.assert_close(ours[..., 2:-2, 1:-1], wanted[..., 2:-2, 1:-1], atol=1e-5, rtol=0)
 
 
 @BOTH

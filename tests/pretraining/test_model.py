@@ -43,6 +43,7 @@ def test_the_target_follows_and_no_gradient_reaches_it(name):
     assert all(m.num_batches_tracked > 0 for m in statistics), "its own statistics"
     trained = [p for p in model.parameters() if p.requires_grad]
     torch.optim.SGD(trained, lr=0.1).step()
+    model.begin_step(START)
     model.after_step(START)
     online = model._student if name == "DINO" else model._online
     for was, now, leader in zip(before.parameters(), model.target.parameters(), online.parameters(), strict=True):
@@ -57,6 +58,7 @@ def test_the_target_s_momentum_rises_to_one(name):
         for p in model.backbone.parameters():
             p.add_(1.0)
     before = copy.deepcopy(model.target)
+    model.begin_step(Moment(99, 100, 10))
     model.after_step(Moment(99, 100, 10))
     assert all(torch.equal(a, b) for a, b in zip(before.parameters(), model.target.parameters(), strict=True))
 
@@ -81,6 +83,7 @@ def test_in_a_few_steps_every_part_moves_and_nothing_breaks(name, projector):
     before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
     for step in range(3):
+        model.begin_step(Moment(50 + step, 100, 10))
         result = model(views, LABELS, Moment(50 + step, 100, 10))
         result.loss.backward()
         model.after_backward(Moment(50 + step, 100, 10))

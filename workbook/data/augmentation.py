@@ -1,16 +1,14 @@
 """What is done to an image each time it is seen, on the device for batches or in a worker for one image."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import kornia.augmentation as kornia
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from workbook.data.batched import Blur, ColourJitter, CropAndFlip, Greyscale, Solarise, Sometimes
 from workbook.keys import added
 
 # Channel means in bytes of what the backbones subtract: a patch of this colour is nothing to them.
@@ -59,16 +57,14 @@ class Augmentation:
 
     def for_batches(self, size: int) -> nn.Module:
         """float (N, 3, H, W) in [0, 1] to (N, 3, size, size), other random choices for every image."""
-        steps: list[nn.Module] = [_CropAndFlip(size, self.crop_scale, self.crop_ratio, self.flip)]
-        kernel = (_blur_kernel(size), _blur_kernel(size))
-        likely = [
-            (self.jitter, kornia.ColorJitter(*self.jitter_strength, p=self.jitter)),
-            (self.greyscale, kornia.RandomGrayscale(p=self.greyscale)),
-            (self.blur[0], kornia.RandomGaussianBlur(kernel, _BLUR_SIGMA, p=self.blur[0])),
-            # kornia adds its first number to a threshold of 0.5 and its second to the image
-            (self.solarise[0], kornia.RandomSolarize(0.0, 0.0, p=self.solarise[0])),
+        steps: list[nn.Module] = [CropAndFlip(size, self.crop_scale, self.crop_ratio, self.flip)]
+        likely: list[Sometimes] = [
+            ColourJitter(self.jitter_strength, self.jitter),
+            Greyscale(self.greyscale),
+            Blur(_blur_kernel(size), _BLUR_SIGMA, self.blur[0]),
+            Solarise(self.solarise[0]),
         ]
-        steps += [step for probability, step in likely if probability]
+        steps += [step for step in likely if step.probability]
         if last := self._last_steps():
             steps.append(_EachImage(last))
         return nn.Sequential(*steps)
@@ -99,46 +95,6 @@ class Augmentation:
         if self.erase:
             steps.append(v2.RandomErasing(self.erase, scale=(0.02, 1 / 3), ratio=(0.3, 3.3), value=list(GREY)))
         return steps
-
-
-class _CropAndFlip(nn.Module):
-    """A random resized crop and a horizontal flip of every image of a batch, by one bilinear resampling.
-
-    The boxes are drawn as torchvision draws them, on the images' device, but end between pixels, too; what lies
-    beyond the image's border is the border. As in kornia, an image that gets smaller is not smoothed first.
-    """
-
-    def __init__(self, size: int, scale: tuple[float, float], ratio: tuple[float, float], flip: float) -> None:
-        super().__init__()
-        self.size, self.scale, self.ratio, self.flip = size, scale, ratio, flip
-
-    def forward(self, images: Tensor) -> Tensor:
-        count, device = len(images), images.device
-        width, height, x, y = _draw_boxes(count, self.scale, self.ratio, device)
-        mirrored = torch.rand(count, device=device) < self.flip
-        # of every output pixel to its place in the image, whose borders are at -1 and 1
-        places = torch.zeros(count, 2, 3, device=device)
-        places[:, 0, 0], places[:, 0, 2] = torch.where(mirrored, -width, width), (2 * x - 1) * (1 - width)
-        places[:, 1, 1], places[:, 1, 2] = height, (2 * y - 1) * (1 - height)
-        grid = F.affine_grid(places, [count, 3, self.size, self.size], align_corners=False)
-        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def _draw_boxes(count: int, scale: tuple[float, float], ratio: tuple[float, float], device: torch.device) -> Tensor:
-    """(4, N): width and height of crops of square images, and where they lie between left and right, top and bottom.
-
-    All are fractions. Area and the logarithm of width over height are uniform; of ten draws the first that fits into
-    the image counts, else what is left of the whole image at the nearest ratio, in the middle: torchvision's rule.
-    """
-    area, shape = torch.rand(2, _DRAWS, count, device=device)
-    area = scale[0] + (scale[1] - scale[0]) * area
-    low, high = map(math.log, ratio)
-    shape = (low + (high - low) * shape).exp()
-    boxes = torch.stack([(area * shape).sqrt(), (area / shape).sqrt(), *torch.rand(2, _DRAWS, count, device=device)])
-    fits = (boxes[:2] <= 1).all(0)
-    first = fits.float().argmax(0).expand(4, 1, count)
-    whole = boxes.new_tensor([min(1.0, ratio[1]), min(1.0, 1 / ratio[0]), 0.5, 0.5])
-    return torch.where(fits.any(0), boxes.gather(1, first)[:, 0], whole[:, None])
 
 
 class _EachImage(nn.Module):
@@ -180,7 +136,6 @@ class View(NamedTuple):
 
 
 _BLUR_SIGMA = (0.1, 2.0)
-_DRAWS = 10  # of a box
 
 
 def _blur_kernel(size: int) -> int:

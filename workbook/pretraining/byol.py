@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 import torch
 from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import BYOLPredictionHead
-from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
-from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread, frozen_copy
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread, follow, frozen_copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +27,14 @@ class BYOL(Model, choices=BYOLChoices):
     (Grill et al. 2020, Table 5b); q then works on the backbone's features themselves.
     """
 
+    momentum: Tensor
+
     def __init__(self, objective: BYOLChoices, encoder: Encoder, num_classes: int) -> None:
         super().__init__(objective, encoder, num_classes)
         self.predictor = BYOLPredictionHead(encoder.width, objective.predictor_dim, encoder.width)
         self.target = frozen_copy(self._online)
         self.similarity = NegativeCosineSimilarity()
+        self.register_buffer("momentum", torch.ones(()), persistent=False)  # of this step
 
     @property
     def _online(self) -> nn.Sequential:
@@ -47,6 +49,11 @@ class BYOL(Model, choices=BYOLChoices):
         loss = 4 + 2 * self.similarity(first, targets[1]) + 2 * self.similarity(second, targets[0])
         return StepResult(loss, spread=embedding_spread(projections[0]))
 
+    def alike(self) -> bool:
+        return True
+
+    def begin_step(self, moment: Moment) -> None:
+        self.momentum.fill_(cosine_schedule(moment.step, moment.steps, self.objective.momentum, 1.0))
+
     def after_step(self, moment: Moment) -> None:
-        momentum = cosine_schedule(moment.step, moment.steps, self.objective.momentum, 1.0)
-        update_momentum(self._online, self.target, momentum)
+        follow(self.target, self._online, self.momentum)

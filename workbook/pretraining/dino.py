@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from lightly.loss import DINOLoss
-from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule, linear_warmup_schedule
 from torch import Tensor, nn
 
-from workbook.pretraining.model import Encoder, Moment, MultiCropModel, StepResult, embedding_spread, frozen_copy
+from workbook.pretraining.model import (
+    Encoder,
+    Moment,
+    MultiCropModel,
+    StepResult,
+    embedding_spread,
+    follow,
+    frozen_copy,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,4 +74,4 @@ class DINO(MultiCropModel, choices=DINOChoices):
 
     def after_step(self, moment: Moment) -> None:
         momentum = cosine_schedule(moment.step, moment.steps, self.objective.momentum, 1.0)
-        update_momentum(self._student, self.target, momentum)
+        follow(self.target, self._student, momentum)

@@ -74,6 +74,7 @@ class _Training:
     def step(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
         """One batch: every part of the method's step, its moving average, and what the first part found."""
         set_learning_rate(self.optimizer, learning_rate(self.recipe, moment.step, moment.steps))
+        self.model.begin_step(moment)
         return self.update(views, labels, moment)
 
     def _update(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:

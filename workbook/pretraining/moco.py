@@ -5,11 +5,20 @@ from typing import Literal
 
 import torch
 from lightly.loss import NTXentLoss
-from lightly.models.utils import batch_shuffle, batch_unshuffle, update_momentum
+from lightly.models.utils import batch_shuffle, batch_unshuffle
 from lightly.utils import dist
 from torch import Tensor, nn
 
-from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread, frozen_copy, keep_in_state
+from workbook.pretraining.model import (
+    Encoder,
+    Model,
+    Moment,
+    StepResult,
+    embedding_spread,
+    follow,
+    frozen_copy,
+    keep_in_state,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,4 +75,4 @@ class MoCo(Model, choices=MoCoChoices):
             raise ValueError(f"{groups} norm_groups need a batch_size of 2 each, got {batch_size}")
 
     def after_step(self, moment: Moment) -> None:
-        update_momentum(self._online, self.target, self.objective.momentum)
+        follow(self.target, self._online, self.objective.momentum)

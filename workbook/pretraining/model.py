@@ -97,6 +97,9 @@ class Model(nn.Module):
     def begin(self, batches: Iterator[Batch]) -> None:
         """Before the first step, on the device; `batches` are all training images in order, not augmented."""
 
+    def begin_step(self, moment: Moment) -> None:
+        """Before every step, outside of what a GPU replays: numbers that change with the moment go to buffers here."""
+
     def parts(self, moment: Moment) -> tuple[Moment, ...]:
         """What a step consists of, in order: each part has its own loss, backward pass and step of the optimiser."""
         return (moment,)
@@ -138,6 +141,13 @@ def frozen_copy(module: AnyModule) -> AnyModule:
     is over parameters alone.
     """
     return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, online: nn.Module, momentum: float | Tensor) -> None:
+    """The target's parameters move on, in place: `momentum` (a number, or () on the device) of what they are stays."""
+    for own, leading in zip(target.parameters(), online.parameters(), strict=True):
+        own.lerp_(leading, 1 - momentum)
 
 
 def embedding_spread(embeddings: Tensor) -> Tensor:
