@@ -7,6 +7,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from workbook.data import batched
+from workbook.data.augmentation import Augmentation
 from workbook.data.batched import Blur, ColourJitter, CropAndFlip, Greyscale, Sometimes, draw_boxes
 from workbook.seeding import seeded
 
@@ -101,3 +102,15 @@ def test_a_device_that_does_not_know_how_many_changes_the_same_ones(images):
     out = everything(images.to("meta"))
     assert out.shape == images.shape and out.device.type == "meta"
     assert all(isinstance(step, Sometimes | CropAndFlip) for step in everything)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_no_step_waits_for_the_gpu(images):
+    everything = Augmentation(jitter=0.8, greyscale=0.2, blur=(0.5, 0.5), solarise=(0.2, 0.2)).for_batches(16)
+    on_device = images.cuda()
+    everything(on_device)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        everything(on_device)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
