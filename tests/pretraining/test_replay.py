@@ -66,7 +66,8 @@ def test_a_replayed_training_is_the_ordinary_one(trained, name):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_adam_is_replayed_too(trained, optimizer):
-    recipe = replace(LONG, optimizer=optimizer, lr=0.05, clip_norm=1.0)
+    # without the projector, whose first bias has a gradient of nothing but rounding, which Adam makes as large as any
+    recipe = replace(with_method(LONG, "SL"), optimizer=optimizer, lr=0.05, clip_norm=1.0)
     assert_same(trained(recipe, replayed=False)[0], trained(recipe, replayed=True)[0])
 
 

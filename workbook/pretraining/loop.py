@@ -223,9 +223,9 @@ def _train_epoch(
                 if value is not None:
                     sums[name] = sums.get(name, 0) + value.detach()
             bar.update(recipe.batch_size)
-    seconds = time.perf_counter() - started
-    lr = learning_rate(recipe, first + len(order) - 1, total)
     loss = _over_devices(fabric, sums["loss"] / len(order), "mean")
+    seconds = time.perf_counter() - started  # only now has a GPU done what it was told
+    lr = learning_rate(recipe, first + len(order) - 1, total)
     if not math.isfinite(loss):
         found = f"the loss of {recipe.method} is {loss} in epoch {epoch} (lr {lr:.3g})"
         raise DivergedError(f"{found}: lower lr, or set clip_norm")
