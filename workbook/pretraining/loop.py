@@ -37,6 +37,9 @@ HISTORY = "history.json"
 _RESUME = "resume.pt"  # a checksum, then what torch.save wrote
 # not in the papers: how much work a kill may cost. Writing the state after every epoch of seconds would take as long
 RESUME_SECONDS = 60.0
+# not in the papers: from so many images on a GPU's backbone is compiled, which takes ten to twenty seconds in a process
+# and saves a fifth of every step after
+_COMPILED_FROM = 1_000_000
 _CHECKSUM_SIZE = 16
 _PLAIN_BATCH = 256
 
@@ -120,7 +123,7 @@ def pretrain(
     if recipe.start is not None and backbone is None:
         raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
     model = _first_model(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
-    training = _set_up(recipe, model, fabric)
+    training = _set_up(recipe, model, fabric, images_to_train(recipe, images))
     views = model.views(recipe.augmentation, recipe.image_size)
     source: MemoryBatches | WorkerBatches
     if images.image_size is None:
@@ -179,12 +182,15 @@ def _first_model(
     return model
 
 
-def _set_up(recipe: Recipe, model: Model, fabric: Fabric) -> _Training:
+def _set_up(recipe: Recipe, model: Model, fabric: Fabric, work: int) -> _Training:
+    """work: how many images will be shown."""
     # the decay grows from 0 with the steps, or the average of a short training would be its start
     ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
     chosen = {name: getattr(recipe, name) for name in ("lr", "momentum", "weight_decay", "adam_beta", "layer_decay")}
     # LARS and the moving average compute their rates in Python
     recorded = _records(fabric) and model.alike() and ema is None and recipe.optimizer != "lars"
+    if recorded and work >= _COMPILED_FROM:
+        model.backbone.model.compile()
     optimizer = create_optimizer(recipe.optimizer, model, **chosen, recorded=recorded)
     wrapped, optimizer = fabric.setup(model, optimizer)
     return _Training(recipe, fabric, model, wrapped, optimizer, ema, recorded)
