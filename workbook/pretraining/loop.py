@@ -35,9 +35,9 @@ from workbook.seeding import derive_seed, seeded
 
 HISTORY = "history.json"
 _RESUME = "resume.pt"  # a checksum, then what torch.save wrote
-# not in the papers: how much work a kill may cost. Writing the state after every epoch of seconds would take as long
+# how much work a kill may cost; writing the state after every epoch of seconds would take as long
 RESUME_SECONDS = 60.0
-# not in the papers: from so many images on a GPU's backbone is compiled, which takes ten to twenty seconds in a process
+# from so many images on, the backbone on a GPU is compiled, which takes ten to twenty seconds in a process
 # and saves a fifth of every step after
 _COMPILED_FROM = 1_000_000
 _CHECKSUM_SIZE = 16

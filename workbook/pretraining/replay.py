@@ -8,7 +8,7 @@ from torch import Tensor
 from workbook.pretraining.model import Moment, StepResult
 
 Update = Callable[[list[Tensor], Tensor, Moment], StepResult]
-# not in the papers: calls before the recording, in which libraries choose their kernels and reserve their memory
+# calls before the recording, in which libraries choose their kernels and reserve their memory
 _ORDINARY = 5
 
 
