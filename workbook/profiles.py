@@ -239,7 +239,6 @@ SMOKE = Profile(
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
     probe_images_per_class=20,
     measured_per_class=20,
-    extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(
         sets=("generated:eval", "digits"), images_per_class=20, few_shot=FewShotRecipe(episodes=60), finetune_epochs=1
@@ -280,6 +279,7 @@ POCKET = replace(
     ),
     probe_images_per_class=200,
     measured_per_class=100,
+    extraction=Extraction(stage_budget=16_384, dtype="float16"),  # every stage whole
     # a coarser grid than B's 45 values: on these features a stage's C is about 0.01, the projector's 1 or above
     probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-6, 3))),
     transfer=Transfer(
@@ -313,7 +313,7 @@ STUDY = replace(
     ablation=Ablation(seeds=3, backbones=("ResNet34", "ResNet50")),
     probe_images_per_class=None,
     measured_per_class=None,
-    extraction=Extraction(stage_budget=4096),
+    extraction=Extraction(stage_budget=16_384, dtype="float16"),  # stages 4 and 5 whole; 1 to 3 on smaller grids
     probe=ProbeRecipe(),
     transfer=Transfer(
         # CIFAR-10 holds classes that the models were pretrained on

@@ -14,7 +14,7 @@ from workbook.data import load_images
 from workbook.data.images import Images
 from workbook.devices import make_fabric
 from workbook.evaluation.embedding import Embedding, embed_epochs
-from workbook.evaluation.extraction import POOLED, Extraction, over_epochs
+from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
 from workbook.evaluation.injection import Injected
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
@@ -136,6 +136,16 @@ class Study:
         extraction = self.profile.extraction if layers is None else Extraction(layers=layers)
         parts, probe = self.probe_parts(), self.profile.probe
         return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
+
+    def readings(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """The stages as `stagewise` has them, read in each of `READINGS`; a column `reading`."""
+        parts, probe = self.probe_parts(), self.profile.probe
+        tables = []
+        for name in READINGS:
+            extraction = replace(self.profile.extraction, reading=name)
+            tables.append(stagewise_evaluation(runs, parts, extraction, probe, self.lab).assign(reading=name))
+        found = pd.concat(tables, ignore_index=True)
+        return found[found["layer"].isin(STAGES)]
 
     def arms(self, arms: Sequence[Arm]) -> pd.DataFrame:
         """The arms of an ablation, trained with every seed, by the probe of their pooled features; a column `arm`."""

@@ -14,7 +14,7 @@ from workbook.evaluation.extraction import (
     extract,
     head_accuracy,
     over_epochs,
-    pool_to_budget,
+    read_stages,
 )
 from workbook.lab import Lab
 from workbook.pretraining.recipe import Projector, with_method
@@ -88,9 +88,60 @@ def test_cut_points_of_many_projectors_stay_in_order(lab):
     assert [int(name.split(".")[1]) for name in features.layers] == list(range(1, 13))
 
 
-def test_half_precision_is_stored_as_asked(run, lab):
+def test_half_precision_is_of_the_stages_alone(run, lab):
     features = extract(run, make_images(10, size=8), Extraction(stage_budget=1024, dtype="float16"), lab)
-    assert features.layer("pooled").dtype == np.float16
+    assert features.layer("stage4").dtype == np.float16
+    assert features.layer("pooled").dtype == np.float32, "the same numbers as where the pooled features are kept alone"
+
+
+# --- how the maps of the stages are read
+
+MAPS = [torch.arange(float(2 * c * side * side)).view(2, c, side, side) for c, side in ((3, 8), (5, 4), (32, 2))]
+
+
+def test_whole_maps_are_flattened():
+    for vectors, stage in zip(read_stages(MAPS, Extraction()), MAPS, strict=True):
+        assert torch.equal(vectors, stage.flatten(1))
+
+
+def test_a_map_beyond_the_budget_is_averaged_to_the_largest_square_grid_within():
+    first, *others = read_stages(MAPS, Extraction(stage_budget=128))
+    assert first.shape == (2, 3 * 6 * 6)
+    assert [vectors.shape[1] for vectors in others] == [5 * 4 * 4, 32 * 2 * 2]
+    with pytest.raises(ValueError, match="32 channels do not fit a stage_budget of 31 dimensions: raise it"):
+        read_stages(MAPS, Extraction(stage_budget=31))
+
+
+@pytest.mark.parametrize(
+    ("reading", "grids"),
+    [
+        ("whole maps", (8, 4, 2)),
+        ("equal numbers", (5, 4, 1)),  # no more than the 5 x 4 x 4 = 80 of the smallest: 3 x 5 x 5, 5 x 4 x 4, 32
+        ("equal grids", (2, 2, 2)),  # the last stage's
+        ("averaged", (1, 1, 1)),
+    ],
+)
+def test_each_reading_leaves_every_stage_a_grid(reading, grids):
+    found = read_stages(MAPS, Extraction(reading=reading))
+    for vectors, stage, grid in zip(found, MAPS, grids, strict=True):
+        torch.testing.assert_close(vectors, torch.nn.functional.adaptive_avg_pool2d(stage, grid).flatten(1))
+
+
+def test_averaged_maps_of_the_last_stage_are_the_pooled_features_of_a_resnet(run, lab):
+    features = extract(run, make_images(10, size=8), Extraction(reading="averaged"), lab)
+    np.testing.assert_allclose(features.layer("stage5"), features.layer("pooled"), rtol=1e-5, atol=1e-6)
+
+
+def test_a_reading_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="reading must be one of whole maps, equal numbers, .*, got 'flat'"):
+        Extraction(reading="flat")
+
+
+def test_features_from_before_there_were_readings_are_found_again(run, lab):
+    """What is read whole within its budget is what every extraction was, under the key that it had."""
+    images = make_images(10, size=8)
+    spec = extract(run, images, POOLED, lab).artefact.spec
+    assert spec["extraction"] == {"stage_budget": 4096, "layers": ["pooled"], "dtype": "float32"}
 
 
 def test_an_epoch_without_checkpoint_is_refused(run, lab):
@@ -141,18 +192,14 @@ def test_over_epochs_every_checkpoint_of_every_run_or_its_last(run, lab):
     ],
 )
 def test_pooling_keeps_to_its_budget(shape, budget, dims):
-    assert pool_to_budget(torch.rand(2, *shape), budget).shape == (2, dims)
+    (vectors,) = read_stages([torch.rand(2, *shape)], Extraction(stage_budget=budget))
+    assert vectors.shape == (2, dims)
 
 
 def test_pooling_is_the_mean_of_equal_squares():
     maps = torch.arange(16.0).view(1, 1, 4, 4)
     expected = [(0 + 1 + 4 + 5) / 4, (2 + 3 + 6 + 7) / 4, (8 + 9 + 12 + 13) / 4, (10 + 11 + 14 + 15) / 4]
-    assert pool_to_budget(maps, 4).tolist() == [expected]
-
-
-def test_more_channels_than_the_budget_are_refused():
-    with pytest.raises(ValueError, match="2048 channels do not fit a stage_budget of 1024"):
-        pool_to_budget(torch.rand(2, 2048, 7, 7), 1024)
+    assert read_stages([maps], Extraction(stage_budget=4))[0].tolist() == [expected]
 
 
 @pytest.mark.parametrize(

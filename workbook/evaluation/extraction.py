@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
+from workbook.keys import added
 from workbook.lab import Lab
 from workbook.models.backbones import Backbone
 from workbook.models.checkpoints import Pretrained
@@ -34,17 +35,27 @@ CUT_POINTS = "projector.*"
 _COMPONENTS = {nn.Linear: "fc", nn.BatchNorm1d: "norm", nn.ReLU: "relu"}
 
 
+# How the stages' maps become vectors. A Fig. 1 says "flatten": that is the first; not in the paper: the others, which
+# take away how much larger one stage is than another, and at last where in the image something is
+READINGS = ("whole maps", "equal numbers", "equal grids", "averaged")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
     """How feature maps become feature vectors."""
 
-    # A Fig. 1 says "flatten", which for stage 1 of a ResNet-50 is 200,704 numbers an image; not in the paper:
-    # every stage is average-pooled to the largest square grid that keeps it within this many dimensions
+    # "equal numbers": each stage in as many as the smallest has; "equal grids": each on the last stage's grid;
+    # "averaged": each on a grid of 1 x 1
+    reading: str = added("whole maps")
+    # not in the paper: stage 1 of a ResNet-50 is 200,704 numbers an image; a map that has more than this many is
+    # average-pooled to the largest square grid within
     stage_budget: int = 4096
     layers: tuple[str, ...] = LAYERS  # what is kept; CUT_POINTS may be among them
-    dtype: str = "float32"  # of the stored features; "float16" halves their size
+    dtype: str = "float32"  # of the stored stages; "float16" halves their size
 
     def __post_init__(self) -> None:
+        if self.reading not in READINGS:
+            raise ValueError(f"reading must be one of {', '.join(READINGS)}, got {self.reading!r}")
         unknown = set(self.layers) - {*LAYERS, CUT_POINTS}
         if unknown or not self.layers:
             raise ValueError(f"layers must be some of {(*LAYERS, CUT_POINTS)}, got {self.layers}")
@@ -92,7 +103,7 @@ def extract(
         what = {"run": source.key, "epoch": source.recipe.epochs if epoch is None else epoch}
     else:
         what = {"weights": source.digest, "architecture": source.architecture, "image_size": source.image_size}
-    spec = what | {"data": images.digest, "extraction": asdict(extraction)}
+    spec = what | {"data": images.digest, "extraction": extraction}
     spec |= {"precision": lab.precision, "version": EXTRACTION_VERSION}
 
     def make(folder: Path) -> None:
@@ -119,12 +130,25 @@ def over_epochs(
             bar.update()
 
 
-def pool_to_budget(maps: Tensor, budget: int) -> Tensor:
-    """(N, C, H, W) to (N, C * side * side): average-pooled to the largest square grid within `budget` dimensions."""
+def read_stages(maps: Sequence[Tensor], extraction: Extraction) -> list[Tensor]:
+    """The maps (N, C, H, W) of all stages as vectors (N, C * side * side), by the reading and within the budget."""
+    budget, grid = extraction.stage_budget, None
+    if extraction.reading == "equal numbers":
+        budget = min(budget, *(stage[0].numel() for stage in maps))
+    elif extraction.reading == "equal grids":
+        grid = min(maps[-1].shape[2:])
+    elif extraction.reading == "averaged":
+        grid = 1
+    return [_pooled(stage, budget, grid) for stage in maps]
+
+
+def _pooled(maps: Tensor, budget: int, grid: int | None) -> Tensor:
     channels, height, width = maps.shape[1:]
     if channels > budget:
         raise ValueError(f"{channels} channels do not fit a stage_budget of {budget} dimensions: raise it")
-    side = min(int((budget / channels) ** 0.5), height, width)
+    if grid is None and maps[0].numel() <= budget:
+        return maps.flatten(1)
+    side = min(int((budget / channels) ** 0.5), height, width, grid or height)
     return F.adaptive_avg_pool2d(maps, side).flatten(1)
 
 
@@ -162,12 +186,12 @@ class _Network:
     extraction: Extraction
 
     def layers(self, batch: Tensor) -> dict[str, Tensor]:
-        kept = self.extraction.layers
+        kept = set(self.extraction.layers)
         maps, pooled = self.backbone.stages(batch)
         # a model with fewer stages than five has the last ones
         names = STAGES[len(STAGES) - len(maps) :]
-        stages = {name: stage for name, stage in zip(names, maps, strict=True) if name in kept}
-        layers = {name: pool_to_budget(stage, self.extraction.stage_budget) for name, stage in stages.items()}
+        read = read_stages(maps, self.extraction) if kept & set(names) else maps
+        layers = {name: stage for name, stage in zip(names, read, strict=True) if name in kept}
         if "pooled" in kept:
             layers["pooled"] = pooled
         if isinstance(self.projector, MLPProjector):
@@ -187,7 +211,8 @@ def _write_layers(network: _Network, images: Images, folder: Path, fabric: Fabri
     with ExitStack() as stack, torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
         for batch, _ in plain_batches(images, network.image_size, _BATCH, fabric.device):
             for name, block in network.layers(batch).items():
-                array = block.float().cpu().numpy().astype(network.extraction.dtype)
+                dtype = network.extraction.dtype if name in STAGES else "float32"
+                array = block.float().cpu().numpy().astype(dtype)
                 if name not in files:
                     files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": (len(images), array.shape[1])}
