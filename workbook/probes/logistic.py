@@ -88,7 +88,7 @@ class _Problem:
 
     Weights live there as `theta` (R+1, K), the intercept last. The features are centred, which only
     moves the intercept, and with D > N they are replaced by their N coordinates in the row space,
-    where the optimum lies.
+    where the optimum lies. `basis` are the factors of the matrix (D, R) whose columns are the eigenvectors.
     """
 
     def __init__(self, x: Tensor, y: Tensor, num_classes: int) -> None:
@@ -101,17 +101,23 @@ class _Problem:
         x = x.double()
         self.mean = x.mean(dim=0)
         x = x - self.mean
-        basis = None
         if x.shape[1] > x.shape[0]:
-            basis, triangle = torch.linalg.qr(x.T)
-            x = triangle.T
-        eigenvalues, rotation = torch.linalg.eigh(x.T @ x)
-        self.basis = rotation if basis is None else basis @ rotation
+            # X X^T = U S U^T has the eigenvalues, and X = U sqrt(S) V^T: V = X^T U / sqrt(S) stays two factors
+            eigenvalues, rotation = torch.linalg.eigh(x @ x.T)
+            roots = eigenvalues.clamp_min(0).sqrt()
+            # centred rows sum to 0: a direction without variation is one that the data do not have
+            seen = eigenvalues > eigenvalues[-1] * len(x) * torch.finfo(x.dtype).eps
+            self.basis = (x.T, rotation * torch.where(seen, 1 / roots, 0.0))
+            coordinates = rotation * torch.where(seen, roots, 0.0)
+        else:
+            eigenvalues, rotation = torch.linalg.eigh(x.T @ x)
+            self.basis = (rotation,)
+            coordinates = x @ rotation
         ones = x.new_ones(len(x), 1)  # the intercept's channel
         self.eigenvalues = torch.cat([eigenvalues.clamp_min(0), ones.sum(dim=0)])
         self.ridge = torch.ones_like(self.eigenvalues)[:, None]
         self.ridge[-1] = 0
-        z = torch.cat([x @ rotation, ones], dim=1)
+        z = torch.cat([coordinates, ones], dim=1)
         self.z = {torch.float64: z, torch.float32: z.float()}
         self.y = y[:, None]
         self.num_classes = num_classes
@@ -126,11 +132,16 @@ class _Problem:
         return torch.zeros(len(self.eigenvalues), self.num_classes, dtype=torch.float64, device=self.y.device)
 
     def from_weights(self, weights: Tensor) -> Tensor:
-        weights = weights.to(self.basis)
-        return centred(torch.cat([self.basis.T @ weights[:-1], weights[-1:] + self.mean @ weights[:-1]]))
+        weights = weights.to(self.mean)
+        inner = weights[:-1]
+        for factor in self.basis:
+            inner = factor.T @ inner
+        return centred(torch.cat([inner, weights[-1:] + self.mean @ weights[:-1]]))
 
     def to_weights(self, theta: Tensor) -> Tensor:
-        weights = self.basis @ theta[:-1]
+        weights = theta[:-1]
+        for factor in reversed(self.basis):
+            weights = factor @ weights
         return torch.cat([weights, theta[-1:] - self.mean @ weights])
 
     def logits(self, theta: Tensor) -> Tensor:
