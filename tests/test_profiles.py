@@ -6,6 +6,8 @@ from workbook.errors import ProfileError
 from workbook.profiles import (
     PROFILES,
     PROTOCOLS,
+    SETS_A,
+    SETS_B,
     Ablation,
     Injection,
     Transfer,
@@ -92,9 +94,36 @@ def test_none_is_a_value():
     profile = load_profile("pocket", images_per_class=None, **{"ablation.epochs": None, "injection.cycles": [1, None]})
     assert profile.recipe.images_per_class is None and profile.ablation_recipe.epochs == profile.recipe.epochs
     assert profile.injection.cycles == (1, None)
-    for name in ("dataset", "epochs", "c_values", "transfer.sets", "vit"):
+    for name in ("dataset", "epochs", "c_values", "transfer.sets_a", "vit"):
         with pytest.raises(ProfileError, match=f"{name.rpartition('.')[2]} takes .*, got None"):
             load_profile("pocket", **{name: None})
+
+
+def test_the_side_of_pretraining_may_be_all_classes():
+    assert load_profile("paper", side=None).recipe.side is None
+    with pytest.raises(ProfileError, match="side must be None .all classes., 'pre' or 'eval', got 'all'"):
+        load_profile("paper", side="all")
+
+
+def test_transfer_is_asked_of_the_papers_own_pretraining():
+    assert {name: profile.transfer.all_classes for name, profile in PROFILES.items()} == {
+        "smoke": False,
+        "pocket": False,
+        "study": False,
+        "paper": True,
+    }
+
+
+def test_sets_of_the_two_papers_are_not_mixed():
+    """What one paper alone has is never among the other's."""
+    a, b = ({name.partition(":")[0] for name in names} for names in (SETS_A, SETS_B))
+    for profile in PROFILES.values():
+        of_a, of_b = (
+            {n.partition(":")[0] for n in names} for names in (profile.transfer.sets_a, profile.transfer.sets_b)
+        )
+        assert not of_a & (b - a) and not of_b & (a - b), profile.name
+        assert min(len(of_a), len(of_b)) >= 2, "log-odds over data sets take two"
+    assert (PROFILES["paper"].transfer.sets_a, PROFILES["paper"].transfer.sets_b) == (SETS_A, SETS_B)
 
 
 def test_fewer_epochs_shorten_warm_up_and_checkpoints():
@@ -186,7 +215,7 @@ BY_HAND = {
         lambda: replace(SMOKE, transfer=Transfer(finetune_epochs="abc")),
         "transfer.finetune_epochs takes int",
     ),
-    "a list": (lambda: replace(SMOKE, transfer=Transfer(sets=["digits"])), "transfer.sets takes list"),
+    "a list": (lambda: replace(SMOKE, transfer=Transfer(sets_a=["digits"])), "transfer.sets_a takes list"),
 }
 
 

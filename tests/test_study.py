@@ -9,7 +9,7 @@ import pytest
 from workbook.data import load_images
 from workbook.devices import precision_of
 from workbook.errors import NotStoredError, ProfileError
-from workbook.evaluation.extraction import POOLED, Extraction, extract
+from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, extract
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Finetuning, LinearProbe
 from workbook.lab import Lab
@@ -34,7 +34,9 @@ TINY = replace(
     probe_images_per_class=3,
     measured_per_class=4,
     probe=ProbeRecipe(c_values=(0.1,)),
-    transfer=Transfer(sets=("digits",), images_per_class=4, protocols=("k-NN",), finetune_epochs=1),
+    transfer=Transfer(
+        sets_a=("digits",), sets_b=("digits",), images_per_class=4, protocols=("k-NN",), finetune_epochs=1
+    ),
     injection=Injection(methods=("SimCLR",), vit_methods=("MAE",), cycles=(1, None), epochs=1),
 )
 
@@ -109,6 +111,17 @@ def test_models_that_learned_from_labels_alone(study, runs, start):
 # --- which images
 
 
+@pytest.mark.parametrize(("all_classes", "side"), [(False, "pre"), (True, None)])
+def test_transfer_is_asked_of_models_of_all_classes_where_the_profile_says_so(study, all_classes, side):
+    """Table 4 of A and all of B pretrain on the whole of ImageNet."""
+    profile = replace(TINY, transfer=replace(TINY.transfer, all_classes=all_classes))
+    upstream = replace(study, profile=profile).upstream()
+    injected = upstream.injection_recipes(replace(upstream.train("SL")[0], recipe=upstream.starts()[0]))
+    recipes = [*upstream.recipes("SL", "SimCLR"), *upstream.starts(), *injected]
+    assert {recipe.side for recipe in recipes} == {side}
+    assert upstream.held_out().digest == load_images("generated", "test", side=side).digest
+
+
 def test_which_images_are_measured_probed_and_held_out(study):
     assert study.dataset == "generated"
     pre, evaluation = (set(load_images("generated", "train", side=side).class_names) for side in ("pre", "eval"))
@@ -146,6 +159,15 @@ def test_stages_are_those_of_the_profile_or_those_asked_for(study, runs):
     assert list(table["layer"])[-2:] == ["stage5", "pooled"]
     pooled = study.stagewise(runs[:1], ("pooled",), every_epoch=True)
     assert pooled.equals(stagewise_evaluation(runs[:1], parts, POOLED, TINY.probe, study.lab, every_epoch=True))
+
+
+def test_readings_are_of_every_stage_and_the_first_is_the_profile_s(study, runs):
+    table = study.readings(runs[:1])
+    assert list(table["reading"].unique()) == list(READINGS)
+    assert [set(rows["layer"]) for _, rows in table.groupby("reading")] == [set(STAGES)] * 4
+    whole = table[table["reading"] == "whole maps"].drop(columns="reading").reset_index(drop=True)
+    assert whole.equals(study.stagewise(runs[:1]).head(len(STAGES)))
+    assert set(table[table["reading"] == "averaged"]["dims"]) == {16, 32, 64, 1024}
 
 
 def test_arms_are_probed_in_their_order_with_every_seed(study, runs):
@@ -212,13 +234,20 @@ def test_verdicts_are_judged_shown_and_recorded(study, runs, tmp_path, monkeypat
     assert json.loads((tmp_path / "verdicts.json").read_text())["seeds"] == [0, 1, 2]
 
 
+def test_a_statement_names_the_sets_that_it_was_measured_on(study, runs):
+    claim = "A.transfer.linear"
+    (said,) = study.verdicts({claim: [1.0]}, study.stagewise(runs, ("pooled",)), sets=["dtd", "svhn"])["claim"]
+    own = CLAIMS[claim].statement
+    assert said == f"{own} (measured: mean of dtd, svhn; its interval covers seeds alone)"
+
+
 # --- how it is made
 
 
 def test_a_study_of_a_profile_with_some_fields_replaced(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_STORE", str(tmp_path / "store"))
-    study = Study.of("smoke", device="cpu", precision="bfloat16", epochs=3, **{"transfer.sets": ["digits"]})
-    assert (study.profile.recipe.epochs, study.profile.transfer.sets) == (3, ("digits",))
+    study = Study.of("smoke", device="cpu", precision="bfloat16", epochs=3, **{"transfer.sets_a": ["digits"]})
+    assert (study.profile.recipe.epochs, study.profile.transfer.sets_a) == (3, ("digits",))
     assert study.lab.store.root == tmp_path / "store" and precision_of(study.lab.fabric) == "bf16-mixed"
     assert study.dataset == "generated" and Study.of("smoke", dataset="digits").dataset == "digits"
     with pytest.raises(ProfileError, match="did you mean 'epochs'"):

@@ -53,6 +53,13 @@ class Study:
     def dataset(self) -> str:
         return self.profile.recipe.dataset
 
+    def upstream(self) -> "Study":
+        """The study of transfer to other data sets: pretrained on all classes where the profile says so."""
+        if not self.profile.transfer.all_classes:
+            return self
+        recipe = replace(self.profile.recipe, side=None)
+        return replace(self, profile=replace(self.profile, recipe=recipe))
+
     # runs
 
     def recipes(self, *methods: str) -> list[Recipe]:
@@ -163,7 +170,8 @@ class Study:
         return points.assign(class_name=[images.class_names[label] for label in points["label"]])
 
     def tasks(self, sets: Sequence[str] | None = None) -> list[Task]:
-        """The downstream sets that are on this machine; for each of the others a line says how to get it."""
+        """Those of the sets that are on this machine, None = both papers'; of each of the others a line says how to
+        get it."""
         chosen = self.profile.transfer
         present, missing = load_present(sets or chosen.sets, chosen.images_per_class)
         for name in missing:
@@ -181,11 +189,19 @@ class Study:
     # what came out
 
     def verdicts(
-        self, differences: Mapping[str, Sequence[float] | pd.Series], table: pd.DataFrame, *, seeds: int | None = None
+        self,
+        differences: Mapping[str, Sequence[float] | pd.Series],
+        table: pd.DataFrame,
+        *,
+        seeds: int | None = None,
+        sets: Sequence[str] = (),
     ) -> pd.DataFrame:
         """Judges the claims of these ids, records the verdicts with the table that they were made from, and shows them.
 
-        differences: one paired value a seed, with the sign that the claim predicts positive.
+        differences: one paired value a seed, with the sign that the claim predicts positive. sets: the downstream sets
+        that they are a mean of, which the statements then name.
         """
-        judged = [judge(CLAIMS[claim], values, profile=self.profile.name) for claim, values in differences.items()]
+        measured = f" (measured: mean of {', '.join(sets)}; its interval covers seeds alone)" if sets else ""
+        claims = {name: replace(CLAIMS[name], statement=CLAIMS[name].statement + measured) for name in differences}
+        judged = [judge(claims[name], values, profile=self.profile.name) for name, values in differences.items()]
         return write_verdicts(judged, provenance(), seeds=range(seeds or self.profile.seeds), measurements=table)

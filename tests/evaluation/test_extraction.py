@@ -127,6 +127,12 @@ def test_each_reading_leaves_every_stage_a_grid(reading, grids):
         torch.testing.assert_close(vectors, torch.nn.functional.adaptive_avg_pool2d(stage, grid).flatten(1))
 
 
+def test_equal_numbers_leave_room_for_every_channel():
+    """A last stage of more channels than another stage has numbers is averaged to one number a channel."""
+    small, wide = read_stages([torch.rand(2, 4, 2, 2), torch.rand(2, 20, 2, 2)], Extraction(reading="equal numbers"))
+    assert (small.shape[1], wide.shape[1]) == (16, 20)
+
+
 def test_averaged_maps_of_the_last_stage_are_the_pooled_features_of_a_resnet(run, lab):
     features = extract(run, make_images(10, size=8), Extraction(reading="averaged"), lab)
     np.testing.assert_allclose(features.layer("stage5"), features.layer("pooled"), rtol=1e-5, atol=1e-6)

@@ -8,7 +8,7 @@ import torch
 from tests.pretraining.small import DIGITS
 from workbook.data import load_images
 from workbook.evaluation.extraction import head_accuracy
-from workbook.evaluation.injection import CKARecipe, Injected, injection_table, stage_cka
+from workbook.evaluation.injection import CKARecipe, Injected, injection_table, stage_cka, upstream_accuracy
 from workbook.lab import Lab
 from workbook.metrics import minibatch_cka, model_diversity
 from workbook.pretraining.injection import injection_recipe, over_cycles
@@ -41,9 +41,12 @@ def test_a_row_a_model_with_the_start_first(swept):
     assert set(table["method"]) == {"SimCLR"}
     np.testing.assert_allclose(table["cluster_cis"], table["accuracy"] * table["cluster"])
     np.testing.assert_allclose(table["spectral_cis"], table["accuracy"] * table["spectral"])
-    # of its own head where there is one, of a probe for the start
-    assert table["accuracy"][1] == head_accuracy(models[1].run, test, lab)
+    # the start has no head: every point of a trajectory has the accuracy of the same probe
+    probe = ProbeRecipe(c_values=(0.01, 0.1))
+    assert list(table["accuracy"]) == [upstream_accuracy(model.run, test, probe, lab) for model in models]
     assert table["accuracy"][0] > 20, "ten classes"
+    assert table["head"].isna().tolist() == [True, False, False, False]
+    assert table["head"][1] == head_accuracy(models[1].run, test, lab)
     # without a gradient the weights are the start's, and so is their diversity
     assert table["cluster"][3] == pytest.approx(table["cluster"][0])
     by_layer = model_diversity(models[1].run.model().backbone.model)

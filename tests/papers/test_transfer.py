@@ -7,6 +7,7 @@ import pytest
 from workbook.papers.tables import DATA_SETS, tables_of_paper_b
 from workbook.papers.transfer import (
     HALF_UNIT,
+    interval_over_sets,
     measured_transferability,
     population_table,
     recompute_all,
@@ -25,6 +26,13 @@ def test_transferability_by_hand():
     # two values v and w have the standard error |v - w| / 2; corrected by 2 / (2 - 1)
     spread = abs(-math.log(4) / 2 - math.log(9) / 2) / 2
     assert found["stderr"].tolist() == pytest.approx([2 * spread, 2 * spread])
+
+
+def test_an_interval_over_data_sets_takes_five():
+    gains = pd.Series([1.0, 2.0, 3.0, 4.0, 5.0])
+    half = 2.776445 * math.sqrt(2.5) / math.sqrt(5)  # Student's t of four degrees of freedom
+    assert interval_over_sets(gains) == pytest.approx((3 - half, 3 + half), abs=1e-5)
+    assert interval_over_sets(gains[:4]) == (None, None)
 
 
 def test_transferability_adds_up_to_nothing_and_ignores_the_order():

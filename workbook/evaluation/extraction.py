@@ -134,7 +134,8 @@ def read_stages(maps: Sequence[Tensor], extraction: Extraction) -> list[Tensor]:
     """The maps (N, C, H, W) of all stages as vectors (N, C * side * side), by the reading and within the budget."""
     budget, grid = extraction.stage_budget, None
     if extraction.reading == "equal numbers":
-        budget = min(budget, *(stage[0].numel() for stage in maps))
+        smallest = min(stage[0].numel() for stage in maps)
+        budget = min(budget, max(smallest, *(stage.shape[1] for stage in maps)))  # one number a channel has room
     elif extraction.reading == "equal grids":
         grid = min(maps[-1].shape[2:])
     elif extraction.reading == "averaged":

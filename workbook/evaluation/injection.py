@@ -63,23 +63,24 @@ class Injected:
         return f"T = {self.control_cycle or '∞'}"
 
 
-def upstream_accuracy(model: Injected, test: Images, probe: ProbeRecipe, lab: Lab) -> float:
-    """Percent on `test`, images of the classes that were trained on: of its own head; of a start, which has none, of a
-    linear probe."""
-    if model.run is not model.start:
-        return head_accuracy(model.run, test, lab)
-    train = pretraining_images(model.run.recipe)
-    fitted, tested = (extract(model.run, images, POOLED, lab) for images in (train, test))
+def upstream_accuracy(run: Run, test: Images, probe: ProbeRecipe, lab: Lab) -> float:
+    """Percent on `test`, images of the classes that were trained on, of a linear probe of the pooled features.
+
+    not in the paper: it prints the accuracy of each model's own head, and of a start, which has none, a linear
+    probe's; along a trajectory one measure serves all points.
+    """
+    train = pretraining_images(run.recipe)
+    fitted, tested = (extract(run, images, POOLED, lab) for images in (train, test))
     return pooled_accuracy(fitted, tested, probe, lab)
 
 
 def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe, lab: Lab) -> pd.DataFrame:
     """One row a model: what it is, its upstream accuracy, its diversity, and how its features vary.
 
-    test: test images of the classes that the models were trained on. probe: of a start, which has no head.
+    test: test images of the classes that the models were trained on.
     Columns: method and seed (of the start), stage (see `Injected`), control_cycle (NaN for the start and for never),
-    accuracy (percent, see `upstream_accuracy`), cluster, spectral (diversity), cluster_cis, spectral_cis, V_intra,
-    S_inter and MSC of the pooled features of `test`, and run, its key.
+    accuracy (percent, see `upstream_accuracy`), head (of the model's own head; NaN for a start), cluster, spectral
+    (diversity), cluster_cis, spectral_cis, V_intra, S_inter and MSC of the pooled features of `test`, and run, its key.
     """
     rows = []
     with progress_bar("injected models", len(models), unit="models") as bar:
@@ -87,12 +88,13 @@ def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe
             title = f"{model.start.recipe.method}, {model.stage}, seed {model.start.recipe.seed}"
             bar.set_description_str(f"injected models: {title}", refresh=False)
             features = extract(model.run, test, POOLED, lab)
-            accuracy = upstream_accuracy(model, test, probe, lab)
+            accuracy = upstream_accuracy(model.run, test, probe, lab)
+            head = float("nan") if model.run is model.start else head_accuracy(model.run, test, lab)
             diversity = mean_diversity(model_diversity(model.run.model().backbone.model)).to_dict()
             pooled, labels = features.layer("pooled"), features.labels
             rows.append(
                 {"method": model.method, "seed": model.start.recipe.seed, "stage": model.stage}
-                | {"control_cycle": model.control_cycle or float("nan"), "accuracy": accuracy}
+                | {"control_cycle": model.control_cycle or float("nan"), "accuracy": accuracy, "head": head}
                 | diversity
                 | {f"{name}_cis": calibrated_imagenet_score(accuracy, value) for name, value in diversity.items()}
                 | {name: MEASURES[name](pooled, labels) for name in ("V_intra", "S_inter", "MSC")}

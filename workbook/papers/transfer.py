@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from workbook.papers.tables import DATA_SETS, PrintedTable
+from workbook.papers.verdicts import mean_interval
 
 # Paper B prints accuracies to a tenth of a point: the true one lies within half of that.
 HALF_UNIT = 0.05
+_LEAST_SETS = 5
 Logarithm = Callable[[np.ndarray], np.ndarray]
 
 
@@ -49,6 +51,15 @@ def measured_transferability(accuracies: pd.DataFrame) -> pd.DataFrame:
     if min(accuracies.shape) < 2:
         return pd.DataFrame(columns=["mean", "stderr"], dtype=float)
     return transferability(accuracies.clip(HALF_UNIT, 100 - HALF_UNIT))  # not in the paper
+
+
+def interval_over_sets(gains: pd.Series) -> tuple[float | None, float | None]:
+    """Student's 95 % interval of the mean over data sets; (None, None) for fewer than five.
+
+    gains: (n,) one a data set, the mean over its seeds. Beside the interval over seeds, which says nothing of other
+    data sets than these. Not in the paper: the number of sets at which it begins to mean something.
+    """
+    return mean_interval(gains.to_numpy()) if len(gains) >= _LEAST_SETS else (None, None)
 
 
 @dataclass(frozen=True, kw_only=True)

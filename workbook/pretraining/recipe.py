@@ -51,6 +51,8 @@ class Recipe:
         if self.epochs < 1 or self.batch_size < 2:
             got = f"{self.epochs} and {self.batch_size}"
             raise ValueError(f"epochs must be at least 1 and batch_size at least 2, got {got}")
+        if self.side not in (None, "pre", "eval"):
+            raise ValueError(f"side must be None (all classes), 'pre' or 'eval', got {self.side!r}")
         for name, epochs in (("warmup_epochs", (self.warmup_epochs,)), ("checkpoint_epochs", self.checkpoint_epochs)):
             late = [epoch for epoch in epochs if not 0 <= epoch <= self.epochs]
             if late:

@@ -101,6 +101,7 @@ class _Problem:
         x = x.double()
         self.mean = x.mean(dim=0)
         x = x - self.mean
+        self.basis: tuple[Tensor, ...]
         if x.shape[1] > x.shape[0]:
             # X X^T = U S U^T has the eigenvalues, and X = U sqrt(S) V^T: V = X^T U / sqrt(S) stays two factors
             eigenvalues, rotation = torch.linalg.eigh(x @ x.T)

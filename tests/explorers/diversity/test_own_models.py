@@ -29,7 +29,7 @@ def profile(tmp_path_factory):
         ablation=Ablation(seeds=1),
         injection=replace(SMOKE.injection, methods=("SimCLR",), cycles=(1, None), epochs=1),
         probe=ProbeRecipe(c_values=(0.01,)),
-        transfer=replace(SMOKE.transfer, sets=("digits", str(other))),
+        transfer=replace(SMOKE.transfer, sets_a=(), sets_b=("digits", str(other))),
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from workbook.data.images import Images
 from workbook.errors import CorruptArtefactError, MissingDataError, NotStoredError
 from workbook.evaluation.extraction import head_accuracy
-from workbook.evaluation.injection import Injected, upstream_accuracy
+from workbook.evaluation.injection import upstream_accuracy
 from workbook.evaluation.transfer import Task, load_present
 from workbook.explorers.diversity.collection import COLUMNS, START, TRANSFERS, Collection, step_name
 from workbook.metrics import mean_diversity, model_diversity
@@ -21,16 +21,17 @@ from workbook.progress import progress_bar
 from workbook.study import SUPERVISED, Study
 
 _T = TypeVar("_T")
-_PROTOCOLS = {"linear": "linear", "finetune": "finetuned, 1,000 images"}  # of TRANSFERS, as notebook 07 has them
+_PROTOCOLS = {"linear": "linear", "finetune": "finetuned"}  # of TRANSFERS, as notebook 07 has them
 
 
 def own_models(study: Study) -> Collection:
     """The supervised runs, the self-supervised starts and their label injections of this study, as they are stored.
 
-    Diversity is computed from the weights and the accuracy of a run's own head from test images; what would have to be
-    trained or fitted is left out, and the notes say so. Transfer is adjusted by all models that have it (notebook 07:
-    by those of a seed), so that circles of all seeds are on one scale.
+    Diversity is computed from the weights, the accuracy of SL's and SL-MLP's own heads from test images; what would
+    have to be trained or fitted is left out, and the notes say so. Transfer is adjusted by all models that have it
+    (notebook 07: by those of a seed), so that circles of all seeds are on one scale.
     """
+    study = study.upstream()
     profile, recipe, reading = study.profile, study.profile.recipe, _Reading(study)
     models, notes = _table([]), []
     layers: dict[str, pd.DataFrame] = {}
@@ -55,8 +56,8 @@ def own_models(study: Study) -> Collection:
     return Collection(
         name="own runs",
         about=about,
-        accuracy_title=f"upstream top-1 accuracy (%), test images of {classes}",
-        transfer_unit=dict.fromkeys(TRANSFERS, "adjusted log-odds, " + ", ".join(profile.transfer.sets)),
+        accuracy_title=f"upstream top-1 accuracy (%), {classes}: linear probe, or head of a run without a start",
+        transfer_unit=dict.fromkeys(TRANSFERS, "adjusted log-odds, " + ", ".join(profile.transfer.sets_b)),
         models=models,
         layers=layers,
         notes=tuple(notes),
@@ -109,12 +110,12 @@ class _Reading:
         return self.read(lambda: model_diversity(model.run.model().backbone.model), model.name, missing="not trained")
 
     def accuracy(self, model: _Stored, test: Images) -> float:
-        """Upstream, in percent: of the run's own head; of a start, which has none, the stored linear probe's."""
+        """Upstream, in percent: along a trajectory of the stored linear probe, else of the run's own head."""
 
         def measure() -> float:
-            if model.place["step"] != START:
+            if not model.place["step"]:
                 return head_accuracy(model.run, test, self.study.lab)
-            return upstream_accuracy(Injected(model.run, model.run), test, self.study.profile.probe, self.stored.lab)
+            return upstream_accuracy(model.run, test, self.study.profile.probe, self.stored.lab)
 
         found = self.read(measure, f"{model.name} (upstream accuracy)", missing="trained, but not yet measured")
         return float("nan") if found is None else found
@@ -147,7 +148,7 @@ def _stored_models(reading: _Reading) -> list[_Stored]:
 def _measured(models: Sequence[_Stored], reading: _Reading) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """A row a model, and model -> its layers."""
     study, chosen = reading.study, reading.study.profile.transfer
-    test, (tasks, _) = study.held_out(), load_present(chosen.sets, chosen.images_per_class)
+    test, (tasks, _) = study.held_out(), load_present(chosen.sets_b, chosen.images_per_class)
     rows: list[dict[str, Any]] = []
     layers: dict[str, pd.DataFrame] = {}
     scores: dict[str, dict[str, dict[str, float]]] = {column: {} for column in TRANSFERS}
