@@ -9,6 +9,7 @@ import torch
 from tests.conftest import make_images
 from tests.pretraining.small import SQUARES
 from workbook.models.backbones import STAGES
+from workbook.papers.tables import load_table
 from workbook.pretraining import ablations
 from workbook.pretraining.loop import create_model, pretrain
 from workbook.pretraining.recipe import Projector, Recipe
@@ -89,10 +90,29 @@ def _probabilities(arm, name):
     return value if isinstance(value, tuple) else (value,)
 
 
-def test_backbones_are_table_2_s():
-    arms = ablations.backbones(PAPER, "SL-MLP")
-    assert [arm.label for arm in arms] == ["ResNet34", "ResNet50", "ResNet101", "Swin-tiny", "EfficientNetb2"]
-    assert {arm.recipe.backbone for arm in arms} <= set(STAGES)
+def test_figure_10b_s_batch_sizes():
+    """256 to 4,096 for BYOL, whose accuracy falls below, and to 1,024 for SL-MLP."""
+    sizes: dict[str, list[int]] = {}
+    for arm in ablations.SWEEPS["batch size"](PAPER, ()):
+        sizes.setdefault(arm.recipe.method, []).append(arm.recipe.batch_size)
+    assert sizes == {"SL-MLP": [256, 512, 1024], "BYOL": [256, 512, 1024, 2048, 4096]}
+
+
+def test_backbones_are_table_2_s_rows():
+    arms = ablations.backbones(replace(PAPER, epochs=300))
+    found = {(arm.recipe.method, arm.recipe.backbone, arm.recipe.epochs) for arm in arms}
+    printed = load_table("A.2").replace({"method": {"Byol": "BYOL"}, "architecture": ablations.TABLE_2})
+    assert found == set(printed[["method", "architecture", "epochs"]].itertuples(index=False, name=None))
+    assert len(arms) == len(printed) == 18 and {arm.recipe.backbone for arm in arms} <= set(STAGES)
+    assert arms[0].label == ablations.table_2_label("SL", "ResNet34", 100) == "SL, ResNet34, 100 epochs"
+    assert ablations.SWEEPS["backbone"](replace(PAPER, epochs=300), ["Swin-tiny"]) == [
+        arm for arm in arms if "Swin" in arm.label
+    ]
+
+
+def test_a_training_too_short_for_a_third_is_one_arm():
+    arms = ablations.backbones(replace(SQUARES, epochs=1, warmup_epochs=0), ["ResNet34"])
+    assert [arm.label for arm in arms] == [f"{name}, ResNet34, 1 epochs" for name in ("SL", "SL-MLP", "BYOL")]
 
 
 def test_over_seeds():

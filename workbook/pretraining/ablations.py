@@ -51,7 +51,7 @@ def projector_counts(base: Recipe, counts: Sequence[int] = (1, 2, 3), epochs: Se
 
 
 def batch_sizes(base: Recipe, method: str, sizes: Sequence[int]) -> list[Arm]:
-    """Fig. 10b: from 256 to 4,096 for BYOL and to 1,024 for SL-MLP there; the optimiser stays the base batch's."""
+    """Fig. 10b: the method at other batch sizes; its optimiser stays the base batch's."""
     recipe = with_method(base, method)
     return [Arm(f"{size:,}", replace(recipe, batch_size=size)) for size in sizes]
 
@@ -82,23 +82,48 @@ TABLE_2 = {
 }
 
 
-def backbones(base: Recipe, method: str, names: Iterable[str] = tuple(TABLE_2)) -> list[Arm]:
-    """Table 2: the method on other backbones, by the names printed there."""
-    recipe = with_method(base, method)
-    return [Arm(name, replace(recipe, backbone=TABLE_2[name])) for name in names]
+# trained to the third alone; and where BYOL stands beside SL and SL-MLP, to the end alone
+_SHORT = ("Swin-tiny", "EfficientNetb2")
+_WITH_BYOL = ("ResNet34", "ResNet50")
 
 
-_BOTH = ("SL-MLP", "BYOL")
+def lengths(base: Recipe) -> tuple[int, int]:
+    """The papers' 100 and 300 epochs: a third of the base's, and all."""
+    return max(1, base.epochs // 3), base.epochs
+
+
+def backbones(base: Recipe, names: Iterable[str] = tuple(TABLE_2)) -> list[Arm]:
+    """Table 2's rows of these backbones, by the names printed there: SL, SL-MLP and BYOL, at the lengths printed."""
+    short, full = lengths(base)
+    arms = []
+    for name in names:
+        rows = [(method, epochs) for epochs in (short, full) for method in ("SL", "SL-MLP")]
+        rows = rows[:2] if name in _SHORT else rows + [("BYOL", full)] * (name in _WITH_BYOL)
+        own = replace(base, backbone=TABLE_2[name])
+        for method, epochs in dict.fromkeys(rows):
+            recipe = with_method(trained(own, epochs), method)
+            arms.append(Arm(table_2_label(method, name, epochs), recipe))
+    return arms
+
+
+def table_2_label(method: str, name: str, epochs: int) -> str:
+    """What an arm of `backbones` is called."""
+    return f"{method}, {name}, {epochs} epochs"
+
+
+# Fig. 10b's batch sizes are 256 to 4,096 for BYOL and to 1,024, the base's there, for SL-MLP: parts of the base's
+_SIZES = {"SL-MLP": (1 / 4, 1 / 2, 1), "BYOL": (1 / 4, 1 / 2, 1, 2, 4)}
+_BOTH = tuple(_SIZES)
 # A Fig. 10 and Table 2: what is varied -> its arms, from the base recipe and those backbones of Table 2 asked for
 SWEEPS: dict[str, Callable[[Recipe, Sequence[str]], list[Arm]]] = {
-    "number of projectors": lambda base, _: projector_counts(
-        base, epochs=sorted({max(1, base.epochs // 3), base.epochs})
-    ),
-    "batch size": lambda base, _: for_methods(
-        batch_sizes, base, _BOTH, [base.batch_size // part for part in (4, 2, 1)]
-    ),
+    "number of projectors": lambda base, _: projector_counts(base, epochs=sorted(set(lengths(base)))),
+    "batch size": lambda base, _: [
+        arm
+        for method, parts in _SIZES.items()
+        for arm in for_methods(batch_sizes, base, [method], [int(base.batch_size * part) for part in parts])
+    ],
     "augmentation": lambda base, _: for_methods(augmentations, base, _BOTH),
-    "backbone": lambda base, names: for_methods(backbones, base, ("SL", "SL-MLP"), names),
+    "backbone": backbones,
 }
 
 
