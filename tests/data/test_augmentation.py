@@ -161,6 +161,21 @@ def test_a_policy_chooses_for_every_image_and_again_for_the_same_seed(images, pa
     assert torch.equal(out, path(augmentation, same))
 
 
+def test_the_strength_of_randaugment_is_9_of_10():
+    """timm's "rand-m9" rotates by 27 degrees and shears by 0.27; torchvision's own default is a third of it."""
+    policy = POLICIES["rand-m9"]()
+    space, bins = policy._AUGMENTATION_SPACE, policy.num_magnitude_bins
+    strength = {name: float(space[name][0](bins, 100, 100)[policy.magnitude]) for name in ("Rotate", "ShearX", "Color")}
+    assert strength == pytest.approx({"Rotate": 27.0, "ShearX": 0.27, "Color": 0.81})
+
+
+def test_the_strength_of_autoaugment_is_its_authors():
+    """Of ten magnitudes the last is the strongest: 30 degrees."""
+    rotations = {number for pair in POLICIES["autoaugment"]()._policies for name, _, number in pair if name == "Rotate"}
+    turn = POLICIES["autoaugment"]()._AUGMENTATION_SPACE["Rotate"][0]
+    assert max(float(turn(10, 100, 100)[number]) for number in rotations) == 30.0
+
+
 @pytest.mark.parametrize("policy", list(POLICIES))
 def test_both_paths_apply_a_policy_alike(images, policy):
     """Without crop and flip the policy draws the same numbers on both paths, and gives the same bytes."""
@@ -174,7 +189,7 @@ def test_both_paths_apply_a_policy_alike(images, policy):
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="policy must be None or one of autoaugment, randaugment, got 'trivial'"):
+    with pytest.raises(ValueError, match="policy must be None or one of autoaugment, rand-m9, got 'trivial'"):
         Augmentation(policy="trivial")
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 1.5 and 0"):
         Augmentation(cutout=1.5)

@@ -61,3 +61,15 @@ def test_normalisation_is_part_of_it():
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(ValueError, match="unknown backbone 'resnet19'; known: narrow_resnet"):
         create_backbone("resnet19", image_size=32)
+
+
+def test_a_vit_s_features_are_its_class_token_or_the_mean_over_its_patches():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        token, mean = (create_backbone("tiny_vit", image_size=32, global_pool=pool).eval() for pool in (False, True))
+    mean.model.load_state_dict(token.model.state_dict())  # a start fits
+    images = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        tokens = token.model.forward_features(token.normalised(images))
+        torch.testing.assert_close(token(images), tokens[:, 0])
+        torch.testing.assert_close(mean(images), tokens[:, 1:].mean(1))

@@ -26,7 +26,10 @@ def test_recipes_keep_data_backbone_and_seed_of_the_base_and_nothing_else_of_its
     assert recipe.start == start and recipe.method == "CLI" and recipe.augmentation.blur == (0.0, 0.0)
     # B 5.3: the rate is 0.1 at batches of 200
     assert recipe.lr * recipe.batch_size / 1024 == pytest.approx(0.1)
+    # and "3 warmup epochs with lr = 1e-4": timm's warm-up begins there
+    assert (recipe.warmup_epochs, recipe.warmup_lr * recipe.batch_size / 1024) == (3, pytest.approx(1e-4))
     vit = injection_vit_recipe(base, start, None)
+    assert (vit.global_pool, vit.decay_embeddings, vit.warmup_lr) == (True, False, 0.0), "MAE's scripts"
     assert vit.lr * vit.batch_size / 1024 == pytest.approx(5e-4 * 32 / 256)
     assert (vit.layer_decay, vit.drop_path, vit.objective.mixup, vit.objective.cutmix) == (0.65, 0.1, 0.8, 1.0)
     assert isinstance(recipe.objective.head, Centroids)

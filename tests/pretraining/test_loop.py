@@ -254,6 +254,9 @@ def test_learning_rate_by_hand():
     assert learning_rate(recipe, 20, 100) == pytest.approx(peak)
     assert learning_rate(recipe, 60, 100) == pytest.approx(peak / 2)
     assert learning_rate(recipe, 99, 100) == pytest.approx(peak * 0.5 * (1 + math.cos(math.pi * 79 / 80)))
+    risen = replace(recipe, warmup_lr=0.04)  # 0.01 at this batch size
+    assert learning_rate(risen, 0, 100) == pytest.approx(0.01 + (peak - 0.01) / 20)
+    assert [learning_rate(risen, step, 100) for step in (19, 60)] == pytest.approx([peak, peak / 2])
 
 
 EMA = replace(RECIPE, ema=0.6, batch_size=64, checkpoint_epochs=(0, 1, 2), warmup_epochs=0)

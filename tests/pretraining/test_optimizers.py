@@ -56,6 +56,18 @@ def test_biases_and_norm_parameters_are_left_out_and_the_target_altogether(name)
     assert not trained & set(model.target.parameters())
 
 
+@pytest.mark.parametrize("name", ["lars", "adamw"])
+@pytest.mark.parametrize(("backbone", "free"), [("tiny_vit", {"cls_token", "pos_embed"}), ("narrow_resnet", set())])
+def test_class_token_and_positions_are_left_out_where_asked(name, backbone, free):
+    """MAE's scripts of finetuning leave them out, those of pretraining do not."""
+    model = make_model(CrossEntropy(), None, backbone)
+    for asked, expected in ((True, set()), (False, free)):
+        groups = create_optimizer(name, model, **CHOICES, decay_embeddings=asked, layer_decay=0.5).param_groups
+        decay = {parameter: group["weight_decay"] for group in groups for parameter in group["params"]}
+        named = model.backbone.model.named_parameters()
+        assert {name for name, parameter in named if parameter.ndim > 1 and decay[parameter] == 0} == expected
+
+
 def test_adamw_takes_both_betas():
     assert create_optimizer("adamw", layer(), **CHOICES).param_groups[0]["betas"] == (0.9, 0.95)
 

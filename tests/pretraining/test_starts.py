@@ -86,7 +86,7 @@ def test_a_masked_autoencoder_starts_a_transformer_with_all_that_its_recipe_has(
         vit,
         start=mae.start(),
         objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=Centroids()),
-        augmentation=replace(vit.augmentation, policy="randaugment", erase=0.25),
+        augmentation=replace(vit.augmentation, policy="rand-m9", erase=0.25),
         optimizer="adamw",
         layer_decay=0.65,
         drop_path=0.1,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,12 @@ from workbook.keys import added
 
 # Channel means in bytes of what the backbones subtract: a patch of this colour is nothing to them.
 GREY = (124, 116, 104)
-POLICIES: dict[str, Callable[..., v2.Transform]] = {"autoaugment": v2.AutoAugment, "randaugment": v2.RandAugment}
+# "rand-m9" is what timm's and MAE's scripts mean by it, and what RandAugment's authors give a ResNet-50: magnitude 9
+# of 10, a rotation by 27 degrees. torchvision counts to 30, and its default, 9 of those, turns by 9 degrees
+POLICIES: dict[str, Callable[..., v2.Transform]] = {
+    "autoaugment": v2.AutoAugment,
+    "rand-m9": partial(v2.RandAugment, magnitude=27, num_magnitude_bins=31),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +42,8 @@ class Augmentation:
     greyscale: float = added(0.0)
     blur: tuple[float, float] = added((0.0, 0.0))
     solarise: tuple[float, float] = added((0.0, 0.0))
-    # "autoaugment": ImageNet's policy (Cubuk et al. 2019), whatever the data; "randaugment": two operations (Cubuk
-    # et al. 2020). not in the papers: its magnitude, torchvision's 9 of 30; the grey where an image was moved away
+    # "autoaugment": ImageNet's policy (Cubuk et al. 2019), whatever the data; "rand-m9": two operations of one strength
+    # (Cubuk et al. 2020). not in the papers: that strength, see `POLICIES`; the grey where an image was moved away
     policy: str | None = added(None)
     # a grey square (DeVries and Taylor 2017) in every image; this is its side as a fraction of the image's, and
     # its centre is anywhere in the image, so that a part may fall outside. B's "length 0.5" says no more

@@ -45,14 +45,15 @@ def finetune_recipe(base: Recipe, dataset: str, start: Start, *, side: str | Non
 def finetune_vit_recipe(base: Recipe, dataset: str, start: Start, *, side: str | None = None) -> Recipe:
     """B 5.3: the recipe for ViTs, "following the finetuning scripts" of MAE (He et al. 2022). See `finetune_recipe`.
 
-    What B does not repeat is of those scripts: warm-up, label smoothing, RandAugment, and the rate at 256 images.
+    What B does not repeat is of those scripts: warm-up, label smoothing, RandAugment, the rate at 256 images, the mean
+    over patches, and what is not decayed.
     """
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
         objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=CENTROIDS),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
-        augmentation=replace(bare.augmentation, policy="randaugment", erase=0.25),
+        augmentation=replace(bare.augmentation, policy="rand-m9", erase=0.25),
         epochs=100,
         batch_size=128,  # the paper: 4 batches of 32, with their gradients added
         optimizer="adamw",
@@ -60,6 +61,8 @@ def finetune_vit_recipe(base: Recipe, dataset: str, start: Start, *, side: str |
         momentum=0.9,
         weight_decay=0.05,
         warmup_epochs=5,
+        decay_embeddings=False,
+        global_pool=True,
         layer_decay=0.65,
         drop_path=0.1,
     )

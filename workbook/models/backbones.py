@@ -102,19 +102,24 @@ def is_vit(name: str) -> bool:
     return name == "tiny_vit" or name.startswith("vit")
 
 
-def create_backbone(name: str, *, image_size: int, small_stem: bool = False, drop_path: float = 0.0) -> Backbone:
+def create_backbone(
+    name: str, *, image_size: int, small_stem: bool = False, drop_path: float = 0.0, global_pool: bool = False
+) -> Backbone:
     """A randomly initialised backbone; weights come from torch's global generator.
 
     `small_stem` keeps the resolution of small images: a 3 x 3 convolution of stride 1 without max-pooling for
     ResNets, a first stride of 1 for EfficientNet, patches a quarter as long for ViT (16 -> 4) and half as long
     for Swin (4 -> 2). `drop_path`: with this probability the last residual branch is left out in training, earlier
-    ones more rarely (Huang et al. 2016).
+    ones more rarely (Huang et al. 2016). `global_pool`: the features of a ViT are the mean over its patches in place of
+    its class token, as MAE's scripts finetune.
     """
     if name not in STAGES:
         raise ValueError(f"unknown backbone {name!r}; known: {', '.join(STAGES)}")
     how: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
     if is_vit(name):  # local crops are smaller
         how |= {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
+        # not in the paper: the last norm stays before the mean, as the start has it; MAE's scripts begin a new one
+        how |= {"global_pool": "avg", "fc_norm": False} if global_pool else {}
     elif name.startswith("swin"):
         how |= {"img_size": image_size, "patch_size": 2 if small_stem else 4}
     own: dict[str, Any] = {"narrow_resnet": _narrow_resnet, "tiny_vit": _tiny_vit}

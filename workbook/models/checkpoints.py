@@ -60,25 +60,26 @@ def from_checkpoint(
     part: str | None = None,
     prefix: str | None = None,
     image_size: int | None = None,
-    small_stem: bool = False,
+    **shape: Any,
 ) -> Pretrained:
     """A file's weights in the backbone of this architecture (one of ours, or any of timm's).
 
     The file is safetensors, or what torch.save wrote; pickled code is never run. part: the entry that holds the
     weights, where a file has several. prefix: what stands before the backbone's names in the file, such as
-    "module.encoder_q."; None finds it. small_stem: as in `create_backbone`.
+    "module.encoder_q."; None finds it. shape: small_stem and global_pool, as in `create_backbone`.
     Raises CheckpointError for a file that cannot be read, for a weight that is missing, has another shape or is not
     finite. What the file has besides is listed in the notes.
     """
     path = Path(path)
     weights = read_checkpoint(path, part)
-    backbone, size = _fresh(architecture, image_size, small_stem=small_stem)
+    backbone, size = _fresh(architecture, image_size, **shape)
     notes = _load(backbone.model, weights, path, architecture, prefix)
-    return Pretrained(name=path.stem, architecture=architecture, notes=notes, **_found(backbone, size))
+    found = _found(backbone, size, averaged=shape.get("global_pool", False))
+    return Pretrained(name=path.stem, architecture=architecture, notes=notes, **found)
 
 
-def _found(backbone: Backbone, image_size: int) -> dict[str, Any]:
-    return {"backbone": backbone.eval(), "image_size": image_size, "digest": _digest(backbone)}
+def _found(backbone: Backbone, image_size: int, *, averaged: bool = False) -> dict[str, Any]:
+    return {"backbone": backbone.eval(), "image_size": image_size, "digest": _digest(backbone, averaged)}
 
 
 def read_checkpoint(path: Path, part: str | None = None) -> dict[str, Tensor]:
@@ -196,13 +197,13 @@ def _find_prefix(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], pa
     return best[0]
 
 
-def _fresh(architecture: str, image_size: int | None, *, small_stem: bool = False) -> tuple[Backbone, int]:
+def _fresh(architecture: str, image_size: int | None, **shape: bool) -> tuple[Backbone, int]:
     """A backbone of this architecture, ours or timm's, and the size of its images."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what is scored as freshly initialised is the same each time
         if architecture in STAGES:
             size = image_size or 224
-            return create_backbone(architecture, image_size=size, small_stem=small_stem), size
+            return create_backbone(architecture, image_size=size, **shape), size
         backbone = existing_backbone(_timm_model(architecture, pretrained=False), None)
     return backbone, image_size or backbone.model.pretrained_cfg["input_size"][-1]
 
@@ -220,8 +221,8 @@ def _timm_model(architecture: str, *, pretrained: bool) -> Any:
         ) from error
 
 
-def _digest(backbone: Backbone) -> str:
-    blake = hashlib.blake2b(digest_size=16)
+def _digest(backbone: Backbone, averaged: bool) -> str:
+    blake = hashlib.blake2b(b"averaged" if averaged else b"", digest_size=16)  # other features of the same weights
     for name, tensor in backbone.model.state_dict().items():
         blake.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         blake.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

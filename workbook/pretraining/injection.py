@@ -25,7 +25,7 @@ def injection_recipe(base: Recipe, start: Start | None, control_cycle: int | Non
         start=start,
         objective=LabelInjection(control_cycle=control_cycle, head=CENTROIDS),
         projector=None,
-        augmentation=classifier_augmentation(base, policy="randaugment"),
+        augmentation=classifier_augmentation(base, policy="rand-m9"),
         epochs=epochs,
         checkpoint_epochs=(),
         optimizer="sgd",
@@ -34,6 +34,7 @@ def injection_recipe(base: Recipe, start: Start | None, control_cycle: int | Non
         momentum=0.9,
         weight_decay=1e-4,
         warmup_epochs=min(3, epochs),
+        warmup_lr=1e-4 * 1024 / 200,
         clip_norm=None,
         ema=0.9997,  # not in the paper: the decay
     )
@@ -45,13 +46,16 @@ def injection_vit_recipe(base: Recipe, start: Start | None, control_cycle: int |
         injection_recipe(base, start, control_cycle, epochs=epochs),
         objective=LabelInjection(control_cycle=control_cycle, smoothing=0.1, mixup=0.8, cutmix=1.0, head=CENTROIDS),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
-        augmentation=classifier_augmentation(base, policy="randaugment", erase=0.25),
+        augmentation=classifier_augmentation(base, policy="rand-m9", erase=0.25),
         optimizer="adamw",
         batch_size=32,
         lr=4 * 5e-4,  # 5e-4 at 256 images, as those scripts scale it
         weight_decay=0.05,
         warmup_epochs=min(5, epochs),
+        warmup_lr=0.0,
         adam_beta=0.999,
+        decay_embeddings=False,
+        global_pool=True,
         layer_decay=0.65,
         drop_path=0.1,
         ema=None,

@@ -156,9 +156,8 @@ def images_to_train(recipe: Recipe, images: Images, *, epochs: int | None = None
 
 def create_model(recipe: Recipe, num_classes: int) -> Model:
     """The untrained method of a recipe; weights come from torch's global generator."""
-    backbone = create_backbone(
-        recipe.backbone, image_size=recipe.image_size, small_stem=recipe.small_stem, drop_path=recipe.drop_path
-    )
+    shape = {name: getattr(recipe, name) for name in ("image_size", "small_stem", "drop_path", "global_pool")}
+    backbone = create_backbone(recipe.backbone, **shape)
     mlp = None if recipe.projector is None else MLPProjector(backbone.num_features, **asdict(recipe.projector))
     # choices without a model of their own are of their parent's
     kind = next(MODELS[kind] for kind in type(recipe.objective).__mro__ if kind in MODELS)
@@ -186,7 +185,8 @@ def _set_up(recipe: Recipe, model: Model, fabric: Fabric, work: int) -> _Trainin
     """work: how many images will be shown."""
     # the decay grows from 0 with the steps, or the average of a short training would be its start
     ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
-    chosen = {name: getattr(recipe, name) for name in ("lr", "momentum", "weight_decay", "adam_beta", "layer_decay")}
+    names = ("lr", "momentum", "weight_decay", "decay_embeddings", "adam_beta", "layer_decay")
+    chosen = {name: getattr(recipe, name) for name in names}
     # LARS and the moving average compute their rates in Python
     recorded = _records(fabric) and model.alike() and ema is None and recipe.optimizer != "lars"
     if recorded and work >= _COMPILED_FROM:
@@ -202,11 +202,11 @@ def _records(fabric: Fabric) -> bool:
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
-    """Linear warm-up, then one cosine down to 0, at step `step` of `total`; the peak is lr * batch_size / 1024."""
-    peak = recipe.lr * recipe.batch_size / 1024
+    """Linear warm-up, then one cosine down to 0, at step `step` of `total`; rates are scaled by batch_size / 1024."""
+    first, peak = (rate * recipe.batch_size / 1024 for rate in (recipe.warmup_lr, recipe.lr))
     warmup = total * recipe.warmup_epochs // recipe.epochs
     if step < warmup:
-        return peak * (step + 1) / warmup
+        return first + (peak - first) * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 

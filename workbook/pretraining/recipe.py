@@ -29,6 +29,7 @@ class Recipe:
     backbone: str = "resnet50"
     small_stem: bool = False
     drop_path: float = added(0.0)  # see `create_backbone`
+    global_pool: bool = added(False)  # the same
     start: Start | None = added(None)  # of the backbone; None = at random
     objective: Objective = added(factory=CrossEntropy)
     projector: Projector | None = None  # None = without an MLP, whatever the objective
@@ -40,9 +41,11 @@ class Recipe:
     lr: float = 0.4  # at batch size 1024, scaled linearly with the batch (A 5.1)
     momentum: float = 0.9
     weight_decay: float = 1e-4  # not in the paper: [20]'s value
+    decay_embeddings: bool = added(True)  # see `create_optimizer`
     adam_beta: float = added(0.999)  # the second one
     layer_decay: float = added(1.0)  # of the learning rate, see `create_optimizer`
     warmup_epochs: int = 5  # not in the paper: it states a warm-up for BYOL alone
+    warmup_lr: float = added(0.0)  # from which the warm-up rises to `lr`, at batch size 1024 like that
     clip_norm: float | None = None  # largest norm of the gradient; None = no clipping
     ema: float | None = added(None)  # decay of the moving average of all weights, which is what is kept; None = none
     seed: int = 0

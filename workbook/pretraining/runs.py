@@ -79,7 +79,8 @@ class Run:
 
 def _backbone_in(path: Path, recipe: Recipe, **how: Any) -> Pretrained:
     """The recipe's kind of backbone with a file's weights."""
-    return from_checkpoint(path, recipe.backbone, small_stem=recipe.small_stem, **how)
+    shape = {name: getattr(recipe, name) for name in ("small_stem", "global_pool")}
+    return from_checkpoint(path, recipe.backbone, **shape, **how)
 
 
 def load_run(key: str, store: Store) -> Run:
