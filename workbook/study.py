@@ -194,14 +194,14 @@ class Study:
         table: pd.DataFrame,
         *,
         seeds: int | None = None,
-        sets: Sequence[str] = (),
+        over: Sequence[str] = (),
     ) -> pd.DataFrame:
         """Judges the claims of these ids, records the verdicts with the table that they were made from, and shows them.
 
-        differences: one paired value a seed, with the sign that the claim predicts positive. sets: the downstream sets
+        differences: one paired value a seed, with the sign that the claim predicts positive. over: the downstream sets
         that they are a mean of, which the statements then name.
         """
-        measured = f" (measured: mean of {', '.join(sets)}; its interval covers seeds alone)" if sets else ""
+        measured = f" (measured: mean of {', '.join(over)}; its interval covers seeds alone)" if over else ""
         claims = {name: replace(CLAIMS[name], statement=CLAIMS[name].statement + measured) for name in differences}
         judged = [judge(claims[name], values, profile=self.profile.name) for name, values in differences.items()]
         return write_verdicts(judged, provenance(), seeds=range(seeds or self.profile.seeds), measurements=table)

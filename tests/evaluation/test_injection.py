@@ -61,6 +61,12 @@ def test_cka_of_a_model_with_itself_is_one_on_the_diagonal_and_symmetric(swept):
     np.testing.assert_allclose(own, own.T)
 
 
+def test_cka_of_a_model_from_outside_is_that_of_the_same_run(swept):
+    lab, (start, *_), test = swept
+    own = start.run.backbone()
+    np.testing.assert_allclose(stage_cka(own, own, test, CKA, lab), stage_cka(start.run, start.run, test, CKA, lab))
+
+
 def test_cka_is_of_the_whole_maps_of_the_stages_rows_first(swept):
     lab, models, test = swept
     one = CKARecipe(minibatch=60, passes=1, cka_images_per_class=6)

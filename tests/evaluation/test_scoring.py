@@ -6,9 +6,10 @@ import torch
 from workbook.data import load_images
 from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import POOLED, Extraction, extract
-from workbook.evaluation.scoring import measure_features, open_model, sides_of
+from workbook.evaluation.scoring import backbone_diversity, measure_features, open_model, sides_of
 from workbook.lab import Lab
-from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy
+from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy, model_diversity
+from workbook.models.backbones import create_backbone
 from workbook.models.checkpoints import from_timm
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import train
@@ -115,3 +116,10 @@ def test_without_a_concept_split_there_is_one_side_and_no_mixture(lab):
     table = measure_features(features, sides_of("digits", digits))
     assert table["side"].tolist() == ["all"]
     assert table["Pi"].isna().all()
+
+
+def test_a_vit_s_diversity_is_of_its_attention_and_a_resnet_s_of_all_layers():
+    """App. J of B: "Feature Diversity, associated with Multi-head Self-attention (MSA) layers"."""
+    vit, resnet = (create_backbone(name, image_size=16, small_stem=True) for name in ("tiny_vit", "narrow_resnet"))
+    assert set(backbone_diversity(vit)["kind"]) == {"attention"} and len(backbone_diversity(vit)) == 4
+    assert backbone_diversity(resnet).equals(model_diversity(resnet.model))

@@ -4,7 +4,7 @@ import torch
 
 from tests.metrics import brute_force
 from tests.metrics.brute_force import KINDS, as_kind
-from workbook.metrics import blocks, linear_cka, minibatch_cka, minibatch_cka_matrix, similarity
+from workbook.metrics import blocks, linear_cka, minibatch_cka, minibatch_cka_matrix, self_cka, similarity
 
 # (N, D1, D2): the Gram matrices of the channels are the smaller ones, those of the samples, and about as large
 SHAPES = [(40, 3, 5), (9, 30, 50), (20, 30, 10), (20, 30, 9), (200, 190, 4)]
@@ -20,6 +20,15 @@ def related(n: int, dim_x: int, dim_y: int, seed: int = 0, offset: float = 2.0) 
 
 def pairs(seeds: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
     return [related(8 + seed, 6, 4, seed) for seed in range(seeds)]
+
+
+def test_the_cka_score_by_hand():
+    """Table 6's "CKA": what is beside the diagonal, averaged."""
+    cka = np.array([[1.0, 0.9, 0.2], [0.9, 1.0, 0.4], [0.2, 0.4, 1.0]])
+    assert self_cka(cka) == pytest.approx((0.9 + 0.2 + 0.4) / 3)
+    assert self_cka(np.where(np.eye(3), np.nan, cka)) == self_cka(cka), "the diagonal is not read"
+    with pytest.raises(ValueError, match=r"shape \(L, L\) with at least two layers, got \(1, 1\)"):
+        self_cka(np.ones((1, 1)))
 
 
 def test_linear_cka_by_hand():

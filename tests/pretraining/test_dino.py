@@ -1,9 +1,15 @@
 """DINO's loss written out, its centre and its last layer."""
 
+from dataclasses import replace
+
+import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.pretraining.small import (
+    FEW,
     LABELS,
+    PROJECTOR,
     SMALL_DINO,
     START,
     WITH_OR_WITHOUT,
@@ -11,7 +17,16 @@ from tests.pretraining.small import (
     make_model,
     make_views,
 )
+from workbook.lab import Lab
 from workbook.pretraining.model import Moment
+from workbook.pretraining.recipe import with_method
+from workbook.pretraining.runs import train
+from workbook.store import Store
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, fabric) -> Lab:
+    return Lab(Store(tmp_path_factory.mktemp("store")), fabric)
 
 
 @WITH_OR_WITHOUT
@@ -33,3 +48,18 @@ def test_dino_s_last_layer_gives_cosines_and_rests_in_the_first_epoch():
     model(views, LABELS, START).loss.backward()
     model.after_backward(Moment(9, 100, 10))
     assert model.head.weight.grad is None
+
+
+@pytest.mark.parametrize("evaluated", ["teacher", "student"])
+def test_the_features_are_those_of_the_network_that_its_authors_evaluate(evaluated, lab):
+    base = with_method(replace(FEW, image_size=16, epochs=2), "DINO")
+    choices = replace(SMALL_DINO, evaluated=evaluated, momentum=0.5)
+    run = train(replace(base, objective=choices, projector=PROJECTOR), lab)
+    state = load_file(run.artefact.file("epoch_0002.safetensors"))
+    part = {"teacher": ("target.0.", "target.1."), "student": ("backbone.", "projector.")}[evaluated]
+    model = run.model()
+    for own, prefix in zip((model.backbone, model.projector), part, strict=True):
+        assert all(torch.equal(value, state[prefix + name]) for name, value in own.state_dict().items())
+    assert not torch.equal(state["backbone.model.conv1.weight"], state["target.0.model.conv1.weight"])
+    alone = run.backbone().backbone.model.conv1.weight
+    assert torch.equal(alone, model.backbone.model.conv1.weight), "what starts an injection, too"

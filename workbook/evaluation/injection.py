@@ -12,10 +12,12 @@ from torch import Tensor
 
 from workbook.data.images import Images
 from workbook.evaluation.extraction import POOLED, extract, head_accuracy
-from workbook.evaluation.scoring import MEASURES
+from workbook.evaluation.scoring import MEASURES, backbone_diversity
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
-from workbook.metrics import calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix, model_diversity
+from workbook.metrics import calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
+from workbook.models.backbones import Backbone
+from workbook.models.checkpoints import Pretrained
 from workbook.pretraining.label_injection import LabelInjection
 from workbook.pretraining.runs import Run, pretraining_images
 from workbook.probes.linear import ProbeRecipe
@@ -90,7 +92,7 @@ def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe
             features = extract(model.run, test, POOLED, lab)
             accuracy = upstream_accuracy(model.run, test, probe, lab)
             head = float("nan") if model.run is model.start else head_accuracy(model.run, test, lab)
-            diversity = mean_diversity(model_diversity(model.run.model().backbone.model)).to_dict()
+            diversity = mean_diversity(backbone_diversity(model.run.model().backbone)).to_dict()
             pooled, labels = features.layer("pooled"), features.labels
             rows.append(
                 {"method": model.method, "seed": model.start.recipe.seed, "stage": model.stage}
@@ -104,13 +106,13 @@ def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe
     return pd.DataFrame(rows)
 
 
-def stage_cka(x: Run, y: Run, images: Images, recipe: CKARecipe, lab: Lab) -> np.ndarray:
+def stage_cka(x: Run | Pretrained, y: Run | Pretrained, images: Images, recipe: CKARecipe, lab: Lab) -> np.ndarray:
     """(stages, stages) CKA of every stage of `x` with every stage of `y` on these images, from the store or made now.
 
     In [-1, 1]; higher = more alike. B App. D, Fig. 6: `recipe.minibatch` images at a time, the whole feature maps.
     """
     images = images.per_class(recipe.cka_images_per_class, seed=recipe.seed)
-    spec: dict[str, Any] = {"x": x.key, "y": y.key, "data": images.digest, "recipe": asdict(recipe)}
+    spec: dict[str, Any] = {"x": _key_of(x), "y": _key_of(y), "data": images.digest, "recipe": asdict(recipe)}
     spec |= {"precision": lab.precision, "version": CKA_VERSION}
 
     def compute() -> list[list[float]]:
@@ -119,11 +121,23 @@ def stage_cka(x: Run, y: Run, images: Images, recipe: CKARecipe, lab: Lab) -> np
     return np.array(lab.store.remember("cka", spec, compute))
 
 
+def _key_of(source: Run | Pretrained) -> str:
+    return source.key if isinstance(source, Run) else f"{source.digest}, {source.image_size} pixels"
+
+
+def _opened(source: Run | Pretrained) -> tuple[Backbone, int, str]:
+    """Its backbone, the side of its images, and what it is called."""
+    if isinstance(source, Run):
+        return source.model().backbone, source.recipe.image_size, source.recipe.title
+    return source.backbone, source.image_size, source.name
+
+
 def _stage_batches(
-    pair: tuple[Run, Run], images: Images, recipe: CKARecipe, fabric: Fabric
+    pair: tuple[Run | Pretrained, Run | Pretrained], images: Images, recipe: CKARecipe, fabric: Fabric
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    backbones = [run.model().backbone.to(fabric.device) for run in pair]
-    title = f"CKA of {pair[0].recipe.title} with {pair[1].recipe.title}"
+    opened, sizes, names = zip(*map(_opened, pair), strict=True)
+    backbones = [backbone.to(fabric.device) for backbone in opened]
+    title = f"CKA of {names[0]} with {names[1]}"
     generators = [torch.Generator().manual_seed(recipe.seed + number) for number in range(recipe.passes)]
     orders = [torch.randperm(len(images), generator=generator) for generator in generators]
     with progress_bar(title, sum(map(len, orders))) as bar:
@@ -131,7 +145,7 @@ def _stage_batches(
             bar.update(len(rows))
             if len(rows) < 4 or (len(rows) < recipe.minibatch and len(images) >= recipe.minibatch):
                 continue  # every minibatch counts alike, and a small one is noise
-            pixels = images.select(rows.numpy()).tensor(pair[0].recipe.image_size)
+            pixels = images.select(rows.numpy()).tensor(sizes[0])
             batch = pixels.to(fabric.device).float().div_(255).contiguous(memory_format=torch.channels_last)
             with torch.inference_mode(), fabric.autocast():
                 stages = [[stage.float() for stage in backbone.stages(batch)[0]] for backbone in backbones]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from timm.models.vision_transformer import VisionTransformer
 
 from workbook import metrics
 from workbook.data import load_manifest
@@ -12,6 +13,7 @@ from workbook.data.sources import class_sides
 from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import Features
 from workbook.keys import is_key
+from workbook.models.backbones import Backbone
 from workbook.models.checkpoints import Pretrained, from_checkpoint, from_timm
 from workbook.pretraining.runs import load_run
 from workbook.store import Store
@@ -51,6 +53,12 @@ def open_model(
     if architecture is None:
         raise CheckpointError(f"a file does not say what it is: name the architecture of {model}, as timm calls it")
     return from_checkpoint(path, architecture, part=part, prefix=prefix, image_size=image_size)
+
+
+def backbone_diversity(backbone: Backbone) -> pd.DataFrame:
+    """`model_diversity` as B has it: over a ViT's attention layers (App. J), over all layers of any other model."""
+    is_transformer = isinstance(backbone.model, VisionTransformer)
+    return metrics.model_diversity(backbone.model, metrics.ATTENTION if is_transformer else None)
 
 
 def measure_features(features: Features, side_of: dict[str, str]) -> pd.DataFrame:

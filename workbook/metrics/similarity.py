@@ -78,6 +78,17 @@ def minibatch_cka_matrix(batches: Iterable[tuple[Sequence[Array], Sequence[Array
     return np.clip(cross / np.sqrt(np.outer(hsic_x, hsic_y)), -1, 1)
 
 
+def self_cka(cka: np.ndarray) -> float:
+    """B's CKA score of a model, "the average of the off-diagonal values" (App. D, Table 6, Fig. 11).
+
+    cka: (L, L), every layer of the model with every other, as `minibatch_cka_matrix` gives it; at least two layers.
+    In [-1, 1]; higher = more alike stages, a less abstract representation. The diagonal is not read.
+    """
+    if cka.ndim != 2 or len(cka) != cka.shape[1] or len(cka) < 2:
+        raise ValueError(f"cka must have shape (L, L) with at least two layers, got {cka.shape}")
+    return float(cka[~np.eye(len(cka), dtype=bool)].mean())
+
+
 def _centred_grams(layers: Sequence[Array], name: str) -> Tensor:
     """(L, n^2): of each layer its Gram matrix without diagonal, centred so that the estimator is an inner product."""
     if not layers:

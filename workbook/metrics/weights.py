@@ -46,6 +46,10 @@ class DiversityChoices:
             raise ValueError(f"kinds must be among conv, linear, attention, got {sorted(unknown)}")
 
 
+# B App. J: the diversity of a ViT is that of its "Multi-head Self-attention (MSA) layers"
+ATTENTION = DiversityChoices(kinds=("attention",))
+
+
 class Layer(NamedTuple):
     name: str
     kind: Kind

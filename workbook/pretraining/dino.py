@@ -1,6 +1,8 @@
 """DINO (Caron et al. 2021): a student matches its teacher's centred and sharpened output on other crops."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +35,8 @@ class DINOChoices:
     frozen_epochs: float = 1.0  # at the start, while the last layer does not move
     local_count: int = 8
     local_scale: tuple[float, float] = (0.05, 0.4)
+    # whose weights are the backbone and projector that are read after training: the authors evaluate the teacher
+    evaluated: Literal["teacher", "student"] = "teacher"
 
 
 class _UnitLinear(nn.Linear):
@@ -57,6 +61,10 @@ class DINO(MultiCropModel, choices=DINOChoices):
         self.loss = DINOLoss(
             objective.outputs, student_temp=objective.student_temperature, center_momentum=objective.center_momentum
         )
+
+    @classmethod
+    def read_from(cls, objective: DINOChoices) -> Mapping[str, str]:
+        return {"backbone": "target.0", "projector": "target.1"} if objective.evaluated == "teacher" else {}
 
     @property
     def _student(self) -> nn.Sequential:

@@ -26,7 +26,7 @@ from workbook.errors import CorruptArtefactError, DivergedError
 from workbook.files import write_atomically
 from workbook.models.backbones import create_backbone
 from workbook.models.projectors import MLPProjector
-from workbook.pretraining.model import MODELS, Encoder, Model, Moment, StepResult
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult, model_of
 from workbook.pretraining.optimizers import create_optimizer, set_learning_rate
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.replay import Replayed, Update
@@ -159,9 +159,7 @@ def create_model(recipe: Recipe, num_classes: int) -> Model:
     shape = {name: getattr(recipe, name) for name in ("image_size", "small_stem", "drop_path", "global_pool")}
     backbone = create_backbone(recipe.backbone, **shape)
     mlp = None if recipe.projector is None else MLPProjector(backbone.num_features, **asdict(recipe.projector))
-    # choices without a model of their own are of their parent's
-    kind = next(MODELS[kind] for kind in type(recipe.objective).__mro__ if kind in MODELS)
-    return kind(recipe.objective, Encoder(backbone, mlp), num_classes)
+    return model_of(recipe.objective)(recipe.objective, Encoder(backbone, mlp), num_classes)
 
 
 def _first_model(

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -75,6 +75,11 @@ class Model(nn.Module):
         self.objective, self.backbone = objective, encoder.backbone
         self.projector: nn.Module = encoder.projector or nn.Identity()
 
+    @classmethod
+    def read_from(cls, objective: Any) -> Mapping[str, str]:
+        """What is read after training in place of a part that is trained: part -> its name within the model."""
+        return {}
+
     def views(self, augmentation: Augmentation, size: int) -> tuple[View, ...]:
         """What `forward` gets of every image."""
         return tuple(View(augmentation.view(number), size) for number in self.view_numbers)
@@ -109,6 +114,11 @@ class Model(nn.Module):
 
     def after_step(self, moment: Moment) -> None:
         """After the optimiser's step."""
+
+
+def model_of(objective: Any) -> type[Model]:
+    """The model of a method's choices; choices without one of their own are of their parent's."""
+    return next(MODELS[kind] for kind in type(objective).__mro__ if kind in MODELS)
 
 
 class MultiCropModel(Model):

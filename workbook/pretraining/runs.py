@@ -19,7 +19,7 @@ from workbook.keys import restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import Pretrained, from_checkpoint
 from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, images_to_train, pretrain
-from workbook.pretraining.model import Model
+from workbook.pretraining.model import Model, model_of
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import FileStart, RunStart
 from workbook.progress import expect, progress_bar
@@ -48,13 +48,18 @@ class Run:
         return pd.read_json(self.artefact.file(HISTORY), orient="records")
 
     def model(self, epoch: int | None = None) -> Model:
-        """Backbone, projector and all else at the end of `epoch` (None = the last), in evaluation mode, on the CPU."""
+        """Backbone, projector and all else at the end of `epoch` (None = the last), in evaluation mode, on the CPU.
+
+        Of DINO they are the teacher's, see `DINOChoices.evaluated`.
+        """
         state = load_file(self._checkpoint(epoch))
         # only a classifier is asked how many classes there are
         classes = len(state["head.weight"]) if "head.weight" in state else 0
         with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced at once
             model = create_model(self.recipe, classes)
         model.load_state_dict(state)
+        for part, name in model.read_from(self.recipe.objective).items():
+            setattr(model, part, model.get_submodule(name))
         return model.eval().to(memory_format=torch.channels_last)
 
     def backbone(self, epoch: int | None = None, *, image_size: int | None = None) -> Pretrained:
@@ -62,8 +67,9 @@ class Run:
 
         image_size: of the images that it is to read; None = those of its recipe.
         """
-        size = image_size or self.recipe.image_size
-        found = _backbone_in(self._checkpoint(epoch), self.recipe, prefix="backbone.model.", image_size=size)
+        size, objective = image_size or self.recipe.image_size, self.recipe.objective
+        part = model_of(objective).read_from(objective).get("backbone", "backbone")
+        found = _backbone_in(self._checkpoint(epoch), self.recipe, prefix=f"{part}.model.", image_size=size)
         return replace(found, name=f"run {self.key}")
 
     def _checkpoint(self, epoch: int | None) -> Path:

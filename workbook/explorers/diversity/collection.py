@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from workbook.errors import CheckpointError
-from workbook.evaluation.scoring import open_model
+from workbook.evaluation.scoring import backbone_diversity, open_model
 from workbook.figures.trajectories import with_looks
-from workbook.metrics import calibrated_imagenet_score, mean_diversity, model_diversity
+from workbook.metrics import calibrated_imagenet_score, mean_diversity
 from workbook.papers.tables import models_of_paper_b
 from workbook.store import Store
 
@@ -131,7 +131,7 @@ def named_models(models: Sequence[str | Mapping[str, Any]], store: Store) -> Col
             raise CheckpointError(f"a model is described by {', '.join((*known, 'name', 'accuracy'))}; got {given!r}")
         opened = open_model(how.pop("model"), store, **how)
         name = name or opened.name
-        layers[name] = model_diversity(opened.backbone.model)
+        layers[name] = backbone_diversity(opened.backbone)
         row = {"model": name, "family": name, "method": name, "step": "", "accuracy": accuracy, "weights": opened.name}
         rows.append(row | mean_diversity(layers[name]).to_dict() | dict.fromkeys(TRANSFERS, float("nan")))
     table = pd.DataFrame(rows, columns=["model", *COLUMNS, "weights"]).set_index("model")

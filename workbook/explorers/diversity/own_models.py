@@ -11,9 +11,10 @@ from workbook.data.images import Images
 from workbook.errors import CorruptArtefactError, MissingDataError, NotStoredError
 from workbook.evaluation.extraction import head_accuracy
 from workbook.evaluation.injection import upstream_accuracy
+from workbook.evaluation.scoring import backbone_diversity
 from workbook.evaluation.transfer import Task, load_present
 from workbook.explorers.diversity.collection import COLUMNS, START, TRANSFERS, Collection, step_name
-from workbook.metrics import mean_diversity, model_diversity
+from workbook.metrics import mean_diversity
 from workbook.papers.transfer import measured_transferability
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run
@@ -106,8 +107,8 @@ class _Reading:
         return _Stored(run=runs[0], place=place) if runs else None
 
     def layers_of(self, model: _Stored) -> pd.DataFrame | None:
-        """`model_diversity` of its weights."""
-        return self.read(lambda: model_diversity(model.run.model().backbone.model), model.name, missing="not trained")
+        """`backbone_diversity` of its weights."""
+        return self.read(lambda: backbone_diversity(model.run.model().backbone), model.name, missing="not trained")
 
     def accuracy(self, model: _Stored, test: Images) -> float:
         """Upstream, in percent: along a trajectory of the stored linear probe, else of the run's own head."""
