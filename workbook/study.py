@@ -146,10 +146,11 @@ class Study:
 
     def readings(self, runs: Sequence[Run]) -> pd.DataFrame:
         """The stages as `stagewise` has them, read in each of `READINGS`; a column `reading`."""
-        parts, probe = self.probe_parts(), self.profile.probe
+        own, parts, probe = self.profile.extraction, self.probe_parts(), self.profile.probe
         tables = []
         for name in READINGS:
-            extraction = replace(self.profile.extraction, reading=name)
+            layers = own.layers if name == own.reading else STAGES
+            extraction = replace(own, reading=name, layers=layers)
             tables.append(stagewise_evaluation(runs, parts, extraction, probe, self.lab).assign(reading=name))
         found = pd.concat(tables, ignore_index=True)
         return found[found["layer"].isin(STAGES)]

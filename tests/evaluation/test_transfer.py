@@ -6,7 +6,7 @@ import pytest
 from workbook.errors import ManifestError, MissingDataError
 from workbook.evaluation import transfer
 from workbook.evaluation.extraction import POOLED, extract
-from workbook.evaluation.finetuning import finetune_1000_recipe
+from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
 from workbook.lab import Lab
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import train
@@ -137,3 +137,11 @@ def test_without_any_set_it_says_how_to_get_one(scored):
     lab, runs, _, _ = scored
     with pytest.raises(MissingDataError, match="workbook data show"):
         transfer.transfer_suite(runs, [], PROTOCOLS, lab)
+
+
+def test_a_finetuning_of_fewer_epochs_than_its_warm_up_is_shortened_with_it(scored):
+    """The recipe for ViTs warms up for five epochs, of which a short profile has one."""
+    lab, _, tasks, _ = scored
+    run = train(replace(RECIPE, backbone="tiny_vit", epochs=1), lab)
+    score = transfer.Finetuning(finetune_recipe, RECIPE, epochs=1).score(run, tasks[0], lab)
+    assert 0 <= score["accuracy"] <= 100

@@ -15,6 +15,7 @@ from workbook.evaluation.extraction import POOLED, Features, extract
 from workbook.evaluation.finetuning import finetune
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
+from workbook.pretraining.ablations import trained
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run
 from workbook.probes.few_shot import FewShotRecipe, draw_episodes, few_shot
@@ -163,7 +164,7 @@ class Finetuning:
     def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
         of_run = {name: getattr(run.recipe, name) for name in ("backbone", "small_stem", "image_size", "seed")}
         recipe = self.recipe(replace(self.base, **of_run), task.dataset, run.start(), side=task.side)
-        recipe = replace(recipe, epochs=self.epochs or recipe.epochs)
+        recipe = trained(recipe, self.epochs or recipe.epochs)
         row = finetune(recipe, task.test, lab)
         return {name: float(str(row[name])) for name in ("accuracy", "accuracy_before")}
 
