@@ -23,8 +23,17 @@ def test_every_profile_has_its_own_name():
     }
 
 
-def test_evidence_has_the_seeds_that_a_verdict_needs():
-    assert load_profile("study").seeds >= 3 and load_profile("study").ablation.seeds >= 3
+def test_seeds_begin_where_the_profile_says():
+    profile = load_profile("smoke", seeds=3, first_seed=7)
+    assert list(profile.own_seeds) == [7, 8, 9] and list(profile.ablation_seeds) == [7]
+    assert list(load_profile("smoke").own_seeds) == [0, 1]
+
+
+def test_what_was_changed_is_told_but_for_what_changes_no_design():
+    assert load_profile("pocket", seeds=2, first_seed=0, device="cpu", precision="bfloat16").changed == {}
+    assert load_profile("pocket", lr=0.2, sets=["digits"]).changed == {"recipe.lr": 0.2, "transfer.sets": ("digits",)}
+    mine = replace(load_profile("pocket"), name="mine")
+    assert mine.changed["recipe.dataset"] == "cifar100", "nothing of a profile of one's own was fixed"
 
 
 # --- the names of fields

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from workbook.data import load_images
@@ -221,17 +222,23 @@ def test_verdicts_are_judged_shown_and_recorded(study, runs, tmp_path, monkeypat
     claims = ["A.pooled.slmlp-above", "A.mlp.byol"]
     table = study.stagewise(runs, ("pooled",))
     monkeypatch.setenv("WORKBOOK_REPORT", str(tmp_path / "verdicts.json"))
-    differences = {claims[0]: [1.0, 2.0], claims[1]: [-1.0, -1.1, -0.9]}
+    differences = {claims[0]: pd.Series([1.0, 2.0]), claims[1]: pd.Series([-1.0, -1.1, -0.9], index=[5, 6, 7])}
     shown = study.verdicts(differences, table)
     assert list(shown["claim"]) == [CLAIMS[claim].statement for claim in claims]
     assert all(verdict.startswith("not evaluated (the smoke") for verdict in shown["verdict"])
     written = json.loads((tmp_path / "verdicts.json").read_text())
     assert [verdict["claim"]["id"] for verdict in written["verdicts"]] == claims
-    assert written["seeds"] == [0, 1] and written["hardware"]
+    assert written["seeds"] == [0, 1, 5, 6, 7] and written["hardware"]
     assert [row["accuracy"] for row in written["measurements"]] == list(table["accuracy"])
-    larger = replace(study, profile=replace(TINY, name="pocket"))
-    assert list(larger.verdicts(differences, table, seeds=3)["verdict"])[1] == "differs"
-    assert json.loads((tmp_path / "verdicts.json").read_text())["seeds"] == [0, 1, 2]
+    pocket = Study(PROFILES["pocket"], study.lab)
+    assert pocket.verdicts(differences, table)["verdict"][1] == "differs"
+    assert pocket.verdicts(differences, table, sets=None)["verdict"][1] == "differs"
+    of_sets = pocket.verdicts(differences, table, sets=["digits"])["verdict"][1]
+    assert of_sets == "exploratory (differs; sets = ['digits'] is not the protocol's)"
+    other = replace(pocket, profile=replace(pocket.profile, measured_per_class=7)).judged(differences)
+    assert other[1].status == "exploratory" and "measured_per_class = 7" in other[1].detail
+    premises = {claims[1]: pd.Series([-1.0, 1.0, 0.0])}
+    assert pocket.judged(differences, premises=premises)[1].status == "not evaluated"
 
 
 def test_a_statement_names_the_sets_that_it_was_measured_on(study, runs):

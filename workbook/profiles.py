@@ -105,7 +105,8 @@ class Profile:
 
     name: str
     recipe: Recipe
-    seeds: int = 3  # runs of SL and SL-MLP, with the seeds 0 ... seeds - 1
+    seeds: int = 3  # runs of SL and SL-MLP
+    first_seed: int = 0  # the lowest seed of all runs; the protocol of evidence begins where nobody has looked
     ablation: Ablation = field(default_factory=Ablation)
     probe_images_per_class: int | None = None  # of eval-D's training images; None = all
     measured_per_class: int | None = 100  # images a class that the feature metrics read; None = all
@@ -125,6 +126,26 @@ class Profile:
         _check_choices("precision", (self.precision,), PRECISIONS)
 
     @property
+    def own_seeds(self) -> range:
+        """Of the runs of SL and SL-MLP."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def ablation_seeds(self) -> range:
+        """Of the runs of the other methods, and of the ablations."""
+        return range(self.first_seed, self.first_seed + self.ablation.seeds)
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Where it lies -> the value of every field that is not as in the profile of this name.
+
+        Without seeds, which each verdict has, and without device and precision, which are no part of a study's design.
+        """
+        default = {path: value for path, _, value in _leaves(PROFILES[self.name])} if self.name in PROFILES else {}
+        fixed = {path: value for path, _, value in _leaves(self) if path not in _FREE}
+        return {path: value for path, value in fixed.items() if default.get(path) != value}
+
+    @property
     def ablation_recipe(self) -> Recipe:
         """The recipe that the other methods and the ablations start from."""
         shorter = trained(self.recipe, min(self.ablation.epochs or self.recipe.epochs, self.recipe.epochs))
@@ -134,7 +155,8 @@ class Profile:
 
 # what a sweep sets for each of its recipes is not a profile's
 _FIXED = ("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start")
-_MAY_BE_0 = ("warmup_epochs", "seed")  # every other count is at least 1
+_FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision")  # see `Profile.changed`
+_MAY_BE_0 = ("warmup_epochs", "seed", "first_seed")  # every other count is at least 1
 
 
 def load_profile(name: str, /, **overrides: Any) -> Profile:
@@ -288,8 +310,10 @@ POCKET = replace(
         weight_decay=5e-4,
         warmup_epochs=2,
     ),
-    seeds=3,
+    seeds=5,
+    first_seed=5,
     ablation=Ablation(
+        seeds=3,
         epochs=30,  # ours: two views an epoch are as many as SL sees in 60
         sweeps=("number of projectors",),  # the others take a night: overrides={"ablation.sweeps": [...]}
     ),
@@ -356,6 +380,7 @@ PAPER = replace(
     extraction=Extraction(stage_budget=8192, dtype="float16"),
     transfer=replace(STUDY.transfer, all_classes=True, sets_a=SETS_A, sets_b=SETS_B),
     seeds=1,  # as in the papers; a verdict takes seeds=3 and ablation.seeds=3
+    first_seed=0,
     ablation=Ablation(seeds=1, component_epochs=100, backbones=tuple(TABLE_2)),
     injection=Injection(vit="vit_base_patch16_224"),
 )

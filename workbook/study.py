@@ -20,7 +20,7 @@ from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
 from workbook.lab import Lab
 from workbook.papers.claims import CLAIMS
-from workbook.papers.verdicts import judge, write_verdicts
+from workbook.papers.verdicts import Verdict, judge, write_verdicts
 from workbook.pretraining.ablations import Arm, over_seeds
 from workbook.pretraining.injection import injection_recipe, injection_vit_recipe, over_cycles, supervised_vit_recipe
 from workbook.pretraining.recipe import Recipe, sweep
@@ -65,10 +65,10 @@ class Study:
     def recipes(self, *methods: str) -> list[Recipe]:
         """One for every method and seed, methods in the outer order: SL and SL-MLP as the profile has them, all others
         as its ablation has."""
-        own = (self.profile.recipe, self.profile.seeds)
-        other = (self.profile.ablation_recipe, self.profile.ablation.seeds)
+        own = (self.profile.recipe, self.profile.own_seeds)
+        other = (self.profile.ablation_recipe, self.profile.ablation_seeds)
         chosen = [(method, *(own if method in SUPERVISED else other)) for method in methods]
-        return [recipe for method, base, seeds in chosen for recipe in sweep(base, [method], range(seeds))]
+        return [recipe for method, base, seeds in chosen for recipe in sweep(base, [method], seeds)]
 
     def train(self, *which: str | Recipe) -> Runs:
         """The runs of these methods or recipes, from the store or trained now, in this order."""
@@ -78,7 +78,7 @@ class Study:
     def starts(self, methods: Sequence[str] | None = None, vit_methods: Sequence[str] | None = None) -> list[Recipe]:
         """The self-supervised recipes that label injection starts from; None = the profile's methods."""
         chosen = self.profile.injection
-        base, seeds = self.profile.ablation_recipe, range(self.profile.ablation.seeds)
+        base, seeds = self.profile.ablation_recipe, self.profile.ablation_seeds
         found = sweep(base, chosen.methods if methods is None else methods, seeds)
         vit_methods = chosen.vit_methods if vit_methods is None else vit_methods
         return found + sweep(replace(base, backbone=chosen.vit), vit_methods, seeds)
@@ -157,7 +157,7 @@ class Study:
 
     def arms(self, arms: Sequence[Arm]) -> pd.DataFrame:
         """The arms of an ablation, trained with every seed, by the probe of their pooled features; a column `arm`."""
-        seeded = over_seeds(arms, range(self.profile.ablation.seeds))
+        seeded = over_seeds(arms, self.profile.ablation_seeds)
         runs = self.train(*(arm.recipe for arm in seeded))
         return self.stagewise(runs, ("pooled",)).assign(arm=[arm.label for arm in seeded])
 
@@ -191,18 +191,42 @@ class Study:
 
     def verdicts(
         self,
-        differences: Mapping[str, Sequence[float] | pd.Series],
+        values: Mapping[str, pd.Series | pd.DataFrame],
         table: pd.DataFrame,
         *,
-        seeds: int | None = None,
+        premises: Mapping[str, pd.Series] | None = None,
         over: Sequence[str] = (),
+        **given: Any,
     ) -> pd.DataFrame:
         """Judges the claims of these ids, records the verdicts with the table that they were made from, and shows them.
 
-        differences: one paired value a seed, with the sign that the claim predicts positive. over: the downstream sets
-        that they are a mean of, which the statements then name.
+        values: what each claim's statistic takes, indexed by seed; see `workbook.papers.statistics.STATISTICS`.
+        premises: of claims that hold on a condition, see `judge`. over: the downstream sets that they are a mean of,
+        which the statements then name. given: parameters of the notebook that change what is measured, None where they
+        are as they stand there; with them, as with overrides, a verdict is exploratory.
         """
+        judged = self.judged(values, premises=premises, over=over, **given)
+        seeds = sorted({seed for verdict in judged for seed in verdict.seeds})
+        return write_verdicts(judged, provenance(), seeds=seeds, measurements=table)
+
+    def judged(
+        self,
+        values: Mapping[str, pd.Series | pd.DataFrame],
+        *,
+        premises: Mapping[str, pd.Series] | None = None,
+        over: Sequence[str] = (),
+        **given: Any,
+    ) -> list[Verdict]:
+        """The verdicts of `verdicts`, for a notebook that has others beside them."""
+        changed = self.profile.changed | {name: value for name, value in given.items() if value is not None}
         measured = f" (measured: mean of {', '.join(over)}; its interval covers seeds alone)" if over else ""
-        claims = {name: replace(CLAIMS[name], statement=CLAIMS[name].statement + measured) for name in differences}
-        judged = [judge(claims[name], values, profile=self.profile.name) for name, values in differences.items()]
-        return write_verdicts(judged, provenance(), seeds=range(seeds or self.profile.seeds), measurements=table)
+        return [
+            judge(
+                replace(CLAIMS[claim], statement=CLAIMS[claim].statement + measured),
+                found,
+                profile=self.profile.name,
+                changed=changed,
+                premise=(premises or {}).get(claim),
+            )
+            for claim, found in values.items()
+        ]

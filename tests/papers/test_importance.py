@@ -11,7 +11,10 @@ from workbook.papers.importance import (
     importance_study,
     importances,
     lead,
+    leads,
     permutation_importance,
+    share_together,
+    without_each_family,
 )
 from workbook.papers.tables import models_of_paper_b
 
@@ -57,6 +60,20 @@ def test_a_study_refits_after_every_change():
     assert lead(study, "CIS", "gain").set_index("change").at["none", "lead"] == pytest.approx(
         one["CIS"] - one.drop("CIS").max()
     )
+
+
+def test_a_lead_over_each_factor_and_a_share_together():
+    found = pd.Series({"CIS": 0.4, "CKA": 0.1, "MSC": 0.05, "V_intra": 0.3, "S_inter": 0.15})
+    assert leads(found).round(2).to_dict() == {"CKA": 0.3, "MSC": 0.35, "V_intra": 0.1, "S_inter": 0.25}
+    assert share_together(pd.Series({"accuracy": 0.5, "diversity": 0.3, "CKA": 0.2})).tolist() == pytest.approx([0.3])
+
+
+def test_every_family_is_left_out_once():
+    inputs = INPUTS.assign(V_intra=0.0, S_inter=0.0)
+    found = without_each_family(inputs, TRANSFER, FAMILIES, lambda importance: leads(importance["gain"]))
+    assert list(found.index) == ["none", *"abcde"] and list(found) == list(FACTORS.values())
+    kept = FAMILIES != "b"
+    assert found.loc["b"].tolist() == leads(importances(inputs[kept], TRANSFER[kept])["gain"]).tolist()
 
 
 def test_an_unknown_change_is_refused():

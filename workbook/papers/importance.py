@@ -1,6 +1,6 @@
 """Paper B's Figs. 8 and 14: the importance that XGBoost gives each factor, and how far it can be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -87,6 +87,26 @@ def importance_study(
             found = importances(inputs.iloc[kept][order], transfer.iloc[kept])
             rows.append(found.rename_axis("input").reset_index().assign(change=change, refit=refit))
     return pd.concat(rows, ignore_index=True)
+
+
+def leads(importance: pd.Series) -> pd.Series:
+    """By how much the first input is more important than each of FACTORS, indexed by these."""
+    factors = importance[list(FACTORS.values())]
+    return importance.drop(factors.index).iloc[0] - factors
+
+
+def share_together(importance: pd.Series) -> pd.Series:
+    """By how much the share of accuracy and diversity together exceeds one half; one value."""
+    return pd.Series({"accuracy and diversity": float(importance[["accuracy", "diversity"]].sum()) - 0.5})
+
+
+def without_each_family(
+    inputs: pd.DataFrame, transfer: pd.Series, families: pd.Series, effect: Callable[[pd.DataFrame], pd.Series]
+) -> pd.DataFrame:
+    """An effect of the importances, of all models in the row "none", and without each family in the row of its name."""
+    kept = {"none": families == families} | {family: families != family for family in families.unique()}
+    found = {name: effect(importances(inputs[rows], transfer[rows])) for name, rows in kept.items()}
+    return pd.DataFrame(found).T
 
 
 def lead(study: pd.DataFrame, name: str, measure: str) -> pd.DataFrame:

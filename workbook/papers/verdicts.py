@@ -3,21 +3,19 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from workbook.files import write_atomically
 from workbook.papers.claims import Claim
+from workbook.papers.protocol import departures
+from workbook.papers.statistics import STATISTICS, Estimate, Evidence, paired
 
-Status = Literal["agrees", "differs", "inconclusive", "not evaluated"]
-Evidence = Literal["runs", "printed tables"]
-_CONFIDENCE = 0.95
+Status = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated"]
 _LEAST_SEEDS = 3
 _TOLD = 3  # claims in a sentence
 _RECORDED = ("id", "paper", "place", "statement", "number", "unit")  # of a claim, to be read without the list
@@ -27,89 +25,116 @@ _RECORDED = ("id", "paper", "place", "statement", "number", "unit")  # of a clai
 class Verdict:
     """What was measured for a claim, with its 95 % interval; None where undefined.
 
-    evidence: "runs", the mean of `n` seeds, which a smoke profile cannot give; or "printed tables", a statistic of
-    `n` models that a paper prints, which is the same in every profile.
+    status: what counts. said: what the interval says, which is the status unless that is "exploratory": then `detail`
+    says what departs from the protocol. counted: what was judged, "5 seeds", "39 models of 7 families"; n its number.
+    seeds: those of the runs. evidence: "runs", which a smoke profile cannot give; or "printed tables", the same in
+    every profile.
     """
 
     claim: Claim
     status: Status
+    said: Status
     measured: float | None
     low: float | None
     high: float | None
     n: int
+    counted: str
     detail: str
+    seeds: tuple[int, ...] = ()
     evidence: Evidence = "runs"
 
 
-def judge(claim: Claim, differences: Sequence[float], *, profile: str) -> Verdict:
-    """Agrees if the 95 % interval of the mean lies above 0, differs if below, else inconclusive.
+def judge(
+    claim: Claim,
+    values: pd.Series | pd.DataFrame,
+    *,
+    profile: str,
+    changed: Mapping[str, Any] | None = None,
+    premise: pd.Series | None = None,
+) -> Verdict:
+    """The verdict of own runs, by the claim's own statistic, which gets `values`, indexed by seed.
 
-    differences: (n,) one paired value a seed, in the claim's unit, whose sign the claim predicts positive.
-    Profile `smoke` and fewer than three seeds are "not evaluated": the detail says which.
-    Raises ValueError for NaN and infinite values.
+    Profile `smoke` and fewer than three seeds are "not evaluated": the detail says which. changed: see
+    `protocol.departures`. premise: (n,) one value a seed, positive where the claim's premise holds; where the interval
+    of its mean is not above 0, nothing follows, and the claim is "not evaluated".
+    Raises ValueError for NaN and infinite values, and for a claim that is judged from printed tables.
     """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"differences must have shape (n,), one value a seed, got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"differences for {claim.id!r} must be finite, got {values.tolist()}")
-    low, high = mean_interval(values)
-    n, measured = len(values), float(values.mean()) if len(values) else None
-    status: Status = "not evaluated"
+    found, seeds = _estimate(claim, "runs", values), tuple(int(seed) for seed in values.index)
+    held = paired(premise) if premise is not None else None
     if profile == "smoke":
-        detail = "the smoke profile shows that the code runs; its numbers are no evidence"
-    elif n < _LEAST_SEEDS or low is None or high is None:
-        detail = f"{n} of the {_LEAST_SEEDS} seeds that an interval needs"
-    else:
-        status, detail = _side(low, high)
-    return Verdict(claim=claim, status=status, measured=measured, low=low, high=high, n=n, detail=detail)
+        return _verdict(claim, found, "not evaluated", "the smoke profile shows that the code runs, no more", seeds)
+    if found.n < _LEAST_SEEDS or found.low is None:
+        told = f"{found.n} of the {_LEAST_SEEDS} seeds that an interval needs"
+        return _verdict(claim, found, "not evaluated", told, seeds)
+    if held is not None and not (held.low is not None and held.low > 0):
+        told = f"its premise is not shown: {quantity(held.measured)} {interval_text(held.low, held.high)}"
+        return _verdict(claim, found, "not evaluated", told, seeds)
+    said, detail = _side(found)
+    departs = departures(claim, profile=profile, seeds=seeds, changed=changed or {})
+    if departs:
+        return _verdict(claim, found, "exploratory", f"{detail}; {departs}", seeds, said=said)
+    return _verdict(claim, found, said, detail, seeds)
 
 
-def judge_printed(claim: Claim, interval: Iterable[float], *, n: int, detail: str = "") -> Verdict:
-    """The verdict on a statistic of `n` printed models, by the same rule, from an interval computed elsewhere.
+def judge_printed(claim: Claim, *values: Any, detail: str = "") -> Verdict:
+    """The verdict on what a paper prints, by the claim's own statistic; without values from the claim's own cells.
 
-    interval: the statistic and the ends of its 95 % interval, (measured, low, high), in the claim's unit, with the
-    sign that the claim predicts positive. detail: how the interval was made; it stands after what the interval says.
-    Raises ValueError for values that are not finite, and for low above high.
+    detail: what else is to be said; it stands after what the interval says.
+    Raises ValueError for a claim that is judged from runs, for values that are not finite, and where their number is
+    not the claim's n.
     """
-    measured, low, high = map(float, interval)
-    if not (math.isfinite(measured) and math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"{claim.id!r} needs a finite value and low <= high, got {measured}, [{low}, {high}]")
-    status, said = _side(low, high)
-    numbers = {"measured": measured, "low": low, "high": high}
-    detail = f"{said}; {detail}" if detail else said
-    return Verdict(claim=claim, status=status, **numbers, n=n, detail=detail, evidence="printed tables")
+    statistic = STATISTICS[claim.statistic]
+    if not values and statistic.values is not None and claim.cells is not None:
+        values = (statistic.values(claim.cells),)
+    found = _estimate(claim, "printed tables", *values)
+    if found.n != claim.n:
+        raise ValueError(f"{claim.id} is judged by n = {claim.n}, got {found.counted}")
+    said, told = _side(found)
+    return _verdict(claim, found, said, f"{told}; {detail}" if detail else told, evidence="printed tables")
 
 
-def fall_from_peak(values: pd.DataFrame) -> pd.Series:
-    """How far each seed ends below where it was at the epoch at which the other seeds, on average, are highest.
-
-    values: one row a seed, one column an epoch, ascending. A seed's own highest epoch lies above its last by
-    construction, whatever the truth; that of the others may lie below. A single seed has but its own.
-    """
-    others = (values.sum() - values) / (len(values) - 1) if len(values) > 1 else values
-    peaks = others.idxmax(axis=1)
-    return pd.Series({seed: values.at[seed, peak] - values.loc[seed].iloc[-1] for seed, peak in peaks.items()})
-
-
-def mean_interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Student's 95 % t interval of the mean of values (n,); (None, None) for fewer than two.
-
-    Not the percentile bootstrap: of three values it covers the mean in about 75 % of the cases instead of
-    95 %, because it can draw no more than ten different samples and knows nothing of the small n. The t
-    interval is exact for normal differences at any n >= 2, and pays for it with its width.
-    """
-    n = len(values)
-    if n < 2:
-        return None, None
-    half = stats.t.ppf((1 + _CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)
-    return float(values.mean() - half), float(values.mean() + half)
+def _estimate(claim: Claim, evidence: Evidence, *values: Any) -> Estimate:
+    statistic = STATISTICS[claim.statistic]
+    if statistic.evidence != evidence:
+        raise ValueError(f"{claim.id} is judged by {claim.statistic!r}, from {statistic.evidence}, not {evidence}")
+    try:
+        found = statistic.estimate(*values)
+    except ValueError as error:
+        raise ValueError(f"{claim.id}: {error}") from error
+    if found.low is not None and found.high is not None and not -math.inf < found.low <= found.high < math.inf:
+        raise ValueError(f"{claim.id} needs a finite interval, low <= high, got {found.low} and {found.high}")
+    return found
 
 
-def _side(low: float, high: float) -> tuple[Status, str]:
-    if low > 0:
+def _verdict(
+    claim: Claim,
+    found: Estimate,
+    status: Status,
+    detail: str,
+    seeds: tuple[int, ...] = (),
+    *,
+    said: Status | None = None,
+    evidence: Evidence = "runs",
+) -> Verdict:
+    return Verdict(
+        claim=claim,
+        status=status,
+        said=said or status,
+        measured=found.measured,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        counted=found.counted,
+        detail=detail,
+        seeds=seeds,
+        evidence=evidence,
+    )
+
+
+def _side(found: Estimate) -> tuple[Status, str]:
+    if found.low is not None and found.low > 0:
         return "agrees", "the 95 % interval lies above 0"
-    if high < 0:
+    if found.high is not None and found.high < 0:
         return "differs", "the 95 % interval lies below 0"
     return "inconclusive", "the 95 % interval contains 0"
 
@@ -151,9 +176,15 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         claim = verdict.claim
         paper = f"{claim.paper}, {claim.place}: {printed(claim.number, claim.unit)}"
         measured, interval = quantity(verdict.measured, claim.unit), interval_text(verdict.low, verdict.high)
-        said = f"not evaluated ({verdict.detail})" if verdict.status == "not evaluated" else verdict.status
-        rows.append((claim.statement, paper, measured, interval, verdict.n, said))
+        rows.append((claim.statement, paper, measured, interval, verdict.counted, _in_full(verdict)))
     return _WholeText(rows, columns=["claim", "paper", "measured", "95 % interval", "n", "verdict"])
+
+
+def _in_full(verdict: Verdict) -> str:
+    """The status, and why it is none that decides."""
+    if verdict.status == "exploratory":
+        return f"exploratory ({verdict.said}; {verdict.detail.partition('; ')[2]})"
+    return f"not evaluated ({verdict.detail})" if verdict.status == "not evaluated" else verdict.status
 
 
 class _WholeText(pd.DataFrame):
@@ -165,17 +196,24 @@ class _WholeText(pd.DataFrame):
 
 
 def in_words(table: pd.DataFrame) -> str:
-    """Two sentences of Markdown: how many claims of a `verdict_table` came out how, and the first that do not agree."""
-    outcomes = table["verdict"].str.partition(" (")[0]
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.value_counts(sort=False).items())
-    said = f"Of {len(table)} claims: {counts}."
-    other = table[outcomes.isin(["differs", "inconclusive"])]
-    if other.empty:
-        reasons = table["verdict"].str.partition(" (")[2].str.rstrip(")").unique()
-        return f"{said} Why not: {'; '.join(filter(None, reasons))}." if any(reasons) else said
-    told = [f"*{row.claim}* ({row.verdict}: {row.measured})" for row in other.head(_TOLD).itertuples()]
-    more = f"; and {len(other) - _TOLD} more" if len(other) > _TOLD else ""
-    return f"{said} Not as printed, or not surely: {'; '.join(told)}{more}."
+    """Sentences of Markdown: how many claims of a `verdict_table` came out how, and the first that do not agree."""
+    outcome = table["verdict"].map(lambda said: said.partition(" (")[0])
+    reason = table["verdict"].map(lambda said: said.partition(" (")[2])
+    counts = ", ".join(f"{count} {name}" for name, count in outcome.value_counts(sort=False).items())
+    said = [f"Of {len(table)} claims: {counts}."]
+    for status, asked in {"not evaluated": "Why not", "exploratory": "Why exploratory"}.items():
+        reasons = reason[outcome == status].str.removesuffix(")")
+        if status == "exploratory":
+            reasons = reasons.map(lambda said: said.partition("; ")[2])  # after what the interval says
+        if len(reasons):
+            said.append(f"{asked}: {'; '.join(reasons.unique())}.")
+    says = outcome.where(outcome != "exploratory", reason.map(lambda said: said.partition(";")[0]))
+    other = table.assign(says=says)[says.isin(["differs", "inconclusive"])]
+    if len(other):
+        told = [f"*{row.claim}* ({row.says}: {row.measured})" for row in other.head(_TOLD).itertuples()]
+        more = f"; and {len(other) - _TOLD} more" if len(other) > _TOLD else ""
+        said.append(f"Not as printed, or not surely: {'; '.join(told)}{more}.")
+    return " ".join(said)
 
 
 def printed(number: float | None, unit: str = "") -> str:

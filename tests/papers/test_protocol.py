@@ -1,0 +1,29 @@
+from workbook.papers.claims import CLAIMS
+from workbook.papers.protocol import FIRST_SEED, departures, seeds_of, spoken
+from workbook.papers.statistics import STATISTICS
+from workbook.profiles import PROFILES
+
+RISES, BYOL = CLAIMS["A.stages.slmlp-rises"], CLAIMS["A.mlp.byol"]
+
+
+def test_the_profiles_train_what_the_protocol_says():
+    for name in FIRST_SEED:
+        profile = PROFILES[name]
+        assert tuple(profile.own_seeds) == seeds_of(RISES, name) == (5, 6, 7, 8, 9)
+        assert tuple(profile.ablation_seeds) == seeds_of(BYOL, name) == (5, 6, 7)
+
+
+def test_no_seed_that_was_looked_at_is_fixed():
+    runs = [claim for claim in CLAIMS.values() if STATISTICS[claim.statistic].evidence == "runs"]
+    assert all(min(seeds_of(claim, name)) >= 5 for claim in runs for name in FIRST_SEED)
+    assert seeds_of(RISES, "smoke") == ()
+
+
+def test_as_fixed_nothing_departs():
+    assert departures(RISES, profile="pocket", seeds=[9, 5, 6, 7, 8], changed={}) == ""
+    both = departures(RISES, profile="study", seeds=[0, 5], changed={"sets": ["digits"]})
+    assert both == "seeds 0, 5 are not the protocol's 5 to 9; sets = ['digits'] is not the protocol's"
+
+
+def test_seeds_in_words():
+    assert [spoken(seeds) for seeds in ([5, 6, 7], [0, 1], [0, 2, 5], [])] == ["5 to 7", "0, 1", "0, 2, 5", "none"]
