@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from workbook.figures.verdicts import verdict_grid
+from workbook.figures.verdicts import effect_intervals, verdict_grid
 
 TABLE = pd.DataFrame(
     [
@@ -42,3 +42,14 @@ def test_the_colour_never_stands_alone():
 def test_an_unknown_outcome_is_refused():
     with pytest.raises(ValueError, match="an outcome is one of"):
         verdict_grid(TABLE.assign(outcome="maybe"), title="t")
+
+
+def test_effects_stand_in_order_with_their_intervals():
+    rows = [("a", 2.0, 1.0, 4.0, "agrees"), ("b", -1.0, -2.0, 1.0, "inconclusive"), ("c", 3.0, 2.0, 3.5, "agrees")]
+    table = pd.DataFrame(rows, columns=["claim", "measured", "low", "high", "outcome"])
+    figure = effect_intervals(table, title="t", x="points")
+    agrees, undecided = figure.data
+    assert (list(agrees.y), list(agrees.x)) == (["a", "c"], [2.0, 3.0])
+    assert list(agrees.error_x.array) == [2.0, 0.5] and list(agrees.error_x.arrayminus) == [1.0, 1.0]
+    assert undecided.name == "≈ inconclusive"
+    assert list(figure.layout.yaxis.categoryarray) == ["c", "b", "a"], "the first on top"

@@ -83,7 +83,8 @@ def _paper(claim: Mapping[str, Any]) -> str:
 def _ours(verdict: Mapping[str, Any]) -> str:
     measured = quantity(verdict["measured"], verdict["claim"]["unit"])
     spread = interval_text(verdict["low"], verdict["high"])
-    return f"**{verdict['status']}**: {measured}, {spread}, n = {verdict['n']}"
+    status = f"**{verdict['status']}**" + (f" ({verdict['said']})" if verdict["status"] == "exploratory" else "")
+    return f"{status}: {measured}, {spread}, n = {verdict['counted']}"
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from workbook.papers.claims import CLAIMS
 from workbook.report.record import ReportResult, write_record
 
 
-def verdict(claim: str, status: str = "agrees", *, n: int = 3, evidence: str = "runs") -> dict:
+def verdict(claim: str, status: str = "agrees", *, n: int = 3, evidence: str = "runs", said: str = "") -> dict:
     """As a notebook writes it; measured 2, interval [1, 3]."""
     stated = {name: getattr(CLAIMS[claim], name) for name in ("id", "paper", "place", "statement", "number", "unit")}
     found = {"measured": 2.0, "low": 1.0, "high": 3.0, "n": n, "detail": "the interval; more", "evidence": evidence}
+    found |= {"said": said or status, "counted": f"{n} seeds", "seeds": list(range(5, 5 + n))}
     return {"claim": stated, "status": status, **found}
 
 

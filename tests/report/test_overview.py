@@ -40,7 +40,7 @@ def test_the_table_has_a_row_a_claim_and_profile(house):
     assert table.groupby("profile").size().to_dict() == {"pocket": len(CLAIMS), "study": len(CLAIMS)}
     found = table.set_index(["profile", "claim"])
     assert found.loc["pocket", DROPS]["outcome"] == "agrees"
-    assert found.loc["pocket", DROPS]["text"] == "2.00 points, n = 3"
+    assert found.loc["pocket", DROPS]["text"] == "2.00 points, n = 3 seeds"
     assert found.loc["study", DROPS]["outcome"] == "not measured"
     assert found.loc["study", CIS]["outcome"] == "agrees"
 
@@ -69,6 +69,15 @@ def test_a_failed_run_is_said_where_its_verdicts_would_be(house):
     assert shown(page, DROPS) == [("pocket", "failed run")]
     assert "stopped in cell 7" in row(page, DROPS)
     assert "2.00 points" not in row(page, DROPS)
+
+
+def test_an_exploratory_verdict_says_what_the_interval_says_and_why_it_does_not_count(house):
+    found = verdict(DROPS, "exploratory", said="agrees") | {"detail": "the interval; seeds 0 to 4"}
+    put(house / "notebooks/results/pocket", STAGES, [found])
+    page = claim_list(read_survey("smoke", house / "reports/smoke"))
+    assert shown(page, DROPS) == [("smoke", "not measured"), ("pocket", "exploratory")]
+    assert "the interval agrees; seeds 0 to 4" in row(page, DROPS)
+    assert 'data-value="exploratory"' in page, "a filter of its own"
 
 
 def test_what_a_paper_prints_is_told_once(house):

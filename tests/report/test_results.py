@@ -15,6 +15,7 @@ STAGES, ABLATION = "01_stagewise_evaluation", "02_mlp_ablation"
 def record(name: str, profile: str, **changes) -> ReportResult:
     claim = {"id": "A.x", "paper": "A", "place": "Fig. 2", "statement": "x | y", "number": 3.1, "unit": "points"}
     verdict = {"claim": claim, "status": "agrees", "measured": 2.0000001, "low": 1.0, "high": 3.0, "n": 3, "detail": ""}
+    verdict |= {"seeds": [5, 6, 7], "counted": "3 seeds", "said": "agrees"}
     measurements = [{"file": "/home/me/data/x.npz", "v": 1}]
     findings = {"hardware": "one CPU", "verdicts": [verdict], "measurements": measurements}
     given = {"title": "T", "status": "passed", "date": "2024-01-01T00:00:00", "seconds": 130.0, "findings": findings}
@@ -57,13 +58,24 @@ def test_readme_shows_the_strongest_evidence(tmp_path):
     assert (rows[0], rows[-1]) == ("head", "tail")
     assert rows[4] == (
         rf"| Does a \| b? | [{STAGES}](notebooks/{STAGES}.ipynb) | x \| y (A, Fig. 2): 3.1 points "
-        r"| **agrees**: 2.00 points, [1.00, 3.00], n = 3 | one GPU; study | 2 |"
+        r"| **agrees**: 2.00 points, [1.00, 3.00], n = 3 seeds | one GPU; study | 2 |"
     )
     assert rows[5] == f"| Two? | [{ABLATION}](notebooks/{ABLATION}.ipynb) |  | not measured yet |  |  |"
     assert rows[6] == "<!-- results:end -->", "a notebook without claims has no row"
     readme.write_text("no place")
     with pytest.raises(ReportError, match="results:begin"):
         update_readme(readme, notebooks=notebooks, results=results)
+
+
+def test_what_is_exploratory_says_so_in_the_readme(tmp_path):
+    notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
+    (results / "pocket").mkdir(parents=True)
+    write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# One?"))
+    findings = record(STAGES, "pocket").findings
+    (verdict,) = findings["verdicts"]
+    verdict |= {"status": "exploratory", "said": "differs"}
+    write_record(results / "pocket", record(STAGES, "pocket", findings=findings))
+    assert "| **exploratory** (differs): 2.00 points, [1.00, 3.00], n = 3 seeds |" in results_table(notebooks, results)
 
 
 def test_the_readme_counts_what_it_does_not_show(tmp_path):

@@ -23,9 +23,10 @@ from workbook.report.survey import START_PAGE
 STAGES = "01_stagewise_evaluation"
 PARAMETERS = 'profile: str = "smoke"  # the size\nstages: int | None = None\noverrides: dict = {}'
 FINDINGS = """
+import pandas as pd
 from workbook.papers.verdicts import Claim, judge, write_verdicts
-claim = Claim(id="A.fig2", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
-verdicts = [judge(claim, [1.0, 1.1, 0.9], profile=profile)]
+claim = Claim(id="A.fig2", paper="A", place="Fig. 2", statement="SL-MLP above SL", number=3.1, unit="points")
+verdicts = [judge(claim, pd.Series([1.0, 1.1, 0.9]), profile=profile)]
 write_verdicts(verdicts, {"hardware": "one CPU", "python": "3.11"}, seeds=range(3))
 """
 FIGURE = """

@@ -68,6 +68,16 @@ def test_of_two_notebooks_the_one_with_more_seeds_counts(house, survey):
     assert (found.outcome, found.record.notebook, found.others) == ("agrees", ABLATION, {STAGES: "inconclusive"})
 
 
+def test_an_exploratory_verdict_counts_only_where_no_other_does(house, survey):
+    put(house / "reports/pocket", STAGES, [verdict(POOLED, "exploratory", said="differs", n=9)])
+    put(house / "reports/pocket", ABLATION, [verdict(POOLED, "agrees", n=5)])
+    put(house / "notebooks/results/study", STAGES, [verdict(POOLED, "exploratory", said="agrees")], profile="study")
+    seen = survey("pocket")
+    assert seen.findings(POOLED)[0].outcome == "agrees" == seen.strongest(POOLED).outcome
+    put(house / "reports/pocket", ABLATION, [])
+    assert survey("pocket").strongest(POOLED).source.profile == "study"
+
+
 def test_a_claim_of_no_list_stands_last(house, survey):
     found = verdict(DROPS)
     put(house / "reports/pocket", "mine", [found | {"claim": found["claim"] | {"id": "A.mine"}}])

@@ -12,6 +12,7 @@ _LOOKS = {
     "agrees": ("#0072B2", "#0072B2", "#FFFFFF", "✓"),
     "differs": ("#D55E00", "#D55E00", "#FFFFFF", "✗"),
     "inconclusive": ("#DDD9EA", "#DDD9EA", "#3C3656", "≈"),
+    "exploratory": ("#FFFFFF", "#6A5FA8", "#6A5FA8", "?"),
     "not evaluated": ("#FFFFFF", "#A9B0B7", "#5C6670", "○"),
     "failed run": ("#FFFFFF", "#9F2D1F", "#9F2D1F", "!"),
     "not measured": ("#F4F2EC", "#F4F2EC", "#A9A59A", "·"),
@@ -69,3 +70,28 @@ def _squares(found: pd.DataFrame, outcome: str, size: int) -> go.Scatter:
         name=outcome,
         showlegend=False,
     )
+
+
+def effect_intervals(table: pd.DataFrame, *, title: str, x: str) -> go.Figure:
+    """Effects with their 95 % intervals, a row a claim, coloured by what the interval says; 0 is a line.
+
+    table: columns claim (its text), measured, low, high and outcome (a key of SIGNS); all in the unit of `x`.
+    """
+    figure = go.Figure()
+    for outcome, found in table.groupby("outcome", sort=False):
+        _, edge, _, sign = _LOOKS[str(outcome)]
+        reach = {"array": found["high"] - found["measured"], "arrayminus": found["measured"] - found["low"]}
+        colour = "#3C3656" if outcome == "inconclusive" else edge  # its own is too light for a line
+        figure.add_scatter(
+            x=found["measured"],
+            y=found["claim"],
+            mode="markers",
+            name=f"{sign} {outcome}",
+            marker={"color": colour, "size": 9},
+            error_x={"type": "data", "symmetric": False, "color": colour, **reach},
+            hovertemplate="%{y}: %{x:.3g}",
+        )
+    figure.add_vline(x=0, line={"color": "#555", "width": 1})
+    order = list(table["claim"])[::-1]
+    figure.update_yaxes(categoryorder="array", categoryarray=order, automargin=True, title=None)
+    return plain(figure, title=title, x=x, height=170 + 26 * len(table))

@@ -45,7 +45,7 @@ def outcome_table(survey: Survey) -> pd.DataFrame:
             "claim": claim.id,
             "statement": claim.statement,
             "outcome": finding.outcome if finding else "not measured",
-            "text": f"{quantity(finding.verdict['measured'], claim.unit)}, n = {finding.verdict['n']}"
+            "text": f"{quantity(finding.verdict['measured'], claim.unit)}, n = {finding.verdict['counted']}"
             if finding and finding.verdict
             else "",
         }
@@ -114,10 +114,10 @@ def claim_list(survey: Survey) -> str:
 
 
 def _worth_saying(findings: Sequence[Finding]) -> list[Finding]:
-    """That of the folder in front, and of the others what they decided; what a paper prints is the same in all."""
+    """That of the folder in front, and of the others what they tell; what a paper prints is the same in all."""
     own, *others = findings
     printed = own.verdict is not None and own.verdict.get("evidence") == "printed tables"
-    return [own, *(finding for finding in others if finding.decided and not printed)]
+    return [own, *(finding for finding in others if finding.tells and not printed)]
 
 
 def _detail(finding: Finding) -> str:
@@ -125,8 +125,10 @@ def _detail(finding: Finding) -> str:
     if finding.verdict is None or finding.record is None:
         return ""
     told = finding.verdict["detail"]
-    if finding.decided:
+    if finding.tells:
         told = told.partition("; ")[2]
+        if finding.outcome == "exploratory":
+            told = f"the interval {finding.verdict['said']}; {told}"
     elif finding.source.profile == "smoke":
         told = ""  # the page says it once
     parts = [told, *finding.record.given]

@@ -71,9 +71,25 @@ def _read(path: Path) -> ReportResult:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         findings = {name: document.pop(name) for name in _FINDINGS if name in document}
+        if "verdicts" in findings:
+            findings["verdicts"] = [_after_the_protocol(verdict) for verdict in findings["verdicts"]]
         return ReportResult(**document, findings=findings)
     except (ValueError, TypeError, AttributeError) as error:
         raise ReportError(f"{path} is not a report's record ({error}); delete it and run the report again") from error
+
+
+def _after_the_protocol(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict as it is recorded now; one on runs from before there was a protocol is exploratory."""
+    if "seeds" in verdict:
+        return dict(verdict)
+    runs, status = verdict.get("evidence", "runs") == "runs", verdict["status"]
+    counted = f"{verdict['n']} {'seeds' if runs else 'models'}"
+    told = dict(verdict) | {"seeds": [], "said": status, "counted": counted}
+    if runs and status != "not evaluated":
+        said, _, rest = verdict["detail"].partition("; ")
+        detail = "; ".join(filter(None, [said, "its runs are from before the protocol", rest]))
+        told |= {"status": "exploratory", "detail": detail}
+    return told
 
 
 def read_findings(path: Path) -> dict[str, Any]:

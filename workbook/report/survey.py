@@ -14,7 +14,7 @@ from workbook.report.record import ReportResult, read_records
 REPORTS = CHECKOUT / "reports"
 NOTEBOOKS = CHECKOUT / "notebooks"
 START_PAGE = "00_start_here"
-Outcome = Literal["agrees", "differs", "inconclusive", "not evaluated", "failed run", "not measured"]
+Outcome = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated", "failed run", "not measured"]
 _WEAKEST_FIRST = ("smoke", "pocket", "study", "paper")
 
 
@@ -28,14 +28,15 @@ class Source:
     records: tuple[ReportResult, ...]
 
     def finding(self, claim: str) -> "Finding":
-        """What it says of one claim; of two notebooks that judge it, the one with more seeds counts."""
+        """What it says of one claim; of two notebooks that judge it, the one with more seeds counts, and an exploratory
+        one last."""
         judged = [
             (record, verdict)
             for record in self.records
             for verdict in record.verdicts
             if verdict["claim"]["id"] == claim
         ]
-        passed = sorted((pair for pair in judged if pair[0].status == "passed"), key=lambda pair: -pair[1]["n"])
+        passed = sorted((pair for pair in judged if pair[0].status == "passed"), key=_weakness)
         if passed:
             (record, verdict), *rest = passed
             others = {other.notebook: found["status"] for other, found in rest}
@@ -46,6 +47,11 @@ class Source:
             if record.status == "failed" and record.notebook in answering:
                 return Finding(source=self, outcome="failed run", record=record)
         return Finding(source=self, outcome="not measured")
+
+
+def _weakness(judged: tuple[ReportResult, Mapping[str, Any]]) -> tuple[bool, int]:
+    _, verdict = judged
+    return verdict["status"] == "exploratory", -verdict["n"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +69,8 @@ class Finding:
     others: Mapping[str, Outcome] = field(default_factory=dict)
 
     @property
-    def decided(self) -> bool:
+    def tells(self) -> bool:
+        """Whether it is more than a number without evidence."""
         return self.verdict is not None and self.outcome != "not evaluated"
 
     @property
@@ -130,10 +137,11 @@ class Survey:
         return next((finding for finding in found if finding.verdict is not None), found[0] if found else None)
 
     def strongest(self, claim: str) -> Finding:
-        """The verdict of the strongest profile that is one; else what the folder in front says."""
+        """The verdict of the strongest profile that is one, an exploratory one only where no other decides; else what
+        the folder in front says."""
         own, *others = self.findings(claim)
-        decided = [finding for finding in (own, *others) if finding.decided]
-        return max(decided, key=lambda finding: strength(finding.source.profile), default=own)
+        telling = [finding for finding in (own, *others) if finding.tells]
+        return max(telling, key=lambda f: (f.outcome != "exploratory", strength(f.source.profile)), default=own)
 
     def topics(self) -> dict[str, list[Claim]]:
         """topic -> its claims; last, those of the folder in front that are of no paper's list."""
@@ -141,7 +149,7 @@ class Survey:
         for record in self.own.records:
             for stated in (verdict["claim"] for verdict in record.verdicts):
                 if stated["id"] not in CLAIMS:
-                    known = {name: stated[name] for name in ("id", "place", "statement", "number", "unit")}
+                    known = {name: stated[name] for name in ("id", "paper", "place", "statement", "number", "unit")}
                     other[stated["id"]] = Claim(**known, notebooks=(record.notebook,))
         return topics() | ({"Other claims": list(other.values())} if other else {})
 
