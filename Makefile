@@ -11,7 +11,7 @@ test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ig
 lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) --notebook-dir=. notebooks/00_start_here.ipynb $(ARGS)
 explore: .venv/ready ; $(BIN)/voila notebooks/$(NOTEBOOK).ipynb --Voila.ip=127.0.0.1 --token $(ARGS)
 bench: .venv/ready ; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
-readme: .venv/ready ; $(BIN)/python -m tests.our_choices && $(BIN)/python -m tests.report.readme && $(BIN)/python -m tests.report.pictures
+readme: .venv/ready ; $(BIN)/python -m tests.our_choices && $(BIN)/python -m tests.protocol && $(BIN)/python -m tests.report.readme && $(BIN)/python -m tests.report.pictures
 lint: .venv/ready ; $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb)
 types: .venv/ready ; $(BIN)/mypy workbook
 clean: ; rm -rf .venv reports/smoke build .mypy_cache .pytest_cache .ruff_cache

@@ -157,7 +157,7 @@ def simulations() -> list[Simulation]:
 if __name__ == "__main__":
     rows = []
     for simulation in simulations():
-        draws = {"families left out": 200, "families drawn": 1000}.get(simulation.statistic, 2000)
+        draws = {"families left out": 100, "families drawn": 500}.get(simulation.statistic, 1000)
         for effect in EFFECTS:
             found = simulation.outcomes(effect, draws)
             told = {name: f"{100 * share:.1f}" for name, share in found.items()}
