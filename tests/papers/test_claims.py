@@ -6,6 +6,7 @@ from workbook.files import CHECKOUT
 from workbook.papers.cells import Cell
 from workbook.papers.claims import CLAIMS, claim_of, claims_of, topics
 from workbook.papers.statistics import STATISTICS
+from workbook.papers.tables import models_of_paper_b
 
 ROW = {"id": "A.x", "paper": "A", "place": "1", "statement": "s", "number": "", "unit": "", "topic": "t"}
 ROW |= {"notebooks": "", "statistic": "paired over seeds", "n": "3"}
@@ -60,6 +61,9 @@ def test_no_two_claims_rest_on_one_measurement():
     of_cells = [(claim.cells, claim.statistic) for claim in CLAIMS.values() if claim.cells]
     assert [pair for pair in of_cells if of_cells.count(pair) > 1] == []
     assert not [claim for claim in CLAIMS if claim.endswith((".r2", "variation.accuracy", "stages.slmlp-above"))]
+    moco = models_of_paper_b().query("base == 'MoCo-v2'").dropna(subset="control_cycle")
+    assert (moco["cluster_cis"].rank() == moco["spectral_cis"].rank()).all(), "so its agreement in rank is one claim"
+    assert not [claim for claim in CLAIMS if claim.endswith("moco-v2.spectral") and "aligned" in claim]
 
 
 def test_every_claim_names_a_statistic_and_what_it_needs():

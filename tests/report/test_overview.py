@@ -76,7 +76,7 @@ def test_an_exploratory_verdict_says_what_the_interval_says_and_why_it_does_not_
     put(house / "notebooks/results/pocket", STAGES, [found])
     page = claim_list(read_survey("smoke", house / "reports/smoke"))
     assert shown(page, DROPS) == [("smoke", "not measured"), ("pocket", "exploratory")]
-    assert "the interval agrees; seeds 0 to 4" in row(page, DROPS)
+    assert "by its interval: agrees; seeds 0 to 4" in row(page, DROPS)
     assert 'data-value="exploratory"' in page, "a filter of its own"
 
 

@@ -128,7 +128,7 @@ def _detail(finding: Finding) -> str:
     if finding.tells:
         told = told.partition("; ")[2]
         if finding.outcome == "exploratory":
-            told = f"the interval {finding.verdict['said']}; {told}"
+            told = f"by its interval: {finding.verdict['said']}; {told}"
     elif finding.source.profile == "smoke":
         told = ""  # the page says it once
     parts = [told, *finding.record.given]
