@@ -31,7 +31,8 @@ def test_seeds_begin_where_the_profile_says():
 
 def test_what_was_changed_is_told_but_for_what_changes_no_design():
     assert load_profile("pocket", seeds=2, first_seed=0, device="cpu", precision="bfloat16").changed == {}
-    assert load_profile("pocket", lr=0.2, sets=["digits"]).changed == {"recipe.lr": 0.2, "transfer.sets": ("digits",)}
+    changed = load_profile("pocket", lr=0.2, sets_b=["digits"]).changed
+    assert changed == {"recipe.lr": 0.2, "transfer.sets_b": ("digits",)}
     mine = replace(load_profile("pocket"), name="mine")
     assert mine.changed["recipe.dataset"] == "cifar100", "nothing of a profile of one's own was fixed"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from workbook.papers.statistics import paired
 from workbook.papers.tables import DATA_SETS, PrintedTable
-from workbook.papers.verdicts import mean_interval
 
 # Paper B prints accuracies to a tenth of a point: the true one lies within half of that.
 HALF_UNIT = 0.05
@@ -59,7 +59,8 @@ def interval_over_sets(gains: pd.Series) -> tuple[float | None, float | None]:
     gains: (n,) one a data set, the mean over its seeds. Beside the interval over seeds, which says nothing of other
     data sets than these. Not in the paper: the number of sets at which it begins to mean something.
     """
-    return mean_interval(gains.to_numpy()) if len(gains) >= _LEAST_SETS else (None, None)
+    found = paired(gains)
+    return (found.low, found.high) if len(gains) >= _LEAST_SETS else (None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
