@@ -243,7 +243,8 @@ def test_verdicts_are_judged_shown_and_recorded(study, runs, tmp_path, monkeypat
 
 def test_a_statement_names_the_sets_that_it_was_measured_on(study, runs):
     claim = "A.transfer.linear"
-    (said,) = study.verdicts({claim: pd.Series([1.0])}, study.stagewise(runs, ("pooled",)), over=["dtd", "svhn"])["claim"]
+    found = study.verdicts({claim: pd.Series([1.0])}, study.stagewise(runs, ("pooled",)), over=["dtd", "svhn"])
+    (said,) = found["claim"]
     own = CLAIMS[claim].statement
     assert said == f"{own} (measured: mean of dtd, svhn; its interval covers seeds alone)"
 
