@@ -32,7 +32,9 @@ SETS_B += ("mit-indoor-67", "nabirds", "flowers102", "oxford-pets", "stanford-ca
 PROTOCOLS: dict[str, Callable[["Profile"], TransferProtocol]] = {
     "linear": lambda p: LinearProbe(p.probe),
     "finetuned, 1,000 images": lambda p: Finetuning(finetune_1000_recipe, p.recipe, p.transfer.finetune_epochs),
-    "finetuned": lambda p: Finetuning(finetune_recipe, p.recipe, p.transfer.finetune_epochs),
+    "finetuned": lambda p: Finetuning(
+        finetune_recipe, p.recipe, p.transfer.finetune_epochs, p.transfer.images_per_class
+    ),
     "5-way 5-shot": lambda p: FewShot(p.transfer.few_shot),
     "SGD probe": lambda p: SGDProbe(),
     "k-NN": lambda p: NearestNeighbours(),
@@ -68,7 +70,7 @@ class Transfer:
     all_classes: bool = False
     sets_a: tuple[str, ...] = ()  # for claims of A
     sets_b: tuple[str, ...] = ()  # for claims of B
-    images_per_class: int | None = None  # that probes are fitted to; None = all
+    images_per_class: int | None = None  # that probes are fitted to, and B's finetuning; None = all
     protocols: tuple[str, ...] = ("linear", "finetuned, 1,000 images", "5-way 5-shot")  # see notebook 08
     few_shot: FewShotRecipe = field(default_factory=FewShotRecipe)
     finetune_epochs: int | None = None  # None = as many as the papers'
@@ -273,6 +275,7 @@ SMOKE = Profile(
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
     probe_images_per_class=20,
     measured_per_class=20,
+    extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(
         sets_a=("generated:eval", "digits"),

@@ -21,10 +21,15 @@ def provenance() -> dict[str, object]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": _code_version(),
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": dict(_versions()),
         "hardware": hardware(),
         "threads": torch.get_num_threads(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
 
 
 @cache

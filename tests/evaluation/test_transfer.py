@@ -145,3 +145,17 @@ def test_a_finetuning_of_fewer_epochs_than_its_warm_up_is_shortened_with_it(scor
     run = train(replace(RECIPE, backbone="tiny_vit", epochs=1), lab)
     score = transfer.Finetuning(finetune_recipe, RECIPE, epochs=1).score(run, tasks[0], lab)
     assert 0 <= score["accuracy"] <= 100
+
+
+def test_b_s_finetuning_sees_as_many_images_as_the_probes_and_a_s_a_thousand(scored, monkeypatch):
+    lab, runs, tasks, _ = scored
+    seen = []
+
+    def finetune(recipe, *given):
+        seen.append((recipe.images_per_class, recipe.images))
+        return {"accuracy": 1.0, "accuracy_before": 1.0}
+
+    monkeypatch.setattr(transfer, "finetune", finetune)
+    for recipe in (finetune_recipe, finetune_1000_recipe):
+        transfer.Finetuning(recipe, RECIPE, images_per_class=20).score(runs[0], tasks[0], lab)
+    assert seen == [(20, None), (None, 1000)]

@@ -153,18 +153,21 @@ class FewShot:
 class Finetuning:
     """A Table 4 and B 5.3: the whole network, trained on the task; a run of its own.
 
-    recipe: one of `evaluation.finetuning`. It sees all training images of the task's side, or as many as it says.
-    base: a supervised recipe, whose crops and flips all runs are finetuned with.
+    recipe: one of `evaluation.finetuning`. It sees as many training images of the task's side as it says; where it says
+    nothing, `images_per_class` of them. base: a supervised recipe, whose crops and flips all runs are finetuned with.
     """
 
     recipe: Callable[..., Recipe]
     base: Recipe
     epochs: int | None = None  # None = as many as the recipe says
+    images_per_class: int | None = None  # None = all
 
     def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
         of_run = {name: getattr(run.recipe, name) for name in ("backbone", "small_stem", "image_size", "seed")}
         recipe = self.recipe(replace(self.base, **of_run), task.dataset, run.start(), side=task.side)
         recipe = trained(recipe, self.epochs or recipe.epochs)
+        if recipe.images is None:
+            recipe = replace(recipe, images_per_class=self.images_per_class)
         row = finetune(recipe, task.test, lab)
         return {name: float(str(row[name])) for name in ("accuracy", "accuracy_before")}
 
