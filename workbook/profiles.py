@@ -275,7 +275,6 @@ SMOKE = Profile(
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
     probe_images_per_class=20,
     measured_per_class=20,
-    extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(
         sets_a=("generated:eval", "digits"),

@@ -49,6 +49,7 @@ def test_paired_by_hand():
     found = paired(pd.Series([1.0, 2.0, 3.0], index=pd.Index([5, 6, 7], name="seed")))
     half = 4.302653 * 1.0 / math.sqrt(3)  # t(0.975, 2 degrees of freedom), s = 1, n = 3
     assert (found.measured, found.counted) == (2.0, "3 seeds")
+    assert paired(pd.Series([2.0], index=[5])).counted == "1 seed"
     assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=1e-5)
 
 

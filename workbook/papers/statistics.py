@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
     @property
     def counted(self) -> str:
-        return f"{self.n} {self.of}"
+        return f"{self.n} {self.of.removesuffix('s') if self.n == 1 else self.of}"
 
 
 def paired(differences: pd.Series) -> Estimate:
