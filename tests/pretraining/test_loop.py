@@ -119,6 +119,22 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, fabric
     pd.testing.assert_frame_equal(*histories)
 
 
+def test_a_run_that_goes_on_elsewhere_is_stepped_as_that_device_does(whole, tmp_path, fabric, monkeypatch):
+    """Interrupted where a rate is a number on the device, as for replayed steps; there a rate in Python would stand."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        make = loop.create_optimizer
+        patch.setattr(loop, "create_optimizer", lambda *given, **how: make(*given, **how | {"recorded": True}))
+        StopAfter(patch, 7)
+        pretrain(RECIPE, make_images(), tmp_path, fabric)
+    resumed, resume = [], loop._resume
+    monkeypatch.setattr(loop, "_resume", lambda folder, training: resumed.append(training) or resume(folder, training))
+    pretrain(RECIPE, make_images(), tmp_path, fabric)
+    (group,) = resumed[0].optimizer.param_groups
+    assert isinstance(group["lr"], float) and not group["fused"]
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(tmp_path)[name], value, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["BYOL", "MoCo v2", "SwAV", "DINO w/o MLP"])
 def test_targets_queues_and_centres_resume_too(tmp_path, fabric, monkeypatch, name):
     """Two epochs of four, then the rest: the same bits, all of the model's state included."""

@@ -37,8 +37,8 @@ HISTORY = "history.json"
 _RESUME = "resume.pt"  # a checksum, then what torch.save wrote
 # how much work a kill may cost; writing the state after every epoch of seconds would take as long
 RESUME_SECONDS = 60.0
-# from so many images on, the backbone on a GPU is compiled, which takes ten to twenty seconds in a process
-# and saves a fifth of every step after
+# from so many images on, the backbone on a GPU is compiled, which takes about twenty seconds in a process and saves a
+# fifth of every step after
 _COMPILED_FROM = 1_000_000
 _CHECKSUM_SIZE = 16
 _PLAIN_BATCH = 256
@@ -276,6 +276,8 @@ def _resume(folder: Path, training: _Training) -> list[dict[str, float]]:
         what = f"{path} is not what was written (its checksum differs)"
         raise CorruptArtefactError(f"{what}: remove it, and the run starts again from its beginning")
     state = torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=training.fabric.device, weights_only=True)
+    # how its groups are stepped is the recipe's and this device's matter: a run may go on where steps are replayed
+    state["optimizer"]["param_groups"] = training.optimizer.state_dict()["param_groups"]
     for name, part in training.parts.items():
         part.load_state_dict(state[name])
     return state["history"]
