@@ -249,6 +249,16 @@ def test_a_statement_names_the_sets_that_it_was_measured_on(study, runs):
     assert said == f"{own} (measured: mean of dtd, svhn; its interval covers seeds alone)"
 
 
+def test_other_sets_than_the_profile_s_are_exploratory(study):
+    """Those that are on this machine may be fewer; whose choice they are does not matter."""
+    pocket = replace(study, profile=PROFILES["pocket"])
+    found = {"A.transfer.linear": pd.Series([1.0, 1.1, 0.9, 1.0, 1.2], index=range(5, 10))}
+    assert [v.status for v in pocket.judged(found, over=pocket.profile.transfer.sets_a)] == ["agrees"]
+    (fewer,) = pocket.judged(found, over=["digits"])
+    assert (fewer.status, fewer.said) == ("exploratory", "agrees")
+    assert fewer.detail.endswith("sets = digits is not the protocol's")
+
+
 # --- how it is made
 
 

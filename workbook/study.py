@@ -203,7 +203,8 @@ class Study:
         values: what each claim's statistic takes, indexed by seed; see `workbook.papers.statistics.STATISTICS`.
         premises: of claims that hold on a condition, see `judge`. over: the downstream sets that they are a mean of,
         which the statements then name. given: parameters of the notebook that change what is measured, None where they
-        are as they stand there; with them, as with overrides, a verdict is exploratory.
+        are as they stand there; with them, with overrides, and over other sets than a paper's of the profile, such as
+        those that are on this machine, a verdict is exploratory.
         """
         judged = self.judged(values, premises=premises, over=over, **given)
         seeds = sorted({seed for verdict in judged for seed in verdict.seeds})
@@ -219,6 +220,9 @@ class Study:
     ) -> list[Verdict]:
         """The verdicts of `verdicts`, for a notebook that has others beside them."""
         changed = self.profile.changed | {name: value for name, value in given.items() if value is not None}
+        chosen = self.profile.transfer
+        if over and set(over) not in (set(chosen.sets_a), set(chosen.sets_b)):
+            changed |= {"sets": ", ".join(over)}
         measured = f" (measured: mean of {', '.join(over)}; its interval covers seeds alone)" if over else ""
         return [
             judge(

@@ -109,17 +109,21 @@ def rank_agreements(table: pd.DataFrame, score: str, value: str, *, by: str = "s
     return pd.DataFrame(taus, columns=[by, "tau"]).groupby(by)["tau"].mean()
 
 
-def tips(diversity: pd.Series, transfer: pd.Series) -> float:
-    """How far diversity falls from the control cycle of the best transfer to the smallest cycle.
+def above_smallest(table: pd.DataFrame, column: str, chosen_by: str) -> pd.Series:
+    """By how much `column` is higher at the best larger control cycle than at the smallest, one value a seed.
 
-    Both indexed by control cycle, ascending, at least two. Where transfer is best at the smallest cycle there is no
-    tipping point, and that counts against the claim: by the step of diversity to the next cycle, whichever way it goes
-    (not in the paper).
+    table: one row a model, with seed, start, control_cycle (the same for all seeds, at least two) and both columns. The
+    best cycle of a start is where `chosen_by`, on the mean over the *other* seeds, is highest: by its own noise a seed
+    would choose what it happens to favour. Empty for a single seed. Over several starts their mean.
     """
-    best, least = transfer.idxmax(), diversity.index[0]
-    if best == least:
-        return -abs(float(diversity.iloc[1] - diversity.iloc[0]))
-    return float(diversity[best] - diversity[least])
+    steps = []
+    for _, rows in table.groupby("start"):
+        wide = rows.pivot(index="seed", columns="control_cycle")
+        values, chooser = wide[column], wide[chosen_by]
+        for seed in chooser.index if len(chooser) > 1 else []:
+            best = chooser.drop(index=seed).mean().iloc[1:].idxmax()
+            steps.append((seed, values.at[seed, best] - values.loc[seed].iloc[0]))
+    return pd.DataFrame(steps, columns=["seed", "step"]).groupby("seed")["step"].mean()
 
 
 def trend(pairs: pd.DataFrame) -> Estimate:
