@@ -217,7 +217,7 @@ class Store:
                     f"no space left for the store {self.root}: free some (`workbook store list` shows what is there, "
                     "`workbook store clear features` removes what is made anew when it is needed), "
                     "or set WORKBOOK_STORE to another disk. What was stored is untouched, and a run resumes "
-                    "from its last complete epoch"
+                    "from where its state was kept last"
                 ) from error
             raise
 

@@ -94,6 +94,12 @@ def test_so_many_images_change_and_the_given_batch_does_not(images, probability)
     assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("change", [ColourJitter((0.4, 0.4, 0.2, 0.1), 0.8), Greyscale(0.2), Blur(3, (0.1, 2.0), 0.5)])
+def test_of_a_batch_none_may_change(images, change, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *size, **how: torch.ones(*size, **how))
+    assert torch.equal(change(images), images)
+
+
 def test_a_device_that_does_not_know_how_many_changes_the_same_ones(images):
     """What a GPU does, on the "meta" device's terms: the same shapes, and no number is asked for."""
     everything = torch.nn.Sequential(

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_markdown_cell
@@ -67,25 +68,25 @@ def test_readme_shows_the_strongest_evidence(tmp_path):
         update_readme(readme, notebooks=notebooks, results=results)
 
 
-def test_what_is_exploratory_says_so_in_the_readme(tmp_path):
-    notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
+def table_of(folder: Path, verdicts: list[dict[str, str]]) -> str:
+    """The table of one notebook, whose verdicts are the usual one with these changes."""
+    notebooks, results = folder / "notebooks", folder / "notebooks/results"
     (results / "pocket").mkdir(parents=True)
     write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# One?"))
     findings = record(STAGES, "pocket").findings
-    (verdict,) = findings["verdicts"]
-    verdict |= {"status": "exploratory", "said": "differs"}
+    (usual,) = findings["verdicts"]
+    findings |= {"verdicts": [usual | changes for changes in verdicts]}
     write_record(results / "pocket", record(STAGES, "pocket", findings=findings))
-    assert "| **exploratory** (differs): 2.00 points, [1.00, 3.00], n = 3 seeds |" in results_table(notebooks, results)
+    return results_table(notebooks, results)
+
+
+def test_what_is_exploratory_says_so_in_the_readme(tmp_path):
+    table = table_of(tmp_path, [{"status": "exploratory", "said": "differs"}])
+    assert "| **exploratory** (differs): 2.00 points, [1.00, 3.00], n = 3 seeds |" in table
 
 
 def test_the_readme_counts_what_it_does_not_show(tmp_path):
-    notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
-    (results / "pocket").mkdir(parents=True)
-    write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# Many?"))
-    findings = record(STAGES, "pocket").findings
-    (verdict,) = findings["verdicts"]
-    many = [verdict | {"status": "agrees" if number < 7 else "differs"} for number in range(9)]
-    write_record(results / "pocket", record(STAGES, "pocket", findings=findings | {"verdicts": many}))
-    rows = results_table(notebooks, results).splitlines()[2:]
+    many = [{"status": "agrees" if number < 7 else "differs"} for number in range(9)]
+    rows = table_of(tmp_path, many).splitlines()[2:]
     assert len(rows) == 7
     assert rows[-1] == f"|  |  | [3 more](notebooks/results/pocket/{STAGES}.json) | 1 agrees, 2 differs |  |  |"
