@@ -193,7 +193,7 @@ def test_threads_are_the_user_s_or_all(tmp_path, monkeypatch, given, jobs, threa
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-    assert _environment(tmp_path, tmp_path, jobs).get("OMP_NUM_THREADS") == threads
+    assert _environment(jobs).get("OMP_NUM_THREADS") == threads
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)

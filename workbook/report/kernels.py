@@ -1,17 +1,24 @@
 """Kernels that run side by side, each with an environment of its own, and are stopped together."""
 
+import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import papermill
+import psutil
 import zmq
+from jupyter_client import AsyncKernelManager
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning import LocalProvisioner
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
@@ -22,15 +29,21 @@ _CONFIG = Config({"KernelManager": {"transport_encryption": "auto"}} if zmq.has(
 _LOG = logging.getLogger("papermill")
 _LOG.setLevel(logging.CRITICAL)  # failures are told in our words
 _ENGINE = "workbook"
+_FORKS = sys.platform == "linux"  # elsewhere libraries that were imported may not survive a fork
 _PATIENCE = 5  # seconds that an interrupted kernel gets to put its things in order
 _START = 120  # seconds that a kernel may take to start: several start at once
 
 
 class Kernels:
-    """The kernels that run now. `execute` is called from several threads, `stop` from the one that waits for them."""
+    """The kernels that run now. `execute` is called from several threads, `stop` from the one that waits for them.
 
-    def __init__(self) -> None:
+    environment: what all have, and their libraries see when they are imported. modules: what most of them import.
+    """
+
+    def __init__(self, environment: Mapping[str, str], modules: Iterable[str]) -> None:
         self._clients: set[PapermillNotebookClient] = set()
+        self._environment = dict(environment)
+        self._warm = _Warm(self._environment, modules) if _FORKS else None
         self.stopped = threading.Event()
 
     def execute(
@@ -42,7 +55,7 @@ class Kernels:
         environment: Mapping[str, str],
         on_cell_start: Callable[[NotebookNode, int], None],
     ) -> None:
-        """Run the notebook in its own folder with `environment`, and write what becomes of it to `executed`.
+        """Run the notebook in its own folder with `environment` added, and write what becomes of it to `executed`.
 
         Raises PapermillExecutionError where a cell fails, and what jupyter_client does where a kernel dies.
         """
@@ -54,7 +67,8 @@ class Kernels:
             kernel_name="python3",
             progress_bar=False,
             kernels=self,
-            environment=environment,
+            warm=self._warm,
+            environment=self._environment | dict(environment),
             folder=notebook.parent,
             on_cell_start=on_cell_start,
         )
@@ -75,6 +89,8 @@ class Kernels:
         Returns when the executions have ended; another interrupt meanwhile kills at once.
         """
         self.stopped.set()
+        if self._warm:
+            self._warm.interrupt()
         seconds = 0
         while executions := {execution for execution in executions if not execution.done()}:
             try:
@@ -85,12 +101,70 @@ class Kernels:
             except KeyboardInterrupt:
                 seconds = _PATIENCE
 
+    def close(self) -> None:
+        if self._warm:
+            self._warm.close()
+
     def _signal(self, number: signal.Signals) -> None:
         for client in list(self._clients):
             process = getattr(getattr(client.km, "provisioner", None), "pid", None)
             if process:
                 with suppress(ProcessLookupError):
                     os.killpg(process, number)  # a kernel leads a group: its workers and what it started
+
+
+class _Warm:
+    """The process that kernels are forked from, seen from here."""
+
+    def __init__(self, environment: Mapping[str, str], modules: Iterable[str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "workbook.report.warm", *modules],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # an interrupt at the keyboard is not for it
+        )
+        self._one_at_a_time = threading.Lock()
+
+    def fork(self, module: str, arguments: list[str], environment: Mapping[str, str], folder: str) -> "_Forked":
+        request = {"module": module, "arguments": arguments, "environment": dict(environment), "folder": folder}
+        assert self._process.stdin and self._process.stdout
+        with self._one_at_a_time, suppress(BrokenPipeError):
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+            if answer := self._process.stdout.readline():
+                return _Forked(int(answer))
+        raise RuntimeError("the process that kernels are forked from has ended")
+
+    def interrupt(self) -> None:
+        """End it where it is still importing."""
+        self._process.send_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+
+class _Forked(psutil.Process):
+    """A process that is not this one's child, with what jupyter_client asks of subprocess.Popen."""
+
+    stdin = stdout = stderr = None
+
+    def poll(self) -> int | None:
+        return None if self.is_running() else 1
+
+
+class _Forking(LocalProvisioner):
+    warm: _Warm
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        if "-m" not in cmd:  # another language's kernel
+            return await super().launch_kernel(cmd, **kwargs)
+        module, *arguments = cmd[cmd.index("-m") + 1 :]
+        self.cwd = kwargs["cwd"]
+        self.process = self.warm.fork(module, arguments, kwargs["env"], self.cwd)
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
 
 
 class _SideBySide(Engine):
@@ -103,22 +177,26 @@ class _SideBySide(Engine):
         kernel_name: str,
         *,
         kernels: Kernels,
+        warm: _Warm | None,
         environment: Mapping[str, str],
         folder: Path,
         on_cell_start: Callable[[NotebookNode, int], None],
         **_: Any,
     ) -> NotebookNode:
+        manager = AsyncKernelManager(kernel_name=kernel_name, config=_CONFIG)
+        if warm:
+            manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
+            manager.provisioner.warm = warm
         client = PapermillNotebookClient(
             nb_man,
-            kernel_name=kernel_name,
+            km=manager,
             startup_timeout=_START,
             coalesce_streams=True,
             log=_LOG,
             on_cell_start=on_cell_start,
-            config=_CONFIG,
         )
         with kernels.running(client):
-            return client.execute(env=dict(environment), cwd=str(folder))
+            return client.execute(env=dict(environment), cwd=str(folder), cleanup_kc=True)
 
 
 papermill_engines.register(_ENGINE, _SideBySide)

@@ -1,6 +1,7 @@
 """What is read from notebooks, executed or not."""
 
 import ast
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ def declared_parameters(notebook: NotebookNode, name: str) -> list[str]:
         elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
             targets.append(statement.target)
     return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def imports(notebook: NotebookNode) -> list[str]:
+    """The modules of this package that the code cells import, in order."""
+    found = []
+    for cell in notebook.cells:
+        with suppress(SyntaxError):  # magics, or what the notebook itself will tell
+            statements = ast.walk(ast.parse(cell.source if cell.cell_type == "code" else ""))
+            found += [s.module for s in statements if isinstance(s, ast.ImportFrom) and s.module and not s.level]
+    return [name for name in dict.fromkeys(found) if name.split(".")[0] == "workbook"]
 
 
 def main_figure(executed: Path) -> dict[str, Any] | None:

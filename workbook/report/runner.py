@@ -23,7 +23,7 @@ from workbook.errors import ReportError
 from workbook.files import write_atomically
 from workbook.report.index import write_index
 from workbook.report.kernels import Kernels
-from workbook.report.notebooks import declared_parameters, parameters_cell, read_notebook, title_of
+from workbook.report.notebooks import declared_parameters, imports, parameters_cell, read_notebook, title_of
 from workbook.report.page import render_page
 from workbook.report.parameters import route
 from workbook.report.progress import Progress, Status
@@ -84,10 +84,10 @@ def _side_by_side(
     planned: Sequence[_Job], out: Path, jobs: int, progress: Progress
 ) -> Generator[ReportResult, None, None]:
     """The results as they come; whatever ends this early stops all kernels first."""
-    kernels = Kernels()
+    kernels = Kernels(_environment(jobs), dict.fromkeys(name for job in planned for name in imports(job.notebook)))
     # threads of ours wait for kernels, which are processes
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        futures = {pool.submit(_report, job, out, jobs, kernels, progress) for job in planned}
+    with closing(kernels), ThreadPoolExecutor(max(1, jobs)) as pool:
+        futures = {pool.submit(_report, job, out, kernels, progress) for job in planned}
         try:
             for future in as_completed(futures):
                 if result := future.result():
@@ -140,15 +140,16 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _report(job: _Job, out: Path, jobs: int, kernels: Kernels, progress: Progress) -> ReportResult | None:
+def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> ReportResult | None:
     """Execute one notebook in a folder of its own, then move page, notebook and record into place; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
         executed, findings = Path(scratch, "executed.ipynb"), Path(scratch, "findings.json")
         log = Path(scratch, "progress.log")
+        told = {"WORKBOOK_REPORT": str(findings), "WORKBOOK_PROGRESS": str(log)}
         with progress.notebook(job.label, len(job.notebook.cells), log) as status:
-            error, cell = _execute(job, executed, _environment(findings, log, jobs), kernels, status)
+            error, cell = _execute(job, executed, told, kernels, status)
         if kernels.stopped.is_set():
             return None
         result = ReportResult(
@@ -192,11 +193,9 @@ def _execute(
     return " ".join(message.split()), status.at or None
 
 
-def _environment(findings: Path, log: Path, jobs: int) -> dict[str, str]:
-    """What the kernel gets; paths are made absolute, because notebooks run in their own folder."""
+def _environment(jobs: int) -> dict[str, str]:
+    """What all kernels get; paths are made absolute, because notebooks run in their own folder."""
     environment = dict(os.environ) | {
-        "WORKBOOK_REPORT": str(findings),
-        "WORKBOOK_PROGRESS": str(log),
         "PLOTLY_RENDERER": "plotly_mimetype",  # data only: the page brings plotly.js once
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one in the user's home
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the kernel warns of Python's frozen modules
