@@ -5,15 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from workbook.data.batched import Blur, ColourJitter, CropAndFlip, Greyscale, Solarise, Sometimes
+from workbook.data.policies import Cutout, Erase, Policy
 from workbook.keys import added
 
-# Channel means in bytes of what the backbones subtract: a patch of this colour is nothing to them.
-GREY = (124, 116, 104)
 # "rand-m9" is what timm's and MAE's scripts mean by it, and what RandAugment's authors give a ResNet-50: magnitude 9
 # of 10, a rotation by 27 degrees. torchvision counts to 30, and its default, 9 of those, turns by 9 degrees
 POLICIES: dict[str, Callable[..., v2.Transform]] = {
@@ -71,8 +69,8 @@ class Augmentation:
             Solarise(self.solarise[0]),
         ]
         steps += [step for step in likely if step.probability]
-        if last := self._last_steps():
-            steps.append(_EachImage(last))
+        if last := self._last_steps(size):
+            steps.append(_Bytes(last))
         return nn.Sequential(*steps)
 
     def for_images(self, size: int) -> v2.Transform:
@@ -89,49 +87,43 @@ class Augmentation:
             steps.append(v2.RandomApply([v2.GaussianBlur(_blur_kernel(size), _BLUR_SIGMA)], self.blur[0]))
         if self.solarise[0]:
             steps.append(v2.RandomSolarize(128, self.solarise[0]))
-        return v2.Compose([*steps, v2.PILToTensor(), *self._last_steps()])
+        steps.append(v2.PILToTensor())
+        if last := self._last_steps(size):
+            steps.append(_OneImage(last))
+        return v2.Compose(steps)
 
-    def _last_steps(self) -> list[nn.Module]:
-        """What takes uint8 (3, S, S), and is the same code on both paths."""
+    def _last_steps(self, size: int) -> list[nn.Module]:
+        """What takes uint8 (N, 3, size, size), and is the same code on both paths."""
         steps: list[nn.Module] = []
         if self.policy:
-            steps.append(POLICIES[self.policy](fill=list(GREY)))
+            steps.append(Policy(POLICIES[self.policy](), size))
         if self.cutout:
-            steps.append(_Cutout(self.cutout))
+            steps.append(Cutout(self.cutout))
         if self.erase:
-            steps.append(v2.RandomErasing(self.erase, scale=(0.02, 1 / 3), ratio=(0.3, 3.3), value=list(GREY)))
+            steps.append(Erase(self.erase, scale=(0.02, 1 / 3), ratio=(0.3, 3.3)))
         return steps
 
 
-class _EachImage(nn.Module):
-    """Steps for one image on each image of a batch, which are bytes meanwhile.
-
-    kornia's own policies make one choice for a whole batch.
-    """
+class _Bytes(nn.Module):
+    """Steps on bytes for a batch in [0, 1]."""
 
     def __init__(self, steps: list[nn.Module]) -> None:
         super().__init__()
         self.steps = nn.Sequential(*steps)
 
     def forward(self, images: Tensor) -> Tensor:
-        changed = [self.steps(image) for image in (images * 255).round().clamp(0, 255).byte()]
-        return torch.stack(changed).float().div_(255)
+        return self.steps((images * 255).round().clamp(0, 255).byte()).float().div_(255)
 
 
-class _Cutout(nn.Module):
-    def __init__(self, length: float) -> None:
+class _OneImage(nn.Module):
+    """Steps for a batch on one image."""
+
+    def __init__(self, steps: list[nn.Module]) -> None:
         super().__init__()
-        self.length = length
+        self.steps = nn.Sequential(*steps)
 
     def forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        side = round(self.length * min(height, width))
-        y, x = int(torch.randint(height, ())), int(torch.randint(width, ()))
-        top, left = y - side // 2, x - side // 2
-        cut = image.clone()
-        colour = torch.tensor(GREY, dtype=image.dtype, device=image.device).view(3, 1, 1)
-        cut[:, max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)] = colour
-        return cut
+        return self.steps(image[None])[0]
 
 
 class View(NamedTuple):

@@ -50,10 +50,15 @@ def draw_boxes(count: int, scale: Range, ratio: Range, device: torch.device) -> 
     low, high = map(math.log, ratio)
     shape = (low + (high - low) * shape).exp()
     boxes = torch.stack([(area * shape).sqrt(), (area / shape).sqrt(), *torch.rand(2, _DRAWS, count, device=device)])
-    fits = (boxes[:2] <= 1).all(0)
-    first = fits.float().argmax(0).expand(4, 1, count)
+    box, fits = first_that_fits((boxes[:2] <= 1).all(0), boxes)
     whole = torch.stack([torch.full_like(area[0], side) for side in (min(1, ratio[1]), min(1, 1 / ratio[0]), 0.5, 0.5)])
-    return torch.where(fits.any(0), boxes.gather(1, first)[:, 0], whole)
+    return torch.where(fits, box, whole)
+
+
+def first_that_fits(fits: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Of (K, draws, N) the first draw that fits, (K, N), and whether there is one; fits: (draws, N)."""
+    first = fits.float().argmax(0).expand(len(drawn), 1, -1)
+    return drawn.gather(1, first)[:, 0], fits.any(0)
 
 
 class Sometimes(nn.Module):
