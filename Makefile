@@ -4,15 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK ?= explore_features
-.PHONY: reports test lab explore bench readme lint types clean
+.PHONY: reports test lab explore bench readme lint types lock clean
 
 reports: .venv/ready ; $(BIN)/workbook report --profile $(PROFILE) $(ARGS)
-test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/benchmarks $(ARGS)
+test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/benchmarks $(ARGS)
 lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) --notebook-dir=. notebooks/00_start_here.ipynb $(ARGS)
 explore: .venv/ready ; $(BIN)/voila notebooks/$(NOTEBOOK).ipynb --Voila.ip=127.0.0.1 --token $(ARGS)
 bench: .venv/ready ; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 readme: .venv/ready ; $(BIN)/python -m tests.our_choices && $(BIN)/python -m tests.protocol && $(BIN)/python -m tests.report.readme && $(BIN)/python -m tests.report.pictures
 lint: .venv/ready ; $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb)
 types: .venv/ready ; $(BIN)/mypy workbook
+lock: .venv/ready ; .ci/lock $(ARGS)
 clean: ; rm -rf .venv reports/smoke build .mypy_cache .pytest_cache .ruff_cache
-.venv/ready: pyproject.toml .ci/environment ; .ci/environment $(PYTHON)
+.venv/ready: pyproject.toml requirements.lock .ci/environment ; .ci/environment $(PYTHON)

@@ -16,7 +16,7 @@ KERNEL = "ipykernel.kernelapp"
 
 
 def main() -> None:
-    os.environ["JPY_PARENT_PID"] = str(os.getpid())  # a kernel, which reads this as it is imported, ends with its parent
+    os.environ["JPY_PARENT_PID"] = str(os.getpid())  # a kernel reads it as it is imported, and ends with us
     try:
         for name in (KERNEL, *sys.argv[1:]):
             with suppress(Exception):  # the notebook that imports it tells what is wrong
