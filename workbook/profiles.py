@@ -265,7 +265,7 @@ SMOKE = Profile(
         backbone="narrow_resnet",
         small_stem=True,
         augmentation=Augmentation(crop_scale=(0.5, 1.0)),
-        epochs=5,
+        epochs=3,
         checkpoint_epochs=(0, 1, 2),
         batch_size=64,
         warmup_epochs=1,
@@ -287,7 +287,7 @@ SMOKE = Profile(
         methods=("MoCo v2",),
         vit_methods=("MAE",),
         cycles=(1, 2, None),
-        epochs=4,
+        epochs=2,
         cka=CKARecipe(minibatch=100, passes=1, cka_images_per_class=5),
     ),
 )
