@@ -98,3 +98,35 @@ def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
 def test_numbers_out_of_range_are_refused_before_anything_is_made(run, words):
     result = run("score", "mobilenetv2_035", "--fresh", *words)
     assert result.exit_code == 2 and words[0].strip("-").replace("-", "")[:5] in result.output.replace("-", "")
+
+
+def test_what_is_damaged_and_unfinished_is_listed_and_verified(run):
+    def made(epoch: int):
+        write = lambda folder: write_atomically(folder / "x.npy", b"123")  # noqa: E731
+        return Store().get_or_make("features", {"run": "abc", "epoch": epoch}, write)
+
+    whole, torn, changed = map(made, range(3))
+    (torn.path / "artefact.json").write_text("null")
+    with Store().workdir("runs", {"a": 1}) as unfinished:
+        (unfinished / "epoch_0001.safetensors").write_bytes(bytes(200_000))
+    listed = run("store", "list")
+    assert listed.exit_code == 0, listed.output
+    assert f"{whole.key}  features   20" in listed.output
+    assert re.search(rf"{torn.key}  features   DAMAGED .*artefact.json cannot be read", listed.output)
+    assert re.search(rf"{unfinished.name}  runs       unfinished +0\.2 MB", listed.output)
+    (changed.path / "x.npy").write_bytes(b"124")
+    verified = run("store", "verify")
+    assert verified.exit_code == 1
+    assert f"ok     {whole.key}" in verified.output and f"note   {unfinished.name}" in verified.output
+    assert f"WRONG  {torn.key}  features: " in verified.output
+    assert re.search(rf"WRONG  {changed.key}  features: .*x.npy is not what was written", verified.output)
+    for key in (torn.key, changed.key):
+        assert run("store", "remove", key).exit_code == 0
+    assert run("store", "verify").exit_code == 0
+
+
+def test_a_record_of_another_version_is_listed(run):
+    for kind, spec in (("runs", {"recipe": 3}), ("scores", {"a": "b"}), ("probes", {"layer": "x"})):
+        Store().get_or_make(kind, spec, lambda folder: write_atomically(folder / "x", b"1"))
+    listed = run("store", "list")
+    assert listed.exit_code == 0 and "layer x" in listed.output

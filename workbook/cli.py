@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,13 +106,33 @@ def store_list() -> None:
     """What the store holds, oldest first, and how much of each kind."""
     store = Store()
     sizes: dict[str, list[float]] = {}
-    for artefact in store.artefacts():
-        kind, date, size = artefact.kind, artefact.provenance["date"], artefact.megabytes
+    for entry in store.entries():
+        kind, size, state = entry.kind, entry.megabytes, "unfinished" if entry.unfinished else "DAMAGED"
+        told = entry.problem or "goes on when its work is asked for again"
+        if entry.artefact:
+            state, told = entry.artefact.provenance["date"], _summary(kind, entry.artefact.spec)
         sizes.setdefault(kind, []).append(size)
-        typer.echo(f"{artefact.key}  {kind:10} {date}  {size:9.1f} MB  {_summary(kind, artefact.spec)}")
+        typer.echo(f"{entry.key}  {kind:10} {state:25}  {size:9.1f} MB  {told}")
     for kind, found in sorted(sizes.items()):
         typer.echo(f"{len(found):20,}  {kind:10} {'together':25}  {sum(found):9.1f} MB")
     typer.echo(f"in {store.root}")
+
+
+@store_app.command("verify")
+def store_verify() -> None:
+    """Compare every stored file with the checksum that it was written with; exit status 1 if something is wrong."""
+    wrong = 0
+    for entry in Store().entries():
+        problems = entry.artefact.problems() if entry.artefact else [entry.problem]
+        if entry.unfinished:
+            typer.echo(f"note   {entry.key}  {entry.kind}: unfinished, so without checksums")
+        elif not any(problems):
+            typer.echo(f"ok     {entry.key}  {entry.kind}")
+        for problem in filter(None, problems):
+            typer.secho(f"WRONG  {entry.key}  {entry.kind}: {problem}", fg="red", err=True)
+            wrong += 1
+    if wrong:
+        raise typer.Exit(1)
 
 
 @store_app.command("remove")
@@ -223,16 +244,17 @@ _SUMMARIES = {
 
 
 def _summary(kind: str, spec: dict[str, Any]) -> str:
-    """One line of an artefact; of a kind that is not known here, all that is short."""
-    if kind == "runs":
-        recipe = spec["recipe"]
-        start = recipe.get("start")
-        origin = f", from {start.get('run') or 'a file'}" if start else ""
-        return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
-    if kind == "scores":
-        return f"{spec['protocol']} of features {', '.join(spec['features'])}"
-    if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
-        return known.format(**spec)
+    """One line of an artefact; of one that is not known here, all that is short."""
+    with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
+        if kind == "runs":
+            recipe = spec["recipe"]
+            start = recipe.get("start")
+            origin = f", from {start.get('run') or 'a file'}" if start else ""
+            return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
+        if kind == "scores":
+            return f"{spec['protocol']} of features {', '.join(spec['features'])}"
+        if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
+            return known.format(**spec)
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 

@@ -18,7 +18,7 @@ from workbook.errors import CheckpointError
 from workbook.keys import restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import Pretrained, from_checkpoint
-from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, images_to_train, pretrain
+from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, files_of, images_to_train, pretrain
 from workbook.pretraining.model import Model, model_of
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import FileStart, RunStart
@@ -199,7 +199,7 @@ def _train(plan: _Planned, lab: Lab, bar: tqdm) -> None:
     with lab.store.workdir("runs", plan.spec) as folder:
         pretrain(plan.recipe, plan.images, folder, lab.fabric, backbone=backbone, bar=bar)
     if lab.fabric.is_global_zero:
-        lab.store.seal("runs", plan.spec)
+        lab.store.seal("runs", plan.spec, files_of(plan.recipe))
     lab.fabric.barrier()
 
 
