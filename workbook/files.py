@@ -59,13 +59,15 @@ def told(kind: type[WorkbookError], what: str, path: Path | str) -> Iterator[Non
 
 
 def user_path(given: Path | str, base: Path | None = None) -> Path:
-    """A path as a user gives it, absolute and without links: `~` is a home folder, and a relative one starts from
-    `base`, None = the current folder.
+    """A path as a user gives it, absolute: `~` is a home folder, and a relative one starts from `base`, None = the
+    current folder. Links on the way are followed; one at its end stays, so that its name is told.
 
     Raises PathError for a home folder that there is not, and for what can be no path.
     """
     try:
-        return Path(os.path.realpath(Path(base or "") / Path(given).expanduser()))
+        path = Path(base or "") / Path(given).expanduser()
+        whole = os.path.realpath(path)
+        return Path(os.path.realpath(path.parent), path.name) if os.path.islink(path) else Path(whole)
     except (RuntimeError, ValueError) as error:  # no such user; a NUL
         raise PathError(f"{str(given)!r} is no path on this machine ({error}): write it out in full") from error
 
