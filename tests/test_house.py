@@ -31,7 +31,7 @@ IMPORTS = {
     "report": "errors figures files papers profiles",
     "study": "data devices evaluation lab papers pretraining profiles provenance store",
     "explorers": "data errors evaluation figures lab metrics papers pretraining progress store study",
-    "cli": "data devices errors evaluation pretraining profiles report store",
+    "cli": "data devices errors evaluation files pretraining profiles report store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -92,10 +92,9 @@ def named_file(text: str) -> str:
     A manifest may have a side, "mine.yaml:eval".
     """
     found = re.fullmatch(r"(.+\.ya?ml)(:\w+)?", text)
-    if found:
-        return f"{user_path(found[1])}{found[2] or ''}"
-    whole = os.path.expanduser(text)
-    named = os.path.isfile(whole) or (os.sep in text and os.path.exists(whole))
+    if found and os.path.lexists(path := user_path(found[1])):
+        return f"{path}{found[2] or ''}"
+    named = os.path.isfile(text) or text.startswith("~") or (os.sep in text and os.path.exists(text))
     return str(user_path(text)) if named else text
 
 

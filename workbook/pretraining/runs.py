@@ -189,7 +189,8 @@ def _plan(recipes: Sequence[Recipe], lab: Lab) -> list[_Planned]:
     for recipe in recipes:
         which = (recipe.dataset, recipe.side, recipe.images_per_class, recipe.images)
         images = opened[which] = opened.get(which) or pretraining_images(recipe)
-        spec = {"recipe": recipe, "data": images.digest, "precision": lab.precision, "loop": LOOP_VERSION}
+        named = replace(recipe, dataset=images.name)  # where a manifest lies says nothing of what it names
+        spec = {"recipe": named, "data": images.digest, "precision": lab.precision, "loop": LOOP_VERSION}
         planned.append(_Planned(recipe, images, spec))
     return planned
 
