@@ -50,7 +50,7 @@ def said(error: OSError, path: Path | str) -> tuple[str, str]:
 
 @contextmanager
 def told(kind: type[WorkbookError], what: str, path: Path | str) -> Iterator[None]:
-    """An OSError inside becomes an error of ours: `what` cannot be done to the path, the cause, what to do next."""
+    """An OSError inside becomes this kind of error: what cannot be done to the path, why, and what to do next."""
     try:
         yield
     except OSError as error:
