@@ -1,14 +1,19 @@
+import os
 import re
 
 import pytest
+import torch
+import yaml
 from typer.testing import CliRunner
 
 from tests.conftest import make_images
 from workbook.cli import app
+from workbook.errors import PathError
 from workbook.evaluation.extraction import Extraction, extract
-from workbook.files import write_atomically
+from workbook.files import CHECKOUT, write_atomically
 from workbook.lab import Lab
 from workbook.models.checkpoints import from_timm
+from workbook.report.record import ReportResult
 from workbook.store import Store
 
 
@@ -98,3 +103,107 @@ def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
 def test_numbers_out_of_range_are_refused_before_anything_is_made(run, words):
     result = run("score", "mobilenetv2_035", "--fresh", *words)
     assert result.exit_code == 2 and words[0].strip("-").replace("-", "")[:5] in result.output.replace("-", "")
+
+
+def test_what_is_damaged_and_unfinished_is_listed_and_verified(run):
+    def made(epoch: int):
+        write = lambda folder: write_atomically(folder / "x.npy", b"123")  # noqa: E731
+        return Store().get_or_make("features", {"run": "abc", "epoch": epoch}, write)
+
+    whole, torn, changed = map(made, range(3))
+    (torn.path / "artefact.json").write_text("null")
+    with Store().workdir("runs", {"a": 1}) as unfinished:
+        (unfinished / "epoch_0001.safetensors").write_bytes(bytes(200_000))
+    listed = run("store", "list")
+    assert listed.exit_code == 0, listed.output
+    assert f"{whole.key}  features   20" in listed.output
+    assert re.search(rf"{torn.key}  features   DAMAGED .*artefact.json cannot be read", listed.output)
+    assert re.search(rf"{unfinished.name}  runs       unfinished +0\.2 MB", listed.output)
+    (changed.path / "x.npy").write_bytes(b"124")
+    verified = run("store", "verify")
+    assert verified.exit_code == 1
+    assert f"ok     {whole.key}" in verified.output and f"note   {unfinished.name}" in verified.output
+    assert f"WRONG  {torn.key}  features: " in verified.output
+    assert re.search(rf"WRONG  {changed.key}  features: .*x.npy is not what was written", verified.output)
+    for key in (torn.key, changed.key):
+        assert run("store", "remove", key).exit_code == 0
+    assert run("store", "verify").exit_code == 0
+
+
+def test_a_record_of_another_version_is_listed(run):
+    for kind, spec in (("runs", {"recipe": 3}), ("scores", {"a": "b"}), ("probes", {"layer": "x"})):
+        Store().get_or_make(kind, spec, lambda folder: write_atomically(folder / "x", b"1"))
+    listed = run("store", "list")
+    assert listed.exit_code == 0 and "layer x" in listed.output
+
+
+@pytest.fixture
+def reported(monkeypatch):
+    """What the command asks `run_reports` for, in the place of running it."""
+    asked = {}
+
+    def run_reports(notebooks, *, out, **given):
+        asked.update(out=out, **given)
+        findings = {"measurements": []}
+        return [
+            ReportResult(notebook="n", title="", status="passed", date="", seconds=0, profile="", findings=findings)
+        ]
+
+    monkeypatch.setattr("workbook.cli.run_reports", run_reports)
+    return asked
+
+
+def test_reports_of_another_data_set_lie_in_a_folder_of_their_own(run, reported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = yaml.safe_load((CHECKOUT / "data_manifests" / "digits.yaml").read_text()) | {"name": "my digits"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own))
+    for words, folder in (
+        ((), "reports/smoke"),
+        (("-p", "dataset=generated"), "reports/smoke"),
+        (("-p", "dataset=digits"), "reports/smoke-digits"),
+        (("-p", "dataset=mine.yaml"), "reports/smoke-my-digits"),
+        (("-p", "dataset=mine.yaml", "--out", "elsewhere"), "elsewhere"),
+    ):
+        result = run("report", *words)
+        assert result.exit_code == 0, result.output
+        assert reported["out"].absolute() == tmp_path / folder
+    assert reported["parameters"]["dataset"] == "mine.yaml", "made absolute where it is routed"
+
+
+def test_scores_of_two_models_and_of_two_data_sets_lie_apart(run, reported, tmp_path):
+    model, files = from_timm("mobilenetv2_035", pretrained=False, image_size=32).backbone.model, []
+    for number in range(2):
+        files.append(tmp_path / f"run{number}" / "checkpoint.pth")
+        files[-1].parent.mkdir()
+        with torch.no_grad():
+            model.conv_stem.weight += 1
+        torch.save(model.state_dict(), files[-1])
+    asked = [(str(file), "--architecture", "mobilenetv2_035") for file in files]
+    asked += [(*asked[0], "--dataset", name) for name in ("digits", "generated")]
+    asked.append((*asked[0], "--out", str(tmp_path / "here")))
+    folders = []
+    for words in asked:
+        result = run("score", *words)
+        assert result.exit_code == 0, result.output
+        folders.append(reported["out"])
+    assert len(set(folders)) == 5
+    assert all(re.fullmatch(r"checkpoint-[0-9a-f]{8}(-digits|-generated)?", folder.name) for folder in folders[:4])
+    assert folders[4] == tmp_path / "here"
+
+
+def test_a_store_is_one_place_however_it_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    seen = set()
+    for given in ("~/store", "store", "./store", str(tmp_path / "store")):
+        monkeypatch.setenv("WORKBOOK_STORE", given)
+        assert run("store", "list").output.splitlines()[-1] == f"in {tmp_path}/store"
+        seen.add(Store().root)
+        assert os.environ["WORKBOOK_STORE"] == f"{tmp_path}/store", "kernels are started with it"
+    assert seen == {tmp_path / "store"}
+    monkeypatch.setenv("WORKBOOK_STORE", "store")
+    with pytest.raises(PathError, match="depends on the folder that a notebook runs in"):
+        Store()
+    monkeypatch.setenv("WORKBOOK_STORE", "~nosuchuser/store")
+    result = run("store", "list")
+    assert result.exit_code == 1 and "is no path on this machine" in result.output and "Traceback" not in result.output

@@ -1,14 +1,18 @@
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
-from workbook.files import write_atomically
+from workbook.files import write_array, write_atomically
+from workbook.keys import key_of
 from workbook.store import Store
 
 SPEC = {"recipe": {"epochs": 3, "milestones": (1, 2)}, "data": "abc"}
@@ -104,6 +108,92 @@ def test_two_processes_make_it_once(tmp_path):
     assert log.read_text() == "made\n"
 
 
+FOREIGN_RECORDS = {
+    "no JSON": '{"spec": ',
+    "a list": "[1]",
+    "null": "null",
+    "a number": "3",
+    "no object at all": "[" * 100_000,
+    "no text": b"\xff\xfe",
+    "no provenance": {"provenance": None},
+    "no date": {"provenance": {"date": 3}},
+    "checksums that are a list": {"checksums": []},
+    "a checksum that is a number": {"checksums": {"value.txt": 1}},
+    "a specification that is text": {"spec": "runs"},
+    "another specification": {"spec": {"data": "xyz"}},
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN_RECORDS)
+def test_a_damaged_record_is_named_and_stops_nothing_else(store, name):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    other = store.get_or_make("features", SPEC, write("two"))
+    path, content = artefact.path / "artefact.json", FOREIGN_RECORDS[name]
+    if isinstance(content, dict):
+        content = json.dumps(json.loads(path.read_text()) | content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    for look_up in (lambda: store.find("runs", SPEC), lambda: store.by_key("runs", artefact.key)):
+        with pytest.raises(CorruptArtefactError, match=rf"artefact.json .*store remove {artefact.key}"):
+            look_up()
+    assert [found.key for found in store.artefacts()] == [other.key]
+    whole, damaged = store.entries()
+    assert (whole.artefact, damaged.artefact, damaged.path) == (other, None, artefact.path)
+    assert "artefact.json" in damaged.problem
+    assert store.clear("features") == 1
+    assert store.remove(artefact.key) == [artefact.path]
+
+
+def test_a_result_without_its_file_is_damaged(store):
+    store.remember("scores", SPEC, lambda: 1)
+    path = store.find("scores", SPEC).path / "artefact.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"checksums": {}}))
+    with pytest.raises(CorruptArtefactError, match="holds 0 files"):
+        store.remember("scores", SPEC, pytest.fail)
+
+
+def test_what_others_laid_into_unfinished_work_is_set_aside(store):
+    with store.workdir("runs", SPEC) as folder:
+        write("one")(folder)
+        for name in (".value.txt.x1", "notes.txt", ".DS_Store", "artefact.json"):
+            (folder / name).write_text(name)
+        for name in ("sub", ".git"):
+            (folder / name).mkdir()
+        (folder / "link.txt").symlink_to("/nowhere")
+    with pytest.warns(UserWarning, match=r"\.DS_Store, \.git, link\.txt, notes\.txt, sub lay in .* are in ") as caught:
+        artefact = store.seal("runs", SPEC, ["value.txt"])
+    assert set(artefact.checksums) == {"value.txt"}
+    assert {path.name for path in artefact.path.iterdir()} == {"value.txt", "artefact.json"}
+    (aside,) = (store.root / "set-aside").iterdir()
+    assert str(aside) in str(caught[0].message)
+    assert {path.name for path in aside.iterdir()} == {".DS_Store", ".git", "link.txt", "notes.txt", "sub"}
+    assert (aside / "notes.txt").read_text() == "notes.txt"
+    assert [entry.key for entry in store.entries()] == [artefact.key]
+
+
+def test_what_a_process_makes_is_not_removed_under_its_hands(store):
+    other = store.get_or_make("features", SPEC, write("two"))
+    with store.lock("runs", SPEC), store.workdir("runs", SPEC) as folder, store.lock("features", SPEC):
+        for attempt in (lambda: store.remove(key_of(SPEC)), lambda: store.clear("features")):
+            with pytest.raises(StoreError, match=f"in the hands of process {os.getpid()} on .*: wait"):
+                attempt()
+        assert folder.exists() and other.path.exists()
+    assert set(store.remove(key_of(SPEC))) == {folder, other.path}
+
+
+def test_arrays_are_whole_or_the_full_disk_is_told(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small disk takes the right to mount")
+    try:
+        small = Store(disk / "store")
+        with pytest.raises(StoreError, match="no space left"):
+            small.get_or_make("maps", SPEC, lambda folder: write_array(folder / "map.npy", np.zeros(100_000)))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_list_and_remove(store):
     artefact = store.get_or_make("runs", SPEC, write("one"))
     other = store.get_or_make("features", SPEC | {"data": "d"}, write("two"))
@@ -149,8 +239,83 @@ def test_a_store_that_cannot_be_a_folder(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_store_without_permission(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(StoreError, match="Permission denied.*WORKBOOK_STORE"):
+    with pytest.raises(StoreError, match="no permission.*WORKBOOK_STORE"):
         Store(tmp_path / "locked" / "store").get_or_make("runs", SPEC, write("one"))
+
+
+def test_a_store_with_a_name_that_cannot_be(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for root, cause in ((tmp_path / "loop" / "store", "links lead in a circle"), (tmp_path / ("x" * 300), "too long")):
+        assert Store(root).find("runs", SPEC) is None
+        with pytest.raises(StoreError, match=f"cannot be written .*{cause}"):
+            Store(root).get_or_make("runs", SPEC, write("one"))
+
+
+def test_a_kind_that_is_a_file_is_told_before_the_work(store):
+    store.root.mkdir()
+    (store.root / "runs").write_text("")
+    with pytest.raises(StoreError, match="runs: something else lies there"):
+        store.get_or_make("runs", SPEC, pytest.fail)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told_and_never_done_without(store, monkeypatch, number):
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(StoreError, match="cannot lock files.*local disk"):
+        store.get_or_make("runs", SPEC, pytest.fail)
+
+
+def test_a_read_only_file_system_under_remove(store, monkeypatch):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+
+    def rmtree(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "value.txt")  # a name without its folder, as rmtree gives
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with pytest.raises(StoreError, match="is read-only.*WORKBOOK_STORE"):
+        store.remove(artefact.key)
+    assert artefact.file("value.txt").read_text() == "one"
+
+
+def test_a_linked_artefact_is_read_and_its_link_alone_removed(store, tmp_path):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    artefact.path.rename(tmp_path / "elsewhere")
+    artefact.path.symlink_to(tmp_path / "elsewhere")
+    assert store.find("runs", SPEC).file("value.txt").read_text() == "one"
+    assert store.remove(artefact.key) == [artefact.path]
+    assert store.find("runs", SPEC) is None
+    assert (tmp_path / "elsewhere" / "value.txt").read_text() == "one"
+
+
+@pytest.mark.parametrize(("target", "cause"), [("nowhere", "link to .*nowhere, which is not there"), (None, "circle")])
+def test_a_link_that_leads_nowhere_is_damage_and_not_made_over(store, tmp_path, target, cause):
+    place = store.root / "runs" / key_of(SPEC)
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / target if target else place)
+    with pytest.raises(CorruptArtefactError, match=f"{cause}.*store remove {place.name}"):
+        store.get_or_make("runs", SPEC, pytest.fail)
+    assert store.remove(place.name) == [place]
+    assert store.get_or_make("runs", SPEC, write("one")).file("value.txt").read_text() == "one"
+
+
+def test_a_file_that_became_a_folder_or_may_not_be_read(store, monkeypatch):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    path = artefact.path / "value.txt"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CorruptArtefactError, match="it is a folder"):
+        artefact.file("value.txt")
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("workbook.artefacts.file_digest", refuse)
+    with pytest.raises(StoreError, match="no permission.*may be whole") as caught:
+        artefact.file("value.txt")
+    assert not isinstance(caught.value, CorruptArtefactError), "what cannot be read is not called damaged"
 
 
 def test_errors_of_other_places_are_not_the_store_s(store):

@@ -1,7 +1,9 @@
 """The `workbook` command."""
 
 import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from workbook.data.sources import place
 from workbook.devices import choose_device
 from workbook.errors import WorkbookError
 from workbook.evaluation.scoring import open_model
+from workbook.files import named_file, user_path
 from workbook.pretraining.methods import recipe_name
 from workbook.profiles import load_profile
 from workbook.report.parameters import parse_assignments, parse_value
@@ -28,10 +31,18 @@ class _PlainErrors(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            _start()
             return super().invoke(ctx)
         except WorkbookError as error:
             typer.secho(str(error), fg="red", err=True)
             raise typer.Exit(1) from error
+
+
+def _start() -> None:
+    """What environment variables say of folders is of the folder that the command starts in, for its kernels, too."""
+    for name in ("WORKBOOK_DATA", "WORKBOOK_STORE"):
+        if os.environ.get(name):
+            os.environ[name] = str(user_path(os.environ[name]))
 
 
 app = typer.Typer(cls=_PlainErrors, no_args_is_help=True, add_completion=False, help="The transferability workbook.")
@@ -42,6 +53,7 @@ app.add_typer(store_app, name="store")
 results_app = typer.Typer(no_args_is_help=True, help="Measured verdicts that the README quotes.")
 app.add_typer(results_app, name="results")
 
+Out = Annotated[Path | None, typer.Option(help="The folder that the pages go into.")]
 Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of your own .yaml file.")]
 
 
@@ -105,13 +117,33 @@ def store_list() -> None:
     """What the store holds, oldest first, and how much of each kind."""
     store = Store()
     sizes: dict[str, list[float]] = {}
-    for artefact in store.artefacts():
-        kind, date, size = artefact.kind, artefact.provenance["date"], artefact.megabytes
+    for entry in store.entries():
+        kind, size, state = entry.kind, entry.megabytes, "unfinished" if entry.unfinished else "DAMAGED"
+        told = entry.problem or "goes on when its work is asked for again"
+        if entry.artefact:
+            state, told = entry.artefact.provenance["date"], _summary(kind, entry.artefact.spec)
         sizes.setdefault(kind, []).append(size)
-        typer.echo(f"{artefact.key}  {kind:10} {date}  {size:9.1f} MB  {_summary(kind, artefact.spec)}")
+        typer.echo(f"{entry.key}  {kind:10} {state:25}  {size:9.1f} MB  {told}")
     for kind, found in sorted(sizes.items()):
         typer.echo(f"{len(found):20,}  {kind:10} {'together':25}  {sum(found):9.1f} MB")
     typer.echo(f"in {store.root}")
+
+
+@store_app.command("verify")
+def store_verify() -> None:
+    """Compare every stored file with the checksum that it was written with; exit status 1 if something is wrong."""
+    wrong = 0
+    for entry in Store().entries():
+        problems = entry.artefact.problems() if entry.artefact else [entry.problem]
+        if entry.unfinished:
+            typer.echo(f"note   {entry.key}  {entry.kind}: unfinished, so without checksums")
+        elif not any(problems):
+            typer.echo(f"ok     {entry.key}  {entry.kind}")
+        for problem in filter(None, problems):
+            typer.secho(f"WRONG  {entry.key}  {entry.kind}: {problem}", fg="red", err=True)
+            wrong += 1
+    if wrong:
+        raise typer.Exit(1)
 
 
 @store_app.command("remove")
@@ -139,16 +171,19 @@ def report(
         int | None,
         typer.Option(min=1, help="Notebooks that run at a time; 2 if none, but 1 on an accelerator or a single core."),
     ] = None,
+    out: Out = None,
 ) -> None:
-    """Run notebooks into reports/PROFILE/ with an index; exit status 1 if one of them failed."""
+    """Run notebooks into reports/PROFILE/ with an index, of another data set reports/PROFILE-DATASET/; exit status 1 if
+    one of them failed."""
     given = parse_assignments(assignments or [])
     # Unknown profiles, devices and data sets are told now, not by every notebook in turn.
-    if "dataset" in given:
-        load_manifest(parse_value("dataset", given["dataset"]))
+    manifest = load_manifest(parse_value("dataset", given["dataset"])) if "dataset" in given else None
     device = {name: parse_value(name, given[name]) for name in ("device",) if name in given}
     # two by default, since a notebook leaves cores idle while it starts, draws and reads; not where they share a device
     shared = choose_device(load_profile(profile, **device).device) != "cpu" or cpu_count() == 1
-    chosen, out = notebooks or sorted(NOTEBOOKS.glob("*.ipynb")), REPORTS / profile
+    own = manifest is None or manifest.name == load_profile(profile).recipe.dataset
+    out = out or REPORTS / _file_name(profile, "" if own or manifest is None else manifest.name)
+    chosen = notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
     results = run_reports(chosen, profile=profile, parameters=given, out=out, jobs=jobs or (1 if shared else 2))
     failed = sum(result.status == "failed" for result in results)
     typer.echo(f"{len(results) - failed} of {len(results)} notebooks passed: {out / 'index.html'}")
@@ -167,21 +202,22 @@ def score(
     image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="A model of timm without its trained weights.")] = False,
     profile: Annotated[str, typer.Option(help="How many images of the data set are read.")] = "pocket",
+    out: Out = None,
 ) -> None:
     """Score one model: a page with its diversity, CIS, feature measures and stages, and its numbers here."""
-    model = _absolute(model)
-    dataset = dataset and _absolute(dataset)
+    model, dataset = named_file(model), dataset and named_file(dataset)
     # What cannot be scored is told now, and leaves the page of an earlier score as it is.
     load_profile(profile)
     if accuracy is not None and not 1 < accuracy <= 100:
         raise typer.BadParameter(f"accuracy is top-1 in percent, above 1 and at most 100, got {accuracy}")
     loading: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix}
     loading |= {"image_size": image_size, "fresh": fresh}
-    open_model(model, Store(), **loading)
-    if dataset:
-        load_manifest(dataset)
+    scored = open_model(model, Store(), **loading)
+    manifest = load_manifest(dataset) if dataset else None
     given = {"model": model, "accuracy": accuracy, "dataset": dataset, **loading}
-    out = REPORTS / "score" / re.sub(r"[^\w.-]+", "-", Path(model).stem if Path(model).exists() else model)
+    # files of different models have the same name: the weights tell them apart
+    name = f"{Path(model).stem}-{scored.digest[:8]}" if os.path.isabs(model) else model
+    out = out or REPORTS / "score" / _file_name(name, manifest.name if manifest else "")
     (result,) = run_reports(
         [NOTEBOOKS / "score_your_model.ipynb"],
         profile=profile,
@@ -205,10 +241,9 @@ def results_adopt(
         typer.echo(f"adopted {path}")
 
 
-def _absolute(name: str) -> str:
-    """A path that exists as an absolute one, for a notebook runs in its own folder; anything else as it is."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
+def _file_name(*parts: str) -> str:
+    """Of a folder: the parts that there are, without what a file system may take ill."""
+    return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))
 
 
 # what tells one artefact of a kind from another
@@ -223,16 +258,17 @@ _SUMMARIES = {
 
 
 def _summary(kind: str, spec: dict[str, Any]) -> str:
-    """One line of an artefact; of a kind that is not known here, all that is short."""
-    if kind == "runs":
-        recipe = spec["recipe"]
-        start = recipe.get("start")
-        origin = f", from {start.get('run') or 'a file'}" if start else ""
-        return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
-    if kind == "scores":
-        return f"{spec['protocol']} of features {', '.join(spec['features'])}"
-    if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
-        return known.format(**spec)
+    """One line of an artefact; of one that is not known here, all that is short."""
+    with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
+        if kind == "runs":
+            recipe = spec["recipe"]
+            start = recipe.get("start")
+            origin = f", from {start.get('run') or 'a file'}" if start else ""
+            return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
+        if kind == "scores":
+            return f"{spec['protocol']} of features {', '.join(spec['features'])}"
+        if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
+            return known.format(**spec)
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 

@@ -8,6 +8,10 @@ class WorkbookError(Exception):
     """Root of the errors below: catching it catches all that the workbook itself raises."""
 
 
+class PathError(WorkbookError):
+    """A path that was given is none on this machine."""
+
+
 class ManifestError(WorkbookError):
     """A manifest is unknown, malformed, or disagrees with the data that it describes."""
 
@@ -25,7 +29,7 @@ class ProfileError(WorkbookError):
 
 
 class StoreError(WorkbookError):
-    """The store cannot be read or written: permissions, space."""
+    """The store cannot be read or written: permissions, space, locks; or somebody else is at work in it."""
 
 
 class NotStoredError(StoreError):

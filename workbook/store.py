@@ -6,77 +6,44 @@ specification is compared and the files are verified on load. An artefact is mad
 which outlives an interrupted process so that long work resumes, and is renamed to its place when it is complete.
 """
 
-import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import socket
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
-from workbook.files import CHECKOUT, file_digest, write_atomically
+from workbook.artefacts import RECORD, Artefact, Entry, damaged, read_artefact
+from workbook.errors import NotStoredError, StoreError
+from workbook.files import FULL, file_digest, folder_of, said, user_path, write_atomically
 from workbook.keys import is_key, key_of, plain
 from workbook.progress import waiting
 from workbook.provenance import provenance
 
 _TICK = 1.0  # seconds between two looks at a lock that another process holds
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """A complete stored thing: read its files through `file`, which verifies them."""
-
-    path: Path
-    spec: dict[str, Any]
-    provenance: dict[str, Any]
-    checksums: dict[str, str]
-
-    @property
-    def key(self) -> str:
-        return self.path.name
-
-    @property
-    def kind(self) -> str:
-        return self.path.parent.name
-
-    @property
-    def megabytes(self) -> float:
-        return sum(path.stat().st_size for path in self.path.iterdir()) / 1e6
-
-    def file(self, name: str) -> Path:
-        """The path of a file of this artefact, after its checksum was found right."""
-        path = self.path / name
-        if name not in self.checksums:
-            raise StoreError(f"artefact {self.key} has no file {name}; it has {', '.join(self.checksums)}")
-        if not path.exists() or file_digest(path).hex() != self.checksums[name]:
-            raise _corrupt(self.path, f"{path} is missing or is not what was written (its checksum differs)")
-        return path
+_LOCKS, _PARTIAL, _ASIDE = "locks", "partial", "set-aside"  # the folders beside those of the kinds
 
 
 class Store:
-    """Artefacts below one folder: `root`, else WORKBOOK_STORE, else `store/` in the checkout.
+    """Artefacts below one folder: `root`, else WORKBOOK_STORE (see `folder_of`), else `store/` in the checkout.
 
     read_only: nothing is made or written; whatever would make an artefact raises NotStoredError instead.
     """
 
     def __init__(self, root: Path | str | None = None, *, read_only: bool = False) -> None:
         self.read_only = read_only
-        self.root = Path(root or os.environ.get("WORKBOOK_STORE") or CHECKOUT / "store").absolute()
+        self.root = user_path(root) if root else folder_of("WORKBOOK_STORE", "store")
 
     def find(self, kind: str, spec: Mapping[str, Any]) -> Artefact | None:
         """The complete artefact of this specification, or None."""
-        path = self.root / kind / key_of(spec)
-        if not path.exists():
-            return None
-        artefact = _read(path)
-        if artefact.spec != plain(spec):
-            raise _corrupt(path, f"{path / 'artefact.json'} describes something else than its key says")
-        return artefact
+        return self.by_key(kind, key_of(spec))
 
     def get(self, kind: str, spec: Mapping[str, Any]) -> Artefact:
         """The complete artefact of this specification; NotStoredError where there is none."""
@@ -85,9 +52,12 @@ class Store:
             raise self._missing(kind, spec)
         return found
 
-    def get_or_make(self, kind: str, spec: Mapping[str, Any], make: Callable[[Path], None]) -> Artefact:
+    def get_or_make(
+        self, kind: str, spec: Mapping[str, Any], make: Callable[[Path], None], files: Sequence[str] = ("*",)
+    ) -> Artefact:
         """The artefact of this specification; where it is missing, `make(folder)` fills its folder first.
 
+        files: what it writes there, see `seal`.
         Two processes that ask at the same time make it once: the second waits and gets it.
         """
         if found := self.find(kind, spec):
@@ -97,7 +67,7 @@ class Store:
                 return found
             with self.workdir(kind, spec) as folder:
                 make(folder)
-            return self.seal(kind, spec)
+            return self.seal(kind, spec, files)
 
     def remember(self, kind: str, spec: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
         """The small result of this specification, plain values: from the store, or computed now and kept."""
@@ -105,14 +75,18 @@ class Store:
         def make(folder: Path) -> None:
             write_atomically(folder / "result.json", json.dumps(compute()))
 
-        artefact = self.get_or_make(kind, spec, make)
-        (name,) = artefact.checksums  # its only file
+        artefact = self.get_or_make(kind, spec, make, ["result.json"])
+        if len(artefact.checksums) != 1:
+            raise damaged(
+                artefact.path, f"{artefact.path} holds {len(artefact.checksums)} files, where a result is one"
+            )
+        (name,) = artefact.checksums
         return json.loads(artefact.file(name).read_text())
 
     def by_key(self, kind: str, key: str) -> Artefact | None:
         """The complete artefact under this key, as `workbook store list` shows it, or None."""
         path = self.root / kind / key
-        return _read(path) if is_key(key) and path.exists() else None
+        return read_artefact(path) if is_key(key) and os.path.lexists(path) else None
 
     @contextmanager
     def lock(self, kind: str, spec: Mapping[str, Any], *, title: str = "", wait: bool = True) -> Iterator[bool]:
@@ -124,19 +98,9 @@ class Store:
         if self.read_only:
             yield True
             return
-        with self._mended():
-            folder = self.root / "locks"
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / f"{kind}-{key_of(spec)}.lock")
-            held = _acquire(lock, 0)
-        try:
-            if wait and not held:
-                with waiting(f"waits for another process that makes {title or f'these {kind}'}") as line:
-                    while not (held := _acquire(lock, _TICK)):
-                        line.refresh()
+        what = (title or f"these {kind}") if wait else None
+        with self._held(f"{kind}-{key_of(spec)}", awaited=what) as held:
             yield held
-        finally:
-            lock.release()
 
     @contextmanager
     def workdir(self, kind: str, spec: Mapping[str, Any]) -> Iterator[Path]:
@@ -145,55 +109,141 @@ class Store:
             raise self._missing(kind, spec)
         with self._mended():
             folder = self._partial(kind, spec)
-            folder.mkdir(parents=True, exist_ok=True)
+            for needed in (folder, self.root / kind):  # that the second cannot be made is told before the work is done
+                needed.mkdir(parents=True, exist_ok=True)
+        with self._mended(others=True):
             yield folder
 
-    def seal(self, kind: str, spec: Mapping[str, Any]) -> Artefact:
-        """Call the work folder complete: write its checksums and move it to its place."""
+    def seal(self, kind: str, spec: Mapping[str, Any], files: Sequence[str] = ("*",)) -> Artefact:
+        """Call the work folder complete: write its checksums and move it to its place.
+
+        files: names, or patterns of names, of what belongs to it. Anything else that came to lie there, and whatever is
+        no plain file or hidden, is set aside, and a warning says where.
+        """
         with self._mended():
             folder = self._partial(kind, spec)
-            # of a process that was stopped while writing, or between writing this record and moving the folder
-            for torn in (*folder.glob(".*"), *folder.glob("artefact.json")):
-                torn.unlink()
+            self._set_aside(folder, files)
             checksums = {path.name: file_digest(path).hex() for path in sorted(folder.iterdir())}
             record = {"spec": plain(spec), "provenance": provenance(), "checksums": checksums}
-            write_atomically(folder / "artefact.json", json.dumps(record, indent=1))
+            write_atomically(folder / RECORD, json.dumps(record, indent=1))
             place = self.root / kind / key_of(spec)
-            place.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(place)
-        return _read(place)
+        return read_artefact(place)
+
+    def entries(self) -> list[Entry]:
+        """All that lies in the store under a key: artefacts, oldest first, then what is damaged, then unfinished."""
+        whole: list[Entry] = []
+        others: list[Entry] = []
+        for path in self._within(self.root):
+            try:
+                whole.append(Entry(path, read_artefact(path)))
+            except StoreError as error:
+                others.append(Entry(path, problem=str(error)))
+        whole.sort(key=lambda entry: entry.artefact.provenance["date"] if entry.artefact else "")
+        unfinished = self._within(self.root / _PARTIAL)
+        return [*whole, *others, *(Entry(path, unfinished=True) for path in unfinished)]
 
     def artefacts(self) -> list[Artefact]:
-        """Every complete artefact, oldest first."""
-        paths = (path.parent for path in self.root.glob("*/*/artefact.json") if path.parts[-3] != "partial")
-        return sorted((_read(path) for path in paths), key=lambda artefact: artefact.provenance["date"])
+        """Every complete artefact, oldest first; what is damaged is left out."""
+        return [entry.artefact for entry in self.entries() if entry.artefact]
 
     def remove(self, key: str) -> list[Path]:
-        """Remove the artefact or the partial work of this key; the folders removed."""
-        found = [*self.root.glob(f"*/{key}"), *self.root.glob(f"partial/*/{key}")] if is_key(key) else []
+        """Remove the artefact or the partial work of this key; the folders removed. Of a link, what it leads to stays.
+
+        Raises StoreError where there is nothing, or while a process makes it.
+        """
+        found = [path for root in (self.root, self.root / _PARTIAL) for path in self._within(root) if path.name == key]
         if not found:
             raise StoreError(f"{self.root} holds nothing under {key!r}; `workbook store list` shows what it holds")
-        self._remove(found)
+        for path in found:
+            self._remove(path)
         return found
 
     def clear(self, kind: str) -> int:
-        """Remove every artefact of a kind that is computed from runs, and so is made anew when needed; how many."""
-        stored = self.artefacts()
-        kinds = sorted({artefact.kind for artefact in stored} - {"runs"})
+        """Remove every artefact of a kind that is computed from runs, and so is made anew when needed; how many.
+
+        Damaged ones are artefacts, too. Raises StoreError where there is no such kind, or while a process makes one.
+        """
+        stored = self._within(self.root)
+        kinds = sorted({path.parent.name for path in stored} - {"runs"})
         if kind not in kinds:
             reason = "runs are removed key by key" if kind == "runs" else f"it holds {', '.join(kinds) or 'nothing'}"
             raise StoreError(f"there is no kind {kind!r} to clear in {self.root}: {reason}")
-        paths = [artefact.path for artefact in stored if artefact.kind == kind]
-        self._remove(paths)
+        paths = [path for path in stored if path.parent.name == kind]
+        for path in paths:
+            self._remove(path)
         return len(paths)
 
-    def _remove(self, folders: list[Path]) -> None:
+    def _within(self, root: Path) -> list[Path]:
+        """What is called by a key in the folders of the kinds."""
         with self._mended():
-            for path in folders:
-                shutil.rmtree(path)
+            if not root.exists():
+                return []
+            kinds = [path for path in sorted(root.iterdir()) if path.is_dir()]
+            if root == self.root:
+                kinds = [path for path in kinds if path.name not in (_LOCKS, _PARTIAL, _ASIDE)]
+            return [path for folder in kinds for path in sorted(folder.iterdir()) if is_key(path.name)]
+
+    def _remove(self, path: Path) -> None:
+        name = f"{path.parent.name}-{path.name}"
+        with self._held(name) as held:
+            if not held:
+                who = self._holder(name)
+                raise StoreError(f"{path} is in the hands of {who}: wait for its end, or end it, and remove it then")
+            with self._mended():
+                path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
+
+    def _set_aside(self, folder: Path, files: Sequence[str]) -> None:
+        """Leave in the folder what belongs to the artefact, and nothing else."""
+        # of a process that was stopped while writing, or between writing the record and moving the folder
+        torn = [RECORD, *(f".{name}.*" for name in (*files, RECORD))]
+        others = []
+        for path in folder.iterdir():
+            is_file = path.is_file() and not path.is_symlink()
+            if is_file and _is_one_of(path, torn):
+                path.unlink()
+            elif not is_file or path.name.startswith(".") or not _is_one_of(path, files):
+                others.append(path)
+        if others:
+            (self.root / _ASIDE).mkdir(exist_ok=True)
+            aside = Path(tempfile.mkdtemp(prefix=f"{folder.parent.name}-{folder.name}-", dir=self.root / _ASIDE))
+            for path in others:
+                path.rename(aside / path.name)
+            names = ", ".join(sorted(path.name for path in others))
+            warnings.warn(f"{names} lay in {folder} and are none of its files: they are in {aside} now", stacklevel=3)
+
+    @contextmanager
+    def _held(self, name: str, *, awaited: str | None = None) -> Iterator[bool]:
+        """Under the lock of this name; whether it is held. awaited: what others make under it, which is waited for."""
+        folder, held = self.root / _LOCKS, False
+        # fallback_to_soft: a lock made of a file that exists would outlive a process that is killed
+        lock = FileLock(folder / f"{name}.lock", fallback_to_soft=False)
+        holder = folder / f"{name}.holder"
+        try:
+            with self._mended():
+                folder.mkdir(parents=True, exist_ok=True)
+                held = _acquire(lock, 0)
+                if awaited and not held:
+                    with waiting(f"waits for another process that makes {awaited}") as line:
+                        while not (held := _acquire(lock, _TICK)):
+                            line.refresh()
+                if held:
+                    holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            yield held
+        finally:
+            if held:
+                with suppress(OSError):  # it only names us
+                    holder.unlink()
+            lock.release()
+
+    def _holder(self, name: str) -> str:
+        try:
+            return (self.root / _LOCKS / f"{name}.holder").read_text() or "another process"
+        except OSError:  # it has ended meanwhile
+            return "another process"
 
     def _partial(self, kind: str, spec: Mapping[str, Any]) -> Path:
-        return self.root / "partial" / kind / key_of(spec)
+        return self.root / _PARTIAL / kind / key_of(spec)
 
     def _missing(self, kind: str, spec: Mapping[str, Any]) -> NotStoredError:
         unfinished = self._partial(kind, spec).exists()
@@ -201,25 +251,34 @@ class Store:
         return NotStoredError(f"{self.root} has {what}: run what makes it first", unfinished=unfinished)
 
     @contextmanager
-    def _mended(self) -> Iterator[None]:
-        """Turn what the operating system says about this folder into what the user can do about it."""
+    def _mended(self, *, others: bool = False) -> Iterator[None]:
+        """Turn what the operating system says of this folder into what the user can do about it.
+
+        others: inside, other places are read as well, and what is said of those goes on.
+        """
         try:
             yield
         except OSError as error:
-            ours = str(error.filename or "").startswith(str(self.root))
-            if ours and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-                raise StoreError(
-                    f"the store {self.root} cannot be written ({error.strerror}): "
-                    "give it write permission, or set WORKBOOK_STORE to a folder that has it"
-                ) from error
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else Path()
+            if error.errno in FULL:
                 raise StoreError(
                     f"no space left for the store {self.root}: free some (`workbook store list` shows what is there, "
                     "`workbook store clear features` removes what is made anew when it is needed), "
                     "or set WORKBOOK_STORE to another disk. What was stored is untouched, and a run resumes "
                     "from where its state was kept last"
                 ) from error
-            raise
+            if others and not named.is_relative_to(self.root):
+                raise
+            cause, advice = said(error, named)
+            where = f"{named}: " if named.is_absolute() and named != self.root else ""
+            raise StoreError(
+                f"the store {self.root} cannot be written ({where}{cause}): {advice}, "
+                "or set WORKBOOK_STORE to a folder that can be"
+            ) from error
+
+
+def _is_one_of(path: Path, names: Sequence[str]) -> bool:
+    return any(fnmatchcase(path.name, name) for name in names)
 
 
 def _acquire(lock: FileLock, seconds: float) -> bool:
@@ -228,16 +287,3 @@ def _acquire(lock: FileLock, seconds: float) -> bool:
     except Timeout:
         return False
     return True
-
-
-def _read(path: Path) -> Artefact:
-    try:
-        record = json.loads((path / "artefact.json").read_text())
-        return Artefact(path, record["spec"], record["provenance"], record["checksums"])
-    except (OSError, ValueError, KeyError) as error:
-        raise _corrupt(path, f"{path / 'artefact.json'} cannot be read ({error})") from error
-
-
-def _corrupt(path: Path, what: str) -> CorruptArtefactError:
-    remedy = f"Remove the artefact with `workbook store remove {path.name}` and run again to make it anew"
-    return CorruptArtefactError(f"{what}. {remedy}")

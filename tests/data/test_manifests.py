@@ -6,7 +6,7 @@ import yaml
 from workbook.data.generated import FAMILIES
 from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_manifests, load_manifest
 from workbook.data.sources import class_sides, load_images
-from workbook.errors import ManifestError
+from workbook.errors import ManifestError, PathError
 
 PRETRAINING = ["digits", "generated", "imagenet1k", "tiny-imagenet-200"]
 # Paper A, Table 4, and paper B, Table 2
@@ -185,3 +185,20 @@ def test_the_data_root_is_workbook_data_else_in_the_checkout(tmp_path, monkeypat
     assert data_root() == tmp_path.resolve()
     monkeypatch.delenv("WORKBOOK_DATA")
     assert data_root().name == "data" and (data_root().parent / "data_manifests").is_dir()
+
+
+def test_where_a_manifest_cannot_be_read_the_cause_is_told(tmp_path, monkeypatch):
+    (tmp_path / "broken.yaml").symlink_to("gone.yaml")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    for name, cause in (("broken", "link to gone.yaml"), ("loop", "in a circle"), ("folder", "it is a folder")):
+        with pytest.raises(ManifestError, match=f"{name}.yaml cannot be read .*{cause}"):
+            load_manifest(tmp_path / f"{name}.yaml")
+    for name in ("x" * 300, "x" * 300 + ".yaml", "gone.yaml"):
+        with pytest.raises(ManifestError, match="there is no manifest"):
+            load_manifest(name)
+    with pytest.raises(PathError, match="nosuchuser"):
+        load_manifest("~nosuchuser/x.yaml")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _written(tmp_path, {})
+    assert load_manifest("~/mine.yaml").name == load_manifest(tmp_path / "mine.yaml").name

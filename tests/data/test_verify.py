@@ -1,5 +1,6 @@
 """`verify_data` and the command around it: all problems at one look, and an exit status."""
 
+import errno
 import hashlib
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from workbook.cli import app
-from workbook.data import verify_data
+from workbook.data import load_images, verify_data
+from workbook.errors import CorruptDataError
 
 
 @pytest.fixture
@@ -80,6 +82,77 @@ def test_all_problems_are_found_at_one_look(written, tmp_path):
     assert "19 of 20 decoded images are not 9x9, one is 8x8" in problems[1]
     assert "20 images came, the manifest says 21" in problems[2]
     assert "set.zip has sha256" in problems[3] and "Fetch the file again" in problems[3]
+
+
+BROKEN = {
+    "a link to nothing": (lambda path: path.symlink_to("gone.png"), "it is a link to gone.png, which is not there"),
+    "a link to itself": (lambda path: path.symlink_to(path), "its links lead in a circle"),
+    "a folder": (lambda path: path.mkdir(), "it is a folder, not a file"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_file_is_named_and_the_rest_verified(written, tmp_path, name):
+    make, cause = BROKEN[name]
+    for number in (3, 4):
+        path = tmp_path / "set" / "train" / "cat" / f"{number}.png"
+        path.unlink()
+        make(path)
+    archive = tmp_path / "set" / "set.zip"
+    archive.unlink()
+    make(archive)
+    found = verify_data(written())
+    assert len(found.problems) == 2
+    assert f"3.png cannot be read ({cause})" in found.problems[0] and "nor can 1 more" in found.problems[0]
+    assert f"{archive} cannot be read ({cause})" in found.problems[1]
+    assert "test: 20 images decoded" in found.checked
+    with pytest.raises(CorruptDataError, match="3.png cannot be read"):
+        load_images(written(), "train")
+
+
+def test_whatever_is_raised_verify_goes_on_to_the_end(written, tmp_path, monkeypatch):
+    def refuse(file, where):
+        raise PermissionError(errno.EACCES, "Permission denied", str(file)) if "3.png" in where else KeyError("x")
+
+    monkeypatch.setattr("workbook.data.readers.open_image", refuse)
+    found = verify_data(written(), every_image=True)
+    assert len(found.problems) == 40, "two splits of twenty images"
+    assert sum("KeyError: 'x'" in problem for problem in found.problems) == 36
+    monkeypatch.setattr("workbook.data.verify.open_split", lambda *_: {}["x"])
+    assert verify_data(written()).problems[1].startswith("tiny, test cannot be read (KeyError: 'x'). Fetch")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"root": "~nosuchuser/x"}, "'~nosuchuser/x' is no path on this machine"),
+        ({"root": "a\0b"}, "is no path on this machine"),
+        ({"root": "loop"}, "the data is not on this machine"),
+        ({"root": "x" * 300}, "the data is not on this machine"),
+        ({"lists": {"train": {"tables": {"folder": ["file", "class"]}, "label": "{class}"}}}, "it is a folder"),
+        ({"lists": {"train": {"tables": {"broken.csv": "header"}, "label": "{class}"}}}, "link to gone.csv"),
+        ({"lists": {"train": {"tables": {"long.csv": "header"}, "label": "{class}"}}}, "the data is not on this"),
+        ({"kind": "parquet", "splits": {"train": "folder", "test": "folder"}}, "folder cannot be read"),
+        ({"kind": "parquet", "splits": {"train": "broken.csv", "test": "loop"}}, "link to gone.csv"),
+        (
+            {"kind": "array", "splits": {split: {"images": "loop", "labels": "x"} for split in ("train", "test")}},
+            "circle",
+        ),
+    ],
+)
+def test_what_the_file_system_refuses_is_a_problem_in_words(written, manifest, tmp_path, changes, message):
+    base = tmp_path / "set"
+    (base / "folder").mkdir()
+    (base / "loop").symlink_to("loop")
+    (tmp_path / "loop").symlink_to("loop")
+    (base / "broken.csv").symlink_to("gone.csv")
+    (base / "long.csv").write_text(f"file,class\n{'x' * 300},cat\n")
+    (source,) = manifest["sources"]
+    changed = {name: value for name, value in source.items() if name in ("kind", "root", "splits")} | changes
+    if "lists" in changes:
+        changed["splits"] = source["splits"] | {"train": "train/{file}"}
+    problems = verify_data(written(sources=[changed])).problems
+    assert problems and message in problems[0]
 
 
 def test_only_all_decodes_every_image(written, tmp_path, monkeypatch):

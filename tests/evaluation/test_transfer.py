@@ -7,6 +7,7 @@ from workbook.errors import ManifestError, MissingDataError
 from workbook.evaluation import transfer
 from workbook.evaluation.extraction import POOLED, extract
 from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
+from workbook.files import CHECKOUT
 from workbook.lab import Lab
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import train
@@ -159,3 +160,10 @@ def test_b_s_finetuning_sees_as_many_images_as_the_probes_and_a_s_a_thousand(sco
     for recipe in (finetune_recipe, finetune_1000_recipe):
         transfer.Finetuning(recipe, RECIPE, images_per_class=20).score(runs[0], tasks[0], lab)
     assert seen == [(20, None), (None, 1000)]
+
+
+def test_a_task_is_called_by_its_manifest_wherever_that_lies(tmp_path):
+    path = tmp_path / "copy.yaml"
+    path.write_text((CHECKOUT / "data_manifests" / "generated.yaml").read_text())
+    task = transfer.load_task(f"{path}:eval", 3)
+    assert (task.name, task.dataset) == ("generated:eval", str(path))

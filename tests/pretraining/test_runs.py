@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from tests.conftest import make_images
 from tests.pretraining.small import FEW, PROJECTOR
 from workbook.errors import CheckpointError, MissingDataError, NotStoredError
 from workbook.evaluation.extraction import POOLED, extract
-from workbook.keys import plain
+from workbook.files import CHECKOUT
+from workbook.keys import key_of, plain
 from workbook.lab import Lab
 from workbook.pretraining import runs as runs_module
 from workbook.pretraining.recipe import with_method
@@ -113,3 +115,33 @@ def test_images_are_the_same_draw_for_every_method_and_seed():
         replace(recipe, start=RunStart(run="", epoch=0)),
     ):
         assert pretraining_images(other).digest == images.digest
+
+
+def test_a_manifest_counts_by_its_name_and_content_and_not_by_its_place(lab, run, tmp_path, monkeypatch):
+    text = (CHECKOUT / "data_manifests" / "digits.yaml").read_text()
+    places = [tmp_path / "here.yaml", tmp_path / "there" / "digits.yaml"]
+    places[1].parent.mkdir()
+    for place in places:
+        place.write_text(text)
+        (found,) = train_all([replace(run.recipe, dataset=str(place))], lab)
+        assert found.stored and found.key == run.key
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert train(replace(run.recipe, dataset="~/here.yaml"), lab).key == run.key
+    assert str(tmp_path) not in (run.artefact.path / "artefact.json").read_text()
+
+    def key_with(**changes) -> str:
+        places[0].write_text(yaml.safe_dump(yaml.safe_load(text) | changes))
+        (plan,) = runs_module._plan([replace(run.recipe, dataset=str(places[0]))], lab)
+        return key_of(plan.spec)
+
+    assert key_with(url="elsewhere", obtain="otherwise") == run.key
+    holdout = yaml.safe_load(text)["holdout"]
+    assert len({run.key, key_with(name="my digits"), key_with(holdout=holdout | {"seed": 99})}) == 3
+
+
+def test_one_damaged_artefact_does_not_stop_a_start(lab, run):
+    other = lab.store.get_or_make("things", {"a": 1}, lambda folder: (folder / "x").write_text("x"))
+    (other.path / "artefact.json").write_text("[1]")
+    assert load_run(run.key, lab.store).artefact == run.artefact
+    assert start_weights(replace(FEW, start=run.start()), lab.store)
+    lab.store.remove(other.key)

@@ -61,6 +61,13 @@ def test_the_path_of_a_manifest_is_made_absolute(tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").touch()
     monkeypatch.chdir(tmp_path)
     assert parse_value("dataset", "mine.yaml") == str(tmp_path / "mine.yaml")
+    assert parse_value("sets", "[mine.yaml, ./mine.yaml:eval, [mine.yaml], cifar100, 3]") == [
+        f"{tmp_path}/mine.yaml",
+        f"{tmp_path}/mine.yaml:eval",
+        [f"{tmp_path}/mine.yaml"],
+        "cifar100",
+        3,
+    ]
 
 
 def test_assignments():

@@ -135,6 +135,52 @@ def test_a_later_run_of_one_notebook_keeps_the_other_pages(folder):
     assert "1 of 3 failed" in (out / "index.html").read_text()
 
 
+HOME = """
+import os, pathlib, sys
+print("SEEN", pathlib.Path(where).name, where)
+print("\\x1b[32m" + where, file=sys.stderr)
+if pathlib.Path(where, "broken").exists():
+    raise ValueError(f"in {where}/x.yaml")
+"""
+
+
+def test_a_failed_run_leaves_the_page_that_passed_and_no_page_tells_the_home(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home" / "me"
+    home.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    notebook = write_notebook(
+        tmp_path / "n.ipynb", new_markdown_cell("# N"), tagged("where = None"), new_code_cell(HOME)
+    )
+    out, given = tmp_path / "out", {"where": str(home)}
+
+    def run() -> str:
+        return run_reports([notebook], profile="smoke", parameters=given, out=out)[0].status
+
+    assert run() == "passed"
+    passed = {name: (out / name).read_bytes() for name in ("n.html", "n.ipynb", "n.json")}
+    (home / "broken").touch()
+    assert run() == "failed"
+    assert {name: (out / name).read_bytes() for name in passed} == passed
+    assert str(out / "n.failed.html") in capsys.readouterr().err
+    index = (out / "index.html").read_text()
+    assert 'a later run failed: <a href="n.failed.html">n</a>' in index and "of 1 failed" not in index
+    for path in out.iterdir():
+        if "plotly" not in path.name:
+            assert str(home) not in path.read_text(), f"{path.name} tells whose home it was"
+    assert "SEEN me ~" in (out / "n.html").read_text()
+    assert json.loads((out / "n.failed.json").read_text())["error"] == "ValueError: in ~/x.yaml"
+    (home / "broken").unlink()
+    assert run() == "passed"
+    assert not list(out.glob("*.failed.*")) and "later run failed" not in (out / "index.html").read_text()
+
+
+def test_reports_that_can_no_longer_be_written_are_told(tmp_path, monkeypatch):
+    notebook = write_notebook(tmp_path / "n.ipynb", new_markdown_cell("# N"))
+    (tmp_path / "out" / "n.html").mkdir(parents=True)
+    with pytest.raises(ReportError, match="out cannot be written .it is a folder"):
+        run_reports([notebook], profile="smoke", parameters={}, out=tmp_path / "out")
+
+
 MEETING = """
 import os, pathlib, time
 pathlib.Path("{own}").touch()
@@ -278,5 +324,5 @@ def test_unreadable_notebooks_are_refused(tmp_path, content, message):
 def test_reports_cannot_be_written(tmp_path):
     notebook = write_notebook(tmp_path / "n.ipynb", new_markdown_cell("# A"))
     (tmp_path / "file").touch()
-    with pytest.raises(ReportError, match="cannot write reports"):
+    with pytest.raises(ReportError, match="out cannot be written .*is a file"):
         run_reports([notebook], profile="smoke", parameters={}, out=tmp_path / "file" / "out")

@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from workbook.data.source_kinds import FileList
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError
+from workbook.files import told
 
 _COLUMN = re.compile(r"\{([^{}]+)\}")
 
@@ -37,7 +39,7 @@ def _joined(base: Path, listed: FileList) -> pd.DataFrame:
     """All columns as strings."""
     tables = {}
     for name, columns in listed.tables.items():
-        if not (path := base / name).is_file():
+        if not os.path.lexists(path := base / name):
             raise MissingDataError(str(path))
         tables[path] = (_mat_table if path.suffix.lower() == ".mat" else _text_table)(path, columns)
     (_, rows), *others = tables.items()
@@ -54,7 +56,8 @@ def _joined(base: Path, listed: FileList) -> pd.DataFrame:
 
 def _text_table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        with told(CorruptDataError, "read", path):
+            lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise CorruptDataError(f"{path} is no text ({error}). Fetch it again from its source.") from error
     if separator := {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower()):
@@ -82,8 +85,9 @@ def _mat_table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
     if columns == "header":
         raise ManifestError(f"{path} has no first line. List the variables that are its columns.")
     try:
-        variables = loadmat(path, squeeze_me=True)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        with told(CorruptDataError, "read", path), path.open("rb") as file:
+            variables = loadmat(file, squeeze_me=True)
+    except (MatReadError, ValueError, TypeError, NotImplementedError) as error:
         raise CorruptDataError(f"{path} cannot be read as a .mat file ({error}). Fetch it again.") from error
     known = [name for name in variables if not name.startswith("__")]
     if missing := [name for name in columns if name not in known]:
@@ -135,7 +139,7 @@ def _files(base: Path, patterns: Sequence[str], rows: pd.DataFrame) -> list[str]
     missing: list[str] = []
     for row in range(len(rows)):
         places = [f"{folder}{names[row].lstrip('/')}" for folder, names in candidates]
-        present = next((place for place in places if (base / place).is_file()), None)
+        present = next((place for place in places if os.path.isfile(base / place)), None)
         (missing if present is None else files).append(present or (places or [patterns[0]])[0])
     if not files:
         raise MissingDataError(f"{base / missing[0]} and {len(missing) - 1} more that are listed")

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from workbook.data.source_kinds import Facts, Source
 from workbook.errors import ManifestError, did_you_mean
-from workbook.files import CHECKOUT
+from workbook.files import CHECKOUT, folder_of, told, user_path
 
 _MANIFESTS = CHECKOUT / "data_manifests"
 
@@ -163,8 +163,8 @@ class Manifest(Facts):
 
 
 def data_root() -> Path:
-    """The folder in which manifests look for data: WORKBOOK_DATA, else `data/` in the checkout."""
-    return Path(os.environ.get("WORKBOOK_DATA") or CHECKOUT / "data").expanduser().resolve()
+    """The folder in which manifests look for data: WORKBOOK_DATA (see `folder_of`), else `data/` in the checkout."""
+    return folder_of("WORKBOOK_DATA", "data")
 
 
 def list_manifests() -> list[str]:
@@ -178,15 +178,18 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     Raises ManifestError if there is none, or if the file is not a valid manifest.
     """
     text = str(name_or_path)
-    path = Path(text) if text.endswith((".yaml", ".yml")) else _MANIFESTS / f"{text}.yaml"
-    if not path.is_file():
+    own = text.endswith((".yaml", ".yml"))
+    path = user_path(text) if own else _MANIFESTS / f"{text}.yaml"
+    if not (os.path.lexists(path) if own else os.path.isfile(path)):
         known = list_manifests()
         raise ManifestError(
             f"there is no manifest {text!r}{did_you_mean(text, known)}. There are: {', '.join(known)}; "
             "for a data set of your own, give the path of its .yaml file."
         )
     try:
-        return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        with told(ManifestError, "read", path):
+            content = path.read_text(encoding="utf-8")
+        return Manifest.model_validate(yaml.safe_load(content))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid YAML: {error}. Correct the file.") from error
     except ValidationError as error:

@@ -25,6 +25,7 @@ from PIL import Image
 from workbook.data.readers import Content, files_digest, integer_labels, open_image
 from workbook.data.source_kinds import ParquetSource
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
+from workbook.files import said
 
 _IN_MEMORY_BYTES = 2 * 2**30
 _ARROW_FOLDER = ".workbook-arrow"
@@ -87,6 +88,9 @@ def _reading(file: Path, errors: tuple[type[Exception], ...] = (pa.ArrowExceptio
     try:
         yield
     except errors as error:
+        if isinstance(error, OSError) and (error.errno or not file.is_file()):
+            cause, advice = said(error, file) if error.errno else ("it is no file", "move it away")
+            raise CorruptDataError(f"{file} cannot be read ({cause}): {advice}") from error
         broken = f"{file} cannot be read as Parquet ({error}). Fetch it again from its source."
         raise CorruptDataError(broken) from error
 
@@ -152,13 +156,14 @@ def _arrow_files(files: Sequence[Path], image: str, folder: Path) -> tuple[str, 
         folder.mkdir(exist_ok=True)
         if (free := shutil.disk_usage(folder).free) < needed:
             raise OSError(f"{free / 2**30:.1f} GiB are free, {needed / 2**30:.1f} GiB are needed")
-        with FileLock(folder / "lock"):
+        with FileLock(folder / "lock", fallback_to_soft=False):
             for file, target in missing:
                 if not target.exists():  # another process may have written it while this one waited
                     _convert(file, image, target)
     except OSError as error:
+        cause = said(error, folder)[0] if error.errno else error
         raise StoreError(
-            f"{folder} cannot be written ({error}). Sets of over 2 GiB are converted there once: "
+            f"{folder} cannot be written ({cause}). Sets of over 2 GiB are converted there once: "
             "make room and give write permission, or unpack the images into one folder a class."
         ) from error
     return tuple(str(target) for target in targets)

@@ -4,8 +4,10 @@ A reader raises MissingDataError, with the place where it looked, if its copy is
 `workbook.data.parquet` holds the one of Parquet files, `workbook.data.lists` what tells a folder's classes beside it.
 """
 
+import errno
 import glob
 import inspect
+import os
 import struct
 import zipfile
 import zlib
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,7 +28,9 @@ from workbook.data.images import content_digest
 from workbook.data.lists import listed_files
 from workbook.data.source_kinds import ArraySource, FolderSource, GeneratedSource, SklearnSource, TorchvisionSource
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
-from workbook.files import file_digest
+from workbook.files import file_digest, said, told
+
+_T = TypeVar("_T")
 
 # Up to here the digest is of every byte; beyond, reading all of it at each load would not be cheap.
 _WHOLE_BYTES = 2 * 2**30
@@ -197,9 +201,11 @@ def read_array(source: ArraySource, split: str, base: Path) -> Content:
 def _array(base: Path, place: str) -> np.ndarray:
     name, _, key = place.partition(":")
     path = base / name
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise MissingDataError(str(path))
     try:
+        with told(CorruptDataError, "read", path), path.open("rb"):  # what cannot be opened is no broken array
+            pass
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
@@ -236,6 +242,9 @@ def decoding(where: str) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno:  # the file system's, not the decoder's
+            cause, advice = said(error, error.filename or where)
+            raise CorruptDataError(f"{where} cannot be read ({cause}): {advice}") from error
         raise CorruptDataError(
             f"{where} cannot be decoded as an image ({error}). Fetch the file again from its source."
         ) from error
@@ -252,12 +261,34 @@ def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes
     """Digest of files in this order, by names relative to `base`.
 
     Of every byte for up to 2 GiB in 20,000 files; beyond, of names, sizes and what `tails` reads of each (the
-    footers of Parquet files).
+    footers of Parquet files). Raises CorruptDataError for a file that cannot be read.
     """
     paths = [base / name for name in names]
-    sizes = [path.stat().st_size for path in paths]
+    sizes = _sizes(paths)
     if len(paths) <= _WHOLE_FILES and sum(sizes) <= _WHOLE_BYTES:
-        return content_digest(*(file_digest(path) for path in paths))
-    ends = [tails(path) if tails else b"" for path in paths]
+        return content_digest(*(_read(file_digest, path) for path in paths))
+    ends = [_read(tails, path) if tails else b"" for path in paths]
     described = zip(names, map(str, sizes), ends, strict=True)
     return content_digest(*(part for file in described for part in file))
+
+
+def _sizes(paths: Sequence[Path]) -> list[int]:
+    """In bytes; CorruptDataError that tells of all that are no files."""
+    sizes, wrong = [], []
+    for path in paths:
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            sizes.append(path.stat().st_size)
+        except OSError as error:
+            wrong.append((path, *said(error, path)))
+    if wrong:
+        (path, cause, advice), *others = wrong
+        more = f"; nor can {len(others)} more, {others[0][0]} ({others[0][1]}) among them" if others else ""
+        raise CorruptDataError(f"{path} cannot be read ({cause}): {advice}{more}")
+    return sizes
+
+
+def _read(read: Callable[[Path], _T], path: Path) -> _T:
+    with told(CorruptDataError, "read", path):
+        return read(path)

@@ -13,6 +13,7 @@ from workbook.data.parquet import read_parquet
 from workbook.data.readers import Content, about
 from workbook.data.source_kinds import Source
 from workbook.errors import ManifestError, MissingDataError, did_you_mean
+from workbook.files import user_path
 
 _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
     "generated": readers.read_generated,
@@ -100,7 +101,7 @@ def place(source: Source) -> str:
 
 def folder_of(source: Source) -> Path:
     """Where a copy lies, or would lie, on this machine."""
-    return (data_root() / getattr(source, "root", ".")).resolve()
+    return user_path(getattr(source, "root", "."), data_root())
 
 
 def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:

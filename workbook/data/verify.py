@@ -1,7 +1,9 @@
 """Hold a copy of a data set against its manifest, further than loading does: checksums, decoding, sizes."""
 
 import hashlib
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from workbook.data.manifests import Manifest, load_manifest
 from workbook.data.source_kinds import Source
 from workbook.data.sources import class_sides, folder_of, open_split, place
 from workbook.errors import CorruptDataError, WorkbookError
+from workbook.files import told
 
 _SAMPLE = 256  # images decoded of each split, unless all are asked for
 
@@ -26,7 +29,8 @@ class Verification:
 def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verification:
     """Load every split, decode 256 images of each (or every one), and compare checksums where there are any.
 
-    Goes on after a problem, so that one look shows all. Raises ManifestError if the manifest cannot be read.
+    Goes on after a problem, whatever it is, so that one look shows all. Raises ManifestError if the manifest cannot be
+    read.
     """
     manifest = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
     found = Verification()
@@ -43,10 +47,14 @@ def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verif
                 sides = class_sides(manifest, images.class_names)
                 sizes = ", ".join(f"{len(names)} {side}" for side, names in sides.items())
                 found.checked.append(f"{split}: concept split of {sizes} classes")
-        except WorkbookError as error:
-            found.problems.append(str(error))
+        except Exception as error:  # a library may raise anything over a copy that is broken
+            found.problems.append(_in_words(error, f"{manifest.name}, {split}"))
     for source in used:
-        _checksums(manifest, source, found)
+        for name, expected in getattr(source, "checksums", {}).items():
+            try:
+                _checksum(manifest, folder_of(source) / name, name, expected, found)
+            except WorkbookError as error:
+                found.problems.append(str(error))
     for paper, stated_of in manifest.paper_sizes.items():
         for split, stated in stated_of.items():
             if stated == (own := manifest.splits[split]):
@@ -56,13 +64,19 @@ def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verif
     return found
 
 
+def _in_words(error: Exception, where: str) -> str:
+    if isinstance(error, WorkbookError):
+        return str(error)
+    return f"{where} cannot be read ({type(error).__name__}: {error}). Fetch the copy again, or correct the manifest."
+
+
 def _decode(images: Images, manifest: Manifest, number: int, found: Verification) -> None:
     size, wrong_sizes = manifest.image_size, []
     for index in np.linspace(0, len(images) - 1, number).round().astype(int):
         try:
             image = images[index]
-        except CorruptDataError as error:
-            found.problems.append(str(error))
+        except Exception as error:  # the same: the other images are decoded all the same
+            found.problems.append(_in_words(error, f"{manifest.name}, {images.split}, image {index}"))
             continue
         if size and image.size != (size, size):
             wrong_sizes.append("x".join(map(str, image.size)))
@@ -74,19 +88,17 @@ def _decode(images: Images, manifest: Manifest, number: int, found: Verification
     found.checked.append(f"{images.split}: {number} images decoded")
 
 
-def _checksums(manifest: Manifest, source: Source, found: Verification) -> None:
-    for name, expected in getattr(source, "checksums", {}).items():
-        path = folder_of(source) / name
-        if not path.is_file():
-            found.checked.append(f"{name}: not there, so its checksum is not compared")
-            continue
-        algorithm, _, digest = expected.partition(":")
-        with path.open("rb") as file:
-            got = hashlib.file_digest(file, algorithm).hexdigest()
-        if got == digest:
-            found.checked.append(f"{name}: {algorithm} as listed")
-        else:
-            found.problems.append(
-                f"{manifest.name}: {path} has {algorithm} {got}, the manifest lists {digest}. "
-                "Fetch the file again, or correct the source's checksums."
-            )
+def _checksum(manifest: Manifest, path: Path, name: str, expected: str, found: Verification) -> None:
+    if not os.path.lexists(path):
+        found.checked.append(f"{name}: not there, so its checksum is not compared")
+        return
+    algorithm, _, digest = expected.partition(":")
+    with told(CorruptDataError, "read", path), path.open("rb") as file:
+        got = hashlib.file_digest(file, algorithm).hexdigest()
+    if got == digest:
+        found.checked.append(f"{name}: {algorithm} as listed")
+    else:
+        found.problems.append(
+            f"{manifest.name}: {path} has {algorithm} {got}, the manifest lists {digest}. "
+            "Fetch the file again, or correct the source's checksums."
+        )

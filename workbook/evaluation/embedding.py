@@ -12,6 +12,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from workbook.evaluation.extraction import Features
+from workbook.files import write_array
 from workbook.progress import progress_bar
 from workbook.store import Store
 
@@ -51,9 +52,9 @@ def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, s
             spec |= {"start": started_from, "version": EMBEDDING_VERSION}
 
             def make(folder: Path, features: Features = features, start: np.ndarray | None = later) -> None:
-                np.save(folder / "map.npy", embed(features.layer("pooled"), embedding, start))
+                write_array(folder / "map.npy", embed(features.layer("pooled"), embedding, start))
 
-            artefact = store.get_or_make("maps", spec, make)
+            artefact = store.get_or_make("maps", spec, make, ["map.npy"])
             later, started_from = np.load(artefact.file("map.npy")), artefact.key
             table = pd.DataFrame(later, columns=["x", "y"])
             tables.append(table.assign(epoch=epoch, image=np.arange(len(later)), label=features.labels))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
+from workbook.files import write_array, written
 from workbook.keys import added
 from workbook.lab import Lab
 from workbook.models.backbones import Backbone
@@ -114,7 +115,8 @@ def extract(
             network = _Network(source.backbone, nn.Identity(), source.image_size, extraction)
         _write_layers(network, images, folder, lab.fabric)
 
-    return Features(lab.store.get_or_make("features", spec, make), images.class_names)
+    files = ["labels.npy", *(f"{layer}.npy" for layer in extraction.layers)]
+    return Features(lab.store.get_or_make("features", spec, make, files), images.class_names)
 
 
 def over_epochs(
@@ -215,12 +217,12 @@ def _write_layers(network: _Network, images: Images, folder: Path, fabric: Fabri
                 dtype = network.extraction.dtype if name in STAGES else "float32"
                 array = block.float().cpu().numpy().astype(dtype)
                 if name not in files:
-                    files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
+                    files[name] = stack.enter_context(written(folder / f"{name}.npy"))
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": (len(images), array.shape[1])}
                     np.lib.format.write_array_header_1_0(files[name], header)
                 files[name].write(array.tobytes())
             bar.update(len(batch))
-    np.save(folder / "labels.npy", images.labels)
+    write_array(folder / "labels.npy", images.labels)
 
 
 def _after_components(projector: MLPProjector, features: Tensor) -> dict[str, Tensor]:

@@ -105,7 +105,7 @@ def finetune(recipe: Recipe, test: Images, lab: Lab) -> dict[str, object]:
     recipe = replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple(sorted({0, *recipe.checkpoint_epochs})))
     run = train(recipe, lab)
     accuracies = {"accuracy_before": head_accuracy(run, test, lab, epoch=0), "accuracy": head_accuracy(run, test, lab)}
-    return {"dataset": recipe.dataset, "seed": recipe.seed, "images": len(images), **accuracies, "key": run.key}
+    return {"dataset": images.name, "seed": recipe.seed, "images": len(images), **accuracies, "key": run.key}
 
 
 def _bare(base: Recipe, dataset: str, start: Start, side: str | None) -> Recipe:

@@ -40,7 +40,8 @@ class Task:
 
     @property
     def name(self) -> str:
-        return self.dataset if self.side is None else f"{self.dataset}:{self.side}"
+        """As reports say it, which is not where the manifest lies."""
+        return self.train.name if self.side is None else f"{self.train.name}:{self.side}"
 
 
 def load_task(name: str, images_per_class: int | None = None) -> Task:

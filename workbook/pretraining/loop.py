@@ -48,6 +48,11 @@ def checkpoint_name(epoch: int) -> str:
     return f"epoch_{epoch:04d}.safetensors"
 
 
+def files_of(recipe: Recipe) -> list[str]:
+    """What `pretrain` leaves in its folder."""
+    return [HISTORY, *map(checkpoint_name, recipe.saved_epochs)]
+
+
 @dataclass
 class _Training:
     """A recipe, the device that it trains on, and what changes from step to step."""
@@ -119,6 +124,7 @@ def pretrain(
     bar = tqdm(disable=True) if bar is None else bar
     if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
         count_earlier(bar, images_to_train(recipe, images))
+        (folder / _RESUME).unlink(missing_ok=True)
         return
     if recipe.start is not None and backbone is None:
         raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")

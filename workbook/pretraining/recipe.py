@@ -21,7 +21,7 @@ LARGE_BATCH = 1024
 class Recipe:
     """Every choice of one pretraining; the store's key is made from it and from the data."""
 
-    dataset: str
+    dataset: str  # a manifest's name or path; in a key, its name
     side: str | None = "pre"  # side of the concept split; None = all classes
     images_per_class: int | None = None  # None = all
     images: int | None = added(None)  # so many, drawn over all classes; None = all

@@ -18,7 +18,7 @@ from workbook.errors import CheckpointError
 from workbook.keys import restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import Pretrained, from_checkpoint
-from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, images_to_train, pretrain
+from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, files_of, images_to_train, pretrain
 from workbook.pretraining.model import Model, model_of
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import FileStart, RunStart
@@ -189,7 +189,8 @@ def _plan(recipes: Sequence[Recipe], lab: Lab) -> list[_Planned]:
     for recipe in recipes:
         which = (recipe.dataset, recipe.side, recipe.images_per_class, recipe.images)
         images = opened[which] = opened.get(which) or pretraining_images(recipe)
-        spec = {"recipe": recipe, "data": images.digest, "precision": lab.precision, "loop": LOOP_VERSION}
+        named = replace(recipe, dataset=images.name)  # where a manifest lies says nothing of what it names
+        spec = {"recipe": named, "data": images.digest, "precision": lab.precision, "loop": LOOP_VERSION}
         planned.append(_Planned(recipe, images, spec))
     return planned
 
@@ -199,7 +200,7 @@ def _train(plan: _Planned, lab: Lab, bar: tqdm) -> None:
     with lab.store.workdir("runs", plan.spec) as folder:
         pretrain(plan.recipe, plan.images, folder, lab.fabric, backbone=backbone, bar=bar)
     if lab.fabric.is_global_zero:
-        lab.store.seal("runs", plan.spec)
+        lab.store.seal("runs", plan.spec, files_of(plan.recipe))
     lab.fabric.barrier()
 
 

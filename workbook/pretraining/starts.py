@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbook.files import user_path
 from workbook.keys import local
 from workbook.models.checkpoints import from_checkpoint
 
@@ -31,6 +32,6 @@ Start = RunStart | FileStart
 
 def file_start(path: Path | str, backbone: str, *, image_size: int, **how: Any) -> FileStart:
     """The start from a file's weights of this backbone; part, prefix, small_stem and errors: see `from_checkpoint`."""
-    model = from_checkpoint(Path(path), backbone, image_size=image_size, **how)
+    model = from_checkpoint(user_path(path), backbone, image_size=image_size, **how)
     where = {name: how.get(name) for name in ("part", "prefix")}
-    return FileStart(digest=model.digest, path=str(Path(path).absolute()), **where)
+    return FileStart(digest=model.digest, path=str(user_path(path)), **where)

@@ -20,7 +20,7 @@ from workbook.files import write_atomically
 from workbook.report.notebooks import PLOTLY, parameters_cell, read_notebook, title_of
 from workbook.report.overview import gallery
 from workbook.report.page import page_parts, render
-from workbook.report.record import ReportResult
+from workbook.report.record import ReportResult, later_failures
 from workbook.report.survey import START_PAGE, Survey, read_survey
 
 
@@ -55,6 +55,7 @@ def write_index(out: Path, *, profile: str, note: str = "") -> ReportResult:
         "index.html.j2",
         note=note,
         survey=survey,
+        later_failures=later_failures(out),
         counts=_counts(survey),
         beside=_indexes_beside(survey),
         machines=_machines(survey.own.records),

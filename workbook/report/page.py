@@ -19,6 +19,7 @@ from plotly.offline import get_plotlyjs
 from pygments.formatters import HtmlFormatter
 
 from workbook.figures.verdicts import SIGNS
+from workbook.files import without_home
 from workbook.papers.verdicts import interval_text, printed, quantity
 from workbook.report.notebooks import PLOTLY
 from workbook.report.record import ReportResult
@@ -41,7 +42,7 @@ def page_parts(notebook: NotebookNode, result: ReportResult, *, source: Path, ou
     Formulas become MathML, plotly figures are drawn by plotly.js, widgets become a note, images are embedded. Links
     start from the notebook's folder, and from `out` in the page; those to notebooks beside it lead to their pages.
     """
-    shown = copy.deepcopy(notebook)
+    shown = without_home(copy.deepcopy(notebook))
     shown.metadata.pop("widgets", None)  # their state: megabytes, and nothing reads it
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
     failed = _mark_failed(shown, result)

@@ -1,12 +1,12 @@
 """Which notebook gets which of the parameters given on the command line."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from workbook.errors import ProfileError, ReportError, did_you_mean
+from workbook.files import named_file
 
 _GIVEN_OTHERWISE = {
     "profile": "use --profile NAME (PROFILE=NAME with make)",
@@ -37,18 +37,23 @@ def parse_value(name: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ReportError(f"the value of {name} is not YAML: {text!r}; quote it as -p '{name}=[1, 2]'") from error
-    return _number_or_path(value) if isinstance(value, str) and value == text.strip() else value
+    return _with_paths(_number(value) if isinstance(value, str) and value == text.strip() else value)
 
 
-def _number_or_path(text: str) -> float | str:
+def _number(text: str) -> float | str:
     if any(character.isdigit() for character in text):
         try:
             return float(text)
         except ValueError:
             pass
-    # A manifest of the user's own: notebooks run in their own folder, where a relative path leads nowhere.
-    path = Path(text).expanduser()
-    return str(path.resolve()) if path.suffix in (".yaml", ".yml") and path.exists() else text
+    return text
+
+
+def _with_paths(value: Any) -> Any:
+    """Files named by their absolute paths: notebooks run in their own folder, where a relative one leads nowhere."""
+    if isinstance(value, list):
+        return [_with_paths(item) for item in value]
+    return named_file(value) if isinstance(value, str) else value
 
 
 def route(

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from workbook.errors import ReportError
-from workbook.files import write_atomically
+from pydantic import TypeAdapter
 
+from workbook.errors import ReportError
+from workbook.files import told, write_atomically
+
+# Ends the names of page, notebook and record of a run that failed after one that passed, which stays where it is.
+LATER_FAILURE = ".failed"
 # What a notebook may write into its own part (workbook.papers.verdicts.write_verdicts).
 _FINDINGS = ("hardware", "versions", "seeds", "verdicts", "measurements")
 
@@ -44,11 +49,40 @@ class ReportResult:
         return [f"{name} = {value}" for name, value in settings.items()]
 
 
+_RESULT = TypeAdapter(ReportResult)
+# what pages rely on
+_NUMBER = (int, float, type(None))
+_VERDICT: dict[str, Any] = {"claim": Mapping, "n": int, "seeds": list}
+_VERDICT |= dict.fromkeys(("status", "detail", "said", "counted"), str)
+_VERDICT |= dict.fromkeys(("measured", "low", "high"), _NUMBER)
+_CLAIM: dict[str, Any] = dict.fromkeys(("id", "paper", "place", "statement", "unit"), str) | {"number": _NUMBER}
+
+
 def write_record(folder: Path, result: ReportResult) -> None:
-    """`<folder>/<notebook>.json`: the run and its findings in one flat object."""
+    """`<folder>/<notebook>.json`: the run and its findings in one flat object; see `place_of`."""
     document = asdict(result)
     document |= document.pop("findings")
-    write_atomically(folder / f"{result.notebook}.json", json.dumps(document, indent=1, default=str) + "\n")
+    write_atomically(folder / f"{place_of(folder, result)}.json", json.dumps(document, indent=1, default=str) + "\n")
+
+
+def place_of(folder: Path, result: ReportResult) -> str:
+    """The name, without suffix, under which the run lies in the folder: a failure does not take that of a success."""
+    if result.status == "passed":
+        return result.notebook
+    try:
+        before = _read(folder / f"{result.notebook}.json").status
+    except ReportError:
+        before = "failed"
+    return result.notebook + (LATER_FAILURE if before == "passed" else "")
+
+
+def later_failures(folder: Path) -> list[ReportResult]:
+    """The runs that failed since the one whose page stands there passed."""
+    found = []
+    for path in sorted(folder.glob(f"*{LATER_FAILURE}.json")):
+        with suppress(ReportError):
+            found.append(_read(path))
+    return found
 
 
 def read_records(folder: Path, problems: list[str] | None = None) -> list[ReportResult]:
@@ -58,6 +92,8 @@ def read_records(folder: Path, problems: list[str] | None = None) -> list[Report
     """
     records = []
     for path in sorted(folder.glob("*.json")):
+        if path.stem.endswith(LATER_FAILURE):
+            continue
         try:
             records.append(_read(path))
         except ReportError as error:
@@ -69,13 +105,25 @@ def read_records(folder: Path, problems: list[str] | None = None) -> list[Report
 
 def _read(path: Path) -> ReportResult:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        with told(ReportError, "read", path):
+            document = json.loads(path.read_text(encoding="utf-8"))
         findings = {name: document.pop(name) for name in _FINDINGS if name in document}
         if "verdicts" in findings:
-            findings["verdicts"] = [_after_the_protocol(verdict) for verdict in findings["verdicts"]]
-        return ReportResult(**document, findings=findings)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ReportError(f"{path} is not a report's record ({error}); delete it and run the report again") from error
+            findings["verdicts"] = [_checked(_after_the_protocol(verdict)) for verdict in findings["verdicts"]]
+        result = ReportResult(**document, findings=findings)
+        _RESULT.validate_python(vars(result))
+        return result
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ReportError(f"{path} is not a report's record ({why}); delete it and run the report again") from error
+
+
+def _checked(verdict: dict[str, Any]) -> dict[str, Any]:
+    for part, kinds in ((verdict, _VERDICT), (verdict["claim"], _CLAIM)):
+        for name, kind in kinds.items():
+            if not isinstance(part[name], kind):
+                raise ValueError(f"a verdict's {name} is {part[name]!r}")
+    return verdict
 
 
 def _after_the_protocol(verdict: Mapping[str, Any]) -> dict[str, Any]:

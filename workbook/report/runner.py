@@ -20,14 +20,14 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from workbook.errors import ReportError
-from workbook.files import write_atomically
+from workbook.files import told, user_path, without_home, write_atomically
 from workbook.report.index import write_index
 from workbook.report.kernels import Kernels
 from workbook.report.notebooks import declared_parameters, imports, parameters_cell, read_notebook, title_of
 from workbook.report.page import render_page
 from workbook.report.parameters import route
 from workbook.report.progress import Progress, Status
-from workbook.report.record import ReportResult, read_findings, write_record
+from workbook.report.record import LATER_FAILURE, ReportResult, place_of, read_findings, write_record
 from workbook.report.survey import START_PAGE
 
 
@@ -52,22 +52,30 @@ def run_reports(
 
     parameters: name -> value as YAML text, of a notebook or of the profile. jobs: each gets its share of the cores,
     unless OMP_NUM_THREADS says how many. The results come in the order of the notebooks.
-    A failing notebook does not stop the others; its page up to the failure is kept. Interrupted or terminated, all
+    A failing notebook does not stop the others; its page up to the failure is kept, beside that of an earlier run that
+    passed, which stays (see `place_of`). Pages write `~` for this account's home folder. Interrupted or terminated, all
     kernels are stopped, what is there is indexed, and KeyboardInterrupt or SystemExit goes on. Pages of notebooks that
     are not run now are left.
-    Raises ReportError before anything runs: no notebook, an unreadable one, an unknown parameter.
+    Raises ReportError before anything runs: no notebook, an unreadable one, an unknown parameter; later only where the
+    reports can no longer be written.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     planned = _plan(notebooks, profile, parameters)
     out = _folder(out)
+    with told(ReportError, "written", out):
+        return _run(planned, profile, out, min(jobs, len(planned)), [Path(path).stem for path in notebooks])
+
+
+def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Sequence[str]) -> list[ReportResult]:
+    """The results of these names, in this order; see `run_reports`."""
     results: dict[str, ReportResult] = {}
     note = ""
     try:
         with (
             _termination(),
             Progress(sys.stderr) as progress,
-            closing(_side_by_side(planned, out, min(jobs, len(planned)), progress)) as coming,
+            closing(_side_by_side(planned, out, jobs, progress)) as coming,
         ):
             for result in coming:
                 results[result.notebook] = result
@@ -77,7 +85,7 @@ def run_reports(
         raise
     finally:
         results[START_PAGE] = write_index(out, profile=profile, note=note)
-    return [results[Path(path).stem] for path in notebooks]
+    return [results[name] for name in names]
 
 
 def _side_by_side(
@@ -132,16 +140,14 @@ def _plan(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) -> 
 
 
 def _folder(out: Path) -> Path:
-    out = out.resolve()
-    try:
+    out = user_path(out)
+    with told(ReportError, "written", out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportError(f"cannot write reports to {out} ({error.strerror}); choose another folder") from error
     return out
 
 
 def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> ReportResult | None:
-    """Execute one notebook in a folder of its own, then move page, notebook and record into place; None if stopped."""
+    """Execute one notebook in a folder of its own, then publish what became of it; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
@@ -159,17 +165,28 @@ def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> Repor
             status="failed" if error else "passed",
             date=date,
             seconds=round(time.monotonic() - start, 1),
-            parameters={name: value for name, value in job.parameters.items() if name != "profile"},
-            error=error,
+            parameters=without_home({name: value for name, value in job.parameters.items() if name != "profile"}),
+            error=without_home(error),
             cell=cell,
-            findings=read_findings(findings),
+            findings=without_home(read_findings(findings)),
         )
-        notebook = nbformat.read(executed, as_version=4)
-        write_atomically(out / f"{result.notebook}.html", render_page(notebook, result, source=job.path, out=out))
-        executed.replace(out / f"{result.notebook}.ipynb")
-        write_record(out, result)
-    progress.tell(_outcome(result, job.label, out))
+        notebook = without_home(nbformat.read(executed, as_version=4))
+    page = _publish(notebook, result, source=job.path, out=out)
+    progress.tell(_outcome(result, job.label, page))
     return result
+
+
+def _publish(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> Path:
+    """Page, executed notebook and record in their places; the page. What failed does not replace what passed."""
+    place = place_of(out, result)
+    page = out / f"{place}.html"
+    write_atomically(page, render_page(notebook, result, source=source, out=out))
+    write_atomically(out / f"{place}.ipynb", nbformat.writes(notebook))
+    write_record(out, result)
+    if result.status == "passed":
+        for kind in ("html", "ipynb", "json"):
+            (out / f"{result.notebook}{LATER_FAILURE}.{kind}").unlink(missing_ok=True)
+    return page
 
 
 def _execute(
@@ -202,15 +219,15 @@ def _environment(jobs: int) -> dict[str, str]:
     }
     for name in ("WORKBOOK_DATA", "WORKBOOK_STORE"):
         if os.environ.get(name):
-            environment[name] = str(Path(os.environ[name]).expanduser().resolve())
+            environment[name] = str(user_path(os.environ[name]))
     if jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cpu_count() // jobs)))
     return environment
 
 
-def _outcome(result: ReportResult, label: str, out: Path) -> str:
+def _outcome(result: ReportResult, label: str, page: Path) -> str:
     told = f"{label}  {'passed' if result.status == 'passed' else 'FAILED'} in {result.seconds:.0f} s"
     if result.error:
         where = f"cell {result.cell}: " if result.cell else ""
-        told += f"\n    {where}{result.error}\n    the page up to there: {out / result.notebook}.html"
+        told += f"\n    {where}{result.error}\n    the page up to there: {page}"
     return told
