@@ -6,10 +6,9 @@ A reader raises MissingDataError, with the place where it looked, if its copy is
 
 import glob
 import inspect
-import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -19,12 +18,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+import PIL
+from PIL import Image, UnidentifiedImageError
 
 from workbook.data import generated
 from workbook.data.images import content_digest
 from workbook.data.lists import listed_files
-from workbook.data.source_kinds import ArraySource, FolderSource, GeneratedSource, SklearnSource, TorchvisionSource
+from workbook.data.pixels import BROKEN, RULE, follows_rule
+from workbook.data.source_kinds import (
+    ArraySource,
+    FolderSource,
+    GeneratedSource,
+    SklearnSource,
+    TorchvisionSource,
+    composed,
+)
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
 from workbook.files import file_digest
 
@@ -33,9 +41,10 @@ _WHOLE_BYTES = 2 * 2**30
 _WHOLE_FILES = 20_000
 # Where torchvision's classes keep their files, alone or with a label.
 _TORCHVISION_FILES = ("samples", "_samples", "_image_files", "_images")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
-# PIL reports a broken file by any of these, depending on the format and on where it breaks.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".bmp", ".gif", ".webp", ".avif"),
+    *(".ppm", ".pgm", ".tif", ".tiff"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,10 @@ def read_sklearn(source: SklearnSource, split: str, base: Path) -> Content:
     )
 
 
+def _opened(file: str) -> Image.Image:
+    return open_image(file, file)
+
+
 def _torchvision_image(dataset: Any, where: str, row: int) -> Image.Image:
     with decoding(f"{where}, row {row}"):
         return dataset[row][0]
@@ -101,9 +114,11 @@ def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Conte
     constructor = getattr(torchvision.datasets, source.dataset, None)
     if constructor is None:
         raise ManifestError(f"torchvision.datasets has no {source.dataset!r}. Correct the source's dataset.")
-    arguments = dict(source.splits[split])
+    arguments: dict[str, Any] = dict(source.splits[split])
     if "download" in inspect.signature(constructor).parameters:
         arguments["download"] = False
+    if "loader" in inspect.signature(constructor).parameters:
+        arguments["loader"] = _opened  # its own makes RGB by another rule
     where = f"torchvision's {source.dataset} in {base}"
     try:
         dataset = constructor(base, **arguments)
@@ -131,8 +146,8 @@ def _torchvision_digest(dataset: Any, base: Path) -> str:
     for attribute in _TORCHVISION_FILES:
         if hasattr(dataset, attribute):
             listed = (entry[0] if isinstance(entry, tuple) else entry for entry in getattr(dataset, attribute))
-            return files_digest(base, [Path(file).relative_to(base).as_posix() for file in listed])
-    return content_digest(repr(dataset).replace(str(base), ""))
+            return images_digest(base, [Path(file).relative_to(base).as_posix() for file in listed])
+    return seen_digest(content_digest(repr(dataset).replace(str(base), "")), None)
 
 
 def _image_file(base: Path, files: Sequence[str], row: int) -> Image.Image:
@@ -146,26 +161,27 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     else:
         found = [file for pattern in patterns for file in _class_in_path(base, pattern)]
     files, classes = zip(*found, strict=True)
-    names, labels = np.unique(np.array(classes), return_inverse=True)
+    names, labels = np.unique(np.array([composed(name) for name in classes]), return_inverse=True)
     return Content(
         decode=partial(_image_file, base, files),
         labels=labels.astype(np.int64),
         class_names=tuple(str(name) for name in names),
-        digest=files_digest(base, files),
+        digest=images_digest(base, files),
     )
 
 
 def _class_in_path(base: Path, pattern: str) -> list[tuple[str, str]]:
     before, _, rest = pattern.partition("{")
     inside, _, after = rest.partition("}")
-    folders = sorted(glob.glob(before + inside + "/", root_dir=base))
+    folders = sorted(glob.glob(before + inside + "/", root_dir=base), key=composed)
     if not folders:
         raise MissingDataError(f"{base}/{pattern}")
     found = []
     for folder in folders:
         folder = folder.replace("\\", "/").rstrip("/")
         matching = glob.iglob(glob.escape(folder) + after, root_dir=base, recursive=True)
-        files = sorted(file.replace("\\", "/") for file in matching if file.lower().endswith(_IMAGE_SUFFIXES))
+        images = (file.replace("\\", "/") for file in matching if file.lower().endswith(_IMAGE_SUFFIXES))
+        files = sorted(images, key=composed)
         if not files:
             raise ManifestError(
                 f"the class folder {base / folder} holds no image ({pattern}). "
@@ -235,10 +251,19 @@ def decoding(where: str) -> Iterator[None]:
     """Turns whatever a decoder raises into CorruptDataError that names `where`."""
     try:
         yield
-    except _BROKEN as error:
-        raise CorruptDataError(
-            f"{where} cannot be decoded as an image ({error}). Fetch the file again from its source."
-        ) from error
+    except BROKEN as error:
+        raise CorruptDataError(f"{where} cannot be decoded as an image ({error}). {_advice(error)}") from error
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        kinds = f"of a kind that Pillow {PIL.__version__} does not read here"
+        return f"It is empty, no image, or {kinds}: fetch it again, convert it to PNG, or take it out."
+    if isinstance(error, Image.DecompressionBombError):
+        return "It is whole but too large for Pillow: make it smaller, or take it out."
+    if isinstance(error, OSError) and error.errno is not None:  # the file system's word, not the decoder's
+        return "Make it a file that can be read, or take it out."
+    return "Fetch the file again from its source."
 
 
 def open_image(file: str | Path | BytesIO, where: str) -> Image.Image:
@@ -248,6 +273,20 @@ def open_image(file: str | Path | BytesIO, where: str) -> Image.Image:
         return image
 
 
+def images_digest(base: Path, names: Sequence[str]) -> str:
+    """`files_digest` of image files, and whether any of them is turned or transparent, see `seen_digest`."""
+    digest, paths = files_digest(base, names), [base / name for name in names]
+    return seen_digest(digest, (path.read_bytes() for path in paths) if is_read_whole(paths) else None)
+
+
+def seen_digest(digest: str, encoded: Iterable[bytes] | None) -> str:
+    """The digest of a set, with the rule by which its turned and transparent images are drawn; unchanged without any.
+
+    encoded: its image files. None for those of a set that is not looked through; such a set may hold some.
+    """
+    return content_digest(digest, RULE) if encoded is None or any(map(follows_rule, encoded)) else digest
+
+
 def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes] | None = None) -> str:
     """Digest of files in this order, by names relative to `base`.
 
@@ -255,9 +294,13 @@ def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes
     footers of Parquet files).
     """
     paths = [base / name for name in names]
-    sizes = [path.stat().st_size for path in paths]
-    if len(paths) <= _WHOLE_FILES and sum(sizes) <= _WHOLE_BYTES:
+    if is_read_whole(paths):
         return content_digest(*(file_digest(path) for path in paths))
+    sizes = [str(path.stat().st_size) for path in paths]
     ends = [tails(path) if tails else b"" for path in paths]
-    described = zip(names, map(str, sizes), ends, strict=True)
-    return content_digest(*(part for file in described for part in file))
+    return content_digest(*(part for file in zip(names, sizes, ends, strict=True) for part in file))
+
+
+def is_read_whole(paths: Sequence[Path]) -> bool:
+    """Whether these are few and small enough for a digest of every byte."""
+    return len(paths) <= _WHOLE_FILES and sum(path.stat().st_size for path in paths) <= _WHOLE_BYTES

@@ -4,9 +4,10 @@ Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py` 
 """
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 _WHOLE_FOLDER = re.compile(r"(?:[^{]*/)?\{[^}]+\}/")  # in the first braces of a pattern
 
@@ -21,6 +22,12 @@ def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def composed(name: str) -> str:
+    """A class's name in Unicode's composed form (NFC): some file systems take an é apart, and it is the same name."""
+    return unicodedata.normalize("NFC", name)
+
+
+ClassName = Annotated[str, AfterValidator(composed)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 Texts = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], BeforeValidator(_several), Field(min_length=1)]
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -36,7 +43,7 @@ class _FileSource(Facts):
 
     root: str
     checksums: dict[str, Checksum] = {}
-    rename: dict[str, str] = {}
+    rename: dict[ClassName, ClassName] = {}
 
 
 class GeneratedSource(Facts):
