@@ -5,9 +5,12 @@ Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py` 
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from workbook.errors import harmless
 
 _WHOLE_FOLDER = re.compile(r"(?:[^{]*/)?\{[^}]+\}/")  # in the first braces of a pattern
 
@@ -16,6 +19,24 @@ class Facts(BaseModel):
     """A part of a manifest: frozen, and a field that nobody knows is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """What a manifest says is printed on terminals and pages."""
+        if steering := [text for text in _texts_in(value) if harmless(text) != text]:
+            raise ValueError(f"{harmless(steering[0])} holds control characters")
+        return value
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts_in([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts_in(part)
 
 
 def _several(value: Any) -> Any:

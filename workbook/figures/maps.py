@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import legend_entry, method_panels, plain
+from workbook.figures.style import legend_entry, literal_texts, method_panels, plain
 
 # ten hues that stay apart for colour-blind readers (Tol's muted palette, with black for the tenth)
 CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000")
@@ -27,6 +27,7 @@ def class_maps(
     it moves; a method without some epoch stays meanwhile where it was. Where x and y are NaN nothing is drawn, and a
     line below the title names the methods and epochs that have no map.
     """
+    table = literal_texts(table)
     methods, names = list(table["method"].unique()), list(table["class_name"].unique())
     epochs = sorted(table["epoch"].unique())
     looks = list(zip(names, colours, ["circle"] * len(names) if symbols is None else symbols, strict=True))
