@@ -11,7 +11,7 @@ from workbook.errors import CorruptDataError
 
 # Pillow reports a broken file by any of these, depending on the format and on where it breaks.
 BROKEN = (
-    *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, OverflowError),
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, OverflowError, RuntimeError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
 FULL_DEPTH = 16  # bits of a pixel that has more than 8
@@ -86,7 +86,11 @@ def _is_plain(encoded: bytes) -> bool:
     """Certainly neither turned nor transparent: told without a decoder of the two formats that most sets are in."""
     if encoded.startswith(_JPEG):
         return not any(mark in encoded for mark in _JPEG_MARKS)
-    return encoded.startswith(_PNG) and encoded[25] not in (4, 6) and not any(mark in encoded for mark in _PNG_MARKS)
+    return (
+        encoded.startswith(_PNG)
+        and encoded[25:26] not in (b"\4", b"\6")
+        and not any(mark in encoded for mark in _PNG_MARKS)
+    )
 
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
