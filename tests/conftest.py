@@ -37,11 +37,6 @@ def make_images(count: int = 64, classes: int = 4, size: int = 16, **changes) ->
     return Images(**(fields | changes))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, for whoever runs the files side by side."""
-    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
-
-
 @pytest.fixture
 def store(tmp_path) -> Store:
     return Store(tmp_path / "store")

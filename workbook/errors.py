@@ -1,11 +1,15 @@
 """The workbook's own states that a user can mend; every message ends with what to do next."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class WorkbookError(Exception):
     """Root of the errors below: catching it catches all that the workbook itself raises."""
+
+    def __str__(self) -> str:
+        return harmless(super().__str__())
 
 
 class PathError(WorkbookError):
@@ -54,6 +58,19 @@ class DivergedError(WorkbookError):
 
 class ReportError(WorkbookError):
     """A report was asked for something it cannot do: no such notebook, an unknown parameter."""
+
+
+def harmless(text: str) -> str:
+    """The text with its control characters written out: from a file's name or a title they would steer a terminal."""
+    return "".join(letter if letter in "\n\t" or not _steers(letter) else _written_out(letter) for letter in text)
+
+
+def _steers(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cs")  # surrogates stand for bytes of a name that is not UTF-8
+
+
+def _written_out(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -148,5 +148,5 @@ def test_sixteen_bits_become_eight_and_what_has_no_range_is_refused(images):
     wide = Images(**{**vars(images), "decode": lambda row: Image.fromarray(ramp)})
     assert np.asarray(wide[0])[..., 0].tolist() == [[0, 0, 1], [128, 254, 255]]
     floats = Images(**{**vars(images), "decode": lambda row: Image.fromarray(ramp.astype(np.float32))})
-    with pytest.raises(CorruptDataError, match="tiny, train: an image of floats has no range"):
+    with pytest.raises(CorruptDataError, match="tiny, train, row 0: an image of floats has no range"):
         floats[0]

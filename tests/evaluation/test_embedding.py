@@ -1,6 +1,8 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
@@ -70,6 +72,48 @@ def test_checkpoints_share_a_start_and_are_laid_out_once(lab, monkeypatch):
     np.testing.assert_array_equal(table.loc[table["epoch"] == 0, ["x", "y"]], first)
     monkeypatch.setattr("workbook.evaluation.embedding.embed", None)
     assert embed_epochs(epochs, embedding, lab.reading().store).equals(table)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("features", [np.zeros((120, 5)), np.full((120, 5), 0.1), 1 + 1e-9 * np.eye(120, 5)])
+def test_features_that_are_all_the_same_have_no_map(features, kind):
+    with pytest.raises(ValueError, match="the features of all 120 images are the same, and have no map"):
+        embed(features, Embedding(kind=kind, perplexity=15))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_map_has_values_that_are_not_finite(blobs):
+    features, _ = blobs
+    with pytest.raises(ValueError, match="must be finite, got 1 values"):
+        embed(np.where(np.arange(features.size).reshape(features.shape) == 7, np.nan, features), Embedding())
+    with pytest.raises(ValueError, match=r"features of up to 2e\+21 have no finite map: scale them"):
+        embed(1e20 * features, Embedding(perplexity=15))
+
+
+class _Epoch:
+    """Features of one epoch as `embed_epochs` takes them."""
+
+    def __init__(self, key: str, pooled: np.ndarray) -> None:
+        self.artefact, self.labels, self.pooled = SimpleNamespace(key=key), np.arange(len(pooled)) % 4, pooled
+
+    def layer(self, name: str) -> np.ndarray:
+        return {"pooled": self.pooled}[name]
+
+
+def test_a_collapsed_epoch_has_no_map_and_spoils_no_other(blobs, store):
+    features, _ = blobs
+    good = [(0, _Epoch("a", features)), (2, _Epoch("c", 1.1 * features))]
+    collapsed = (1, _Epoch("b", np.ones_like(features)))
+    embedding = Embedding(perplexity=15)
+    expected = embed_epochs(good, embedding, store)
+    stored = len(list((store.root / "maps").iterdir()))
+    found = embed_epochs([good[0], collapsed, good[1]], embedding, store)
+    assert found["epoch"].unique().tolist() == [0, 1, 2] and len(list((store.root / "maps").iterdir())) == stored
+    assert found.loc[found["epoch"] == 1, ["x", "y"]].isna().all(axis=None)
+    others = found[found["epoch"] != 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, expected)
+    alone = embed_epochs([collapsed], embedding, store)
+    assert alone["x"].isna().all() and len(alone) == 120
 
 
 def test_a_map_is_turned_and_mirrored_but_not_bent():

@@ -51,6 +51,14 @@ def test_one_epoch_needs_no_slider():
     assert not class_maps(table, colours=("#000", "#fff"), title="t").frames
 
 
+def test_a_line_says_what_has_no_map():
+    table = pd.DataFrame(ROWS)
+    table.loc[(table["method"] == "SL") & (table["epoch"] == 0), ["x", "y"]] = np.nan
+    figure = class_maps(table, colours=("#000", "#fff"), title="t")
+    assert figure.layout.title.subtitle.text == "SL, epoch 0: no map, the features of all images are the same"
+    assert class_maps(pd.DataFrame(ROWS), colours=("#000", "#fff"), title="t").layout.title.subtitle.text is None
+
+
 def test_the_order_brings_redundant_channels_together():
     rng = np.random.default_rng(0)
     base = rng.normal(size=(500, 2))

@@ -23,17 +23,25 @@ def duplicated() -> tuple[ndarray, ndarray]:
     return np.concatenate([x, x, x]), np.concatenate([y, y, (y + 1) % 3])
 
 
+def with_zeros() -> tuple[ndarray, ndarray]:
+    x, y = clusters()
+    x[[0, 5, 11]] = 0
+    return x, y
+
+
 DATA: dict[str, Callable[[], tuple[ndarray, ndarray]]] = {
     "balanced": lambda: clusters(sizes={0: 8, 1: 8, 2: 8}),
     "unbalanced": clusters,
     "wide": lambda: clusters(dim=60),  # D > N
     "offset": lambda: clusters(offset=100.0),
     "duplicated": duplicated,
+    "with zeros": with_zeros,
 }
 
 
 def cosine(a: ndarray, b: ndarray) -> float:
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+    """0 where one of them is the zero vector."""
+    return float(a @ b / (np.sqrt((a @ a) * (b @ b)) or 1))
 
 
 def by_class(x: ndarray, y: ndarray) -> list[ndarray]:

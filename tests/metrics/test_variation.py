@@ -135,11 +135,28 @@ def test_one_sample_a_class_is_refused(metric):
         metric(torch.tensor([RIGHT, UP, UP]), [-7, 1, 1])
 
 
-@pytest.mark.parametrize("metric", COSINE, ids=name_of)
-@pytest.mark.parametrize("row", [0, 3])
-def test_a_zero_vector_is_refused(metric, row, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_SIZE", 4)
-    features = torch.tensor([RIGHT, UP, RIGHT, UP])
-    features[row] = 0
-    with pytest.raises(ValueError, match=f"got one in row {row}"):
-        metric(features, [0, 0, 1, 1])
+ZERO = [0.0, 0.0]
+
+
+@pytest.mark.parametrize("block_size", [1, 4, 2**19])
+def test_a_zero_vector_by_hand(block_size, monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", block_size)
+    # class 0: right, zero: distances 0 1 1 1, of the zero vector with itself, too; class 1: up, up: 0 0 0 0
+    features, labels = torch.tensor([RIGHT, ZERO, UP, UP]), [0, 0, 1, 1]
+    assert intra_class_variance(features, labels) == pytest.approx((3 / 4 + 0) / 2, rel=1e-15)
+    # between the classes every distance is 1
+    assert inter_class_separation(features, labels) == pytest.approx((3 / 4 + 1 + 1 + 0) / 4, rel=1e-15)
+    # right: s = v = 1; zero: s = v = 1; class 1: s = 1, v = 0
+    assert mean_silhouette(features, labels) == pytest.approx((0 + 0 + 1 + 1) / 4, rel=1e-15)
+
+
+def test_a_zero_vector_is_in_the_silhouette_as_scikit_learn_has_it():
+    x, y = brute_force.with_zeros()
+    assert mean_silhouette(x, y) == pytest.approx(silhouette_score(x, y, metric="cosine"), abs=1e-12)
+
+
+def test_features_that_are_all_zero():
+    features, labels = np.zeros((6, 4)), [0, 0, 0, 1, 1, 1]
+    assert math.isnan(discriminative_ratio(features, labels))
+    assert intra_class_variance(features, labels) == inter_class_separation(features, labels) == 1
+    assert mean_silhouette(features, labels) == 0

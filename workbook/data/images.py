@@ -1,8 +1,9 @@
 """Images: labels in memory, pixels decoded when asked for."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from workbook.data.pixels import FULL_DEPTH, rgb
 from workbook.errors import CorruptDataError
 
 _IMAGES_A_TASK = 256  # a task an image would spend as long on handing out tasks as on decoding
+_MOST_PIXELS = 2**24  # 64 MiB: what an image is enlarged to before its centre is cut out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,7 @@ class Images:
     `digest` names the content: two selections with the same digest hold the same images and labels.
     `factors`, where a source knows them, has one row an image: what varied besides the class.
     `image_size` is the side that all images have by nature, in pixels; None where they vary or are large.
+    `bits`: of a pixel of 16 bits, how many hold data.
     """
 
     name: str
@@ -36,16 +40,31 @@ class Images:
     digest: str
     factors: pd.DataFrame | None = None
     image_size: int | None = None
+    bits: int = FULL_DEPTH
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Image.Image:
-        """The image in RGB; CorruptDataError, with the file or row, if it cannot be decoded."""
+        """The image as `pixels.rgb` makes it; CorruptDataError, with the file or row, if it cannot be decoded."""
+        return self.in_rgb(self.as_stored(index), index)
+
+    def as_stored(self, index: int) -> Image.Image:
+        """The image as the source has it, in a mode of its own. Raises as `images[index]` does."""
+        with self._about(""):
+            return self.decode(int(self.rows[index]))
+
+    def in_rgb(self, stored: Image.Image, index: int) -> Image.Image:
+        """What `images[index]` is, of what `as_stored` gave."""
+        with self._about(f", {getattr(stored, 'filename', '') or f'row {self.rows[index]}'}"):
+            return rgb(stored, self.bits)
+
+    @contextmanager
+    def _about(self, place: str) -> Iterator[None]:
         try:
-            return _rgb(self.decode(int(self.rows[index])))
+            yield
         except CorruptDataError as error:
-            raise CorruptDataError(f"{self.name}, {self.split}: {error}") from error
+            raise CorruptDataError(f"{self.name}, {self.split}{place}: {error}") from error
 
     def select(self, indices: np.ndarray) -> "Images":
         """These images, in this order. `indices` (n,) are integers below len(self)."""
@@ -106,18 +125,6 @@ class Images:
         return pixels
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """In RGB; 16 bits a pixel become 8 by their upper half, where PIL alone would make everything above 255 white."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise CorruptDataError(
-            f"an image of {'whole numbers' if image.mode == 'I' else 'floats'} has no range of its own: "
-            "convert the files to 8 or 16 bits a pixel"
-        )
-    return image.convert("RGB")
-
-
 def fit(image: Image.Image, size: int) -> Image.Image:
     """Resize the shorter side to `size` (bicubic, antialiased) and keep the centre square."""
     if image.size == (size, size):
@@ -125,7 +132,14 @@ def fit(image: Image.Image, size: int) -> Image.Image:
     scale = size / min(image.size)
     width, height = (max(size, round(side * scale)) for side in image.size)
     left, top = (width - size) // 2, (height - size) // 2
-    return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+    if width * height <= _MOST_PIXELS:
+        return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+    # Of a long strip only what is kept is made, first across and then down, as Pillow does it. Not of all images: the
+    # ends of such a box are single-precision numbers, by which a pixel in a few hundred is rounded otherwise
+    across, down = image.width / width, image.height / height
+    right, bottom = min((left + size) * across, image.width), min((top + size) * down, image.height)
+    columns = image.resize((size, image.height), Image.Resampling.BICUBIC, (left * across, 0, right, image.height))
+    return columns.resize((size, size), Image.Resampling.BICUBIC, (0, top * down, size, bottom))
 
 
 def content_digest(*parts: str | bytes) -> str:

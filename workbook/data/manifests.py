@@ -14,7 +14,8 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from workbook.data.source_kinds import Facts, Source
+from workbook.data.pixels import FULL_DEPTH
+from workbook.data.source_kinds import ClassName, Facts, Source
 from workbook.errors import ManifestError, did_you_mean
 from workbook.files import CHECKOUT, folder_of, told, user_path
 
@@ -73,7 +74,7 @@ class ConceptSplit(Facts):
     authors of the data or of the paper published this very list.
     """
 
-    eval_classes: tuple[str, ...] = Field(min_length=1)
+    eval_classes: tuple[ClassName, ...] = Field(min_length=1)
     rule: str
     official: bool
 
@@ -105,6 +106,8 @@ class Manifest(Facts):
     """One data set.
 
     `image_size` is set where every image is a square of that many pixels; None means varied or large.
+    `bits` is how many of a pixel of 16 bits hold data: 12 for a scanner's or a microscope's, which would be nearly
+    black otherwise.
     `classes` is a count, a list of names, or names with a readable name for each. `splits` counts the images.
     `paper_sizes` says how many a paper states, by its letter, where it states them: `{B: {train: 8041}}`.
     `sources` are copies of this one set in order of preference: the first that is on disk is used.
@@ -115,7 +118,8 @@ class Manifest(Facts):
     title: str
     task: Literal["classification"]
     image_size: int | None = None
-    classes: int | tuple[str, ...] | dict[str, str]
+    bits: int = Field(default=FULL_DEPTH, ge=8, le=FULL_DEPTH)
+    classes: int | tuple[ClassName, ...] | dict[ClassName, str]
     splits: dict[str, int]
     paper_sizes: dict[Literal["A", "B"], dict[str, int]] = Field(default_factory=dict)
     holdout: Holdout | None = None

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 from PIL import Image
 
-from workbook.data.readers import Content, files_digest, integer_labels, open_image
-from workbook.data.source_kinds import ParquetSource
+from workbook.data.readers import Content, files_digest, integer_labels, is_read_whole, open_image, seen_digest
+from workbook.data.source_kinds import ParquetSource, composed
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
 from workbook.files import said
 
@@ -41,9 +41,7 @@ class _EncodedRows:
 
     def __call__(self, row: int) -> Image.Image:
         index = int(np.searchsorted(self.starts, row, side="right")) - 1
-        column, row_in_file = self.columns[index], row - int(self.starts[index])
-        if isinstance(column, str):
-            column = _memory_mapped(column)
+        column, row_in_file = _opened(self.columns[index]), row - int(self.starts[index])
         encoded = column[row_in_file].as_py()
         where = f"{self.files[index]}, row {row_in_file}"
         if encoded is None:
@@ -61,11 +59,12 @@ def read_parquet(source: ParquetSource, split: str, base: Path) -> Content:
     else:
         columns = _arrow_files(files, source.image, base / _ARROW_FOLDER)
     starts = np.cumsum([0, *(len(column) for column in labels)])
+    digest = files_digest(base, [file.relative_to(base).as_posix() for file in files], _footer)
     return Content(
         decode=_EncodedRows(tuple(str(file) for file in files), starts, columns),
         labels=indices,
         class_names=names,
-        digest=files_digest(base, [file.relative_to(base).as_posix() for file in files], _footer),
+        digest=seen_digest(digest, _encoded(columns) if is_read_whole(files) else None),
     )
 
 
@@ -117,7 +116,8 @@ def _named(column: pa.ChunkedArray, source: ParquetSource, file: Path) -> tuple[
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        names, labels = np.unique(column.to_numpy().astype(str), return_inverse=True)
+        texts = [composed(text) for text in column.to_numpy().astype(str)]
+        names, labels = np.unique(texts, return_inverse=True)
         return labels.astype(np.int64), tuple(str(name) for name in names)
     labels = integer_labels(column.to_numpy(), where)
     if source.label_names == "manifest":
@@ -135,6 +135,14 @@ def _footer(file: Path) -> bytes:
         length = int.from_bytes(opened.read(4), "little")
         opened.seek(-8 - length, os.SEEK_END)
         return opened.read(length)
+
+
+def _encoded(columns: Sequence[pa.ChunkedArray | str]) -> Iterator[bytes]:
+    return (image.as_py() or b"" for column in columns for image in _opened(column))
+
+
+def _opened(column: pa.ChunkedArray | str) -> pa.ChunkedArray:
+    return _memory_mapped(column) if isinstance(column, str) else column
 
 
 @cache  # once a process: workers map the same pages

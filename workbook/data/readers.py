@@ -8,10 +8,9 @@ import errno
 import glob
 import inspect
 import os
-import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,12 +20,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+import PIL
+from PIL import Image, UnidentifiedImageError
 
 from workbook.data import generated
 from workbook.data.images import content_digest
 from workbook.data.lists import listed_files
-from workbook.data.source_kinds import ArraySource, FolderSource, GeneratedSource, SklearnSource, TorchvisionSource
+from workbook.data.pixels import BROKEN, RULE, follows_rule
+from workbook.data.source_kinds import (
+    ArraySource,
+    FolderSource,
+    GeneratedSource,
+    SklearnSource,
+    TorchvisionSource,
+    composed,
+)
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, StoreError
 from workbook.files import file_digest, said, told
 
@@ -37,9 +45,10 @@ _WHOLE_BYTES = 2 * 2**30
 _WHOLE_FILES = 20_000
 # Where torchvision's classes keep their files, alone or with a label.
 _TORCHVISION_FILES = ("samples", "_samples", "_image_files", "_images")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
-# PIL reports a broken file by any of these, depending on the format and on where it breaks.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".bmp", ".gif", ".webp", ".avif"),
+    *(".ppm", ".pgm", ".tif", ".tiff"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +103,10 @@ def read_sklearn(source: SklearnSource, split: str, base: Path) -> Content:
     )
 
 
+def _opened(file: str) -> Image.Image:
+    return open_image(file, file)
+
+
 def _torchvision_image(dataset: Any, where: str, row: int) -> Image.Image:
     with decoding(f"{where}, row {row}"):
         return dataset[row][0]
@@ -105,9 +118,11 @@ def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Conte
     constructor = getattr(torchvision.datasets, source.dataset, None)
     if constructor is None:
         raise ManifestError(f"torchvision.datasets has no {source.dataset!r}. Correct the source's dataset.")
-    arguments = dict(source.splits[split])
+    arguments: dict[str, Any] = dict(source.splits[split])
     if "download" in inspect.signature(constructor).parameters:
         arguments["download"] = False
+    if "loader" in inspect.signature(constructor).parameters:
+        arguments["loader"] = _opened  # its own makes RGB by another rule
     where = f"torchvision's {source.dataset} in {base}"
     try:
         dataset = constructor(base, **arguments)
@@ -135,8 +150,8 @@ def _torchvision_digest(dataset: Any, base: Path) -> str:
     for attribute in _TORCHVISION_FILES:
         if hasattr(dataset, attribute):
             listed = (entry[0] if isinstance(entry, tuple) else entry for entry in getattr(dataset, attribute))
-            return files_digest(base, [Path(file).relative_to(base).as_posix() for file in listed])
-    return content_digest(repr(dataset).replace(str(base), ""))
+            return images_digest(base, [Path(file).relative_to(base).as_posix() for file in listed])
+    return seen_digest(content_digest(repr(dataset).replace(str(base), "")), None)
 
 
 def _image_file(base: Path, files: Sequence[str], row: int) -> Image.Image:
@@ -150,26 +165,27 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     else:
         found = [file for pattern in patterns for file in _class_in_path(base, pattern)]
     files, classes = zip(*found, strict=True)
-    names, labels = np.unique(np.array(classes), return_inverse=True)
+    names, labels = np.unique(np.array([composed(name) for name in classes]), return_inverse=True)
     return Content(
         decode=partial(_image_file, base, files),
         labels=labels.astype(np.int64),
         class_names=tuple(str(name) for name in names),
-        digest=files_digest(base, files),
+        digest=images_digest(base, files),
     )
 
 
 def _class_in_path(base: Path, pattern: str) -> list[tuple[str, str]]:
     before, _, rest = pattern.partition("{")
     inside, _, after = rest.partition("}")
-    folders = sorted(glob.glob(before + inside + "/", root_dir=base))
+    folders = sorted(glob.glob(before + inside + "/", root_dir=base), key=composed)
     if not folders:
         raise MissingDataError(f"{base}/{pattern}")
     found = []
     for folder in folders:
         folder = folder.replace("\\", "/").rstrip("/")
         matching = glob.iglob(glob.escape(folder) + after, root_dir=base, recursive=True)
-        files = sorted(file.replace("\\", "/") for file in matching if file.lower().endswith(_IMAGE_SUFFIXES))
+        images = (file.replace("\\", "/") for file in matching if file.lower().endswith(_IMAGE_SUFFIXES))
+        files = sorted(images, key=composed)
         if not files:
             raise ManifestError(
                 f"the class folder {base / folder} holds no image ({pattern}). "
@@ -241,13 +257,20 @@ def decoding(where: str) -> Iterator[None]:
     """Turns whatever a decoder raises into CorruptDataError that names `where`."""
     try:
         yield
-    except _BROKEN as error:
+    except BROKEN as error:
         if isinstance(error, OSError) and error.errno:  # the file system's, not the decoder's
             cause, advice = said(error, error.filename or where)
             raise CorruptDataError(f"{where} cannot be read ({cause}): {advice}") from error
-        raise CorruptDataError(
-            f"{where} cannot be decoded as an image ({error}). Fetch the file again from its source."
-        ) from error
+        raise CorruptDataError(f"{where} cannot be decoded as an image ({error}). {_advice(error)}") from error
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        kinds = f"of a kind that Pillow {PIL.__version__} does not read here"
+        return f"It is empty, no image, or {kinds}: fetch it again, convert it to PNG, or take it out."
+    if isinstance(error, Image.DecompressionBombError):
+        return "It is whole but too large for Pillow: make it smaller, or take it out."
+    return "Fetch the file again from its source."
 
 
 def open_image(file: str | Path | BytesIO, where: str) -> Image.Image:
@@ -257,6 +280,20 @@ def open_image(file: str | Path | BytesIO, where: str) -> Image.Image:
         return image
 
 
+def images_digest(base: Path, names: Sequence[str]) -> str:
+    """`files_digest` of image files, and whether any of them is turned or transparent, see `seen_digest`."""
+    digest, paths = files_digest(base, names), [base / name for name in names]
+    return seen_digest(digest, (path.read_bytes() for path in paths) if is_read_whole(paths) else None)
+
+
+def seen_digest(digest: str, encoded: Iterable[bytes] | None) -> str:
+    """The digest of a set, with the rule by which its turned and transparent images are drawn; unchanged without any.
+
+    encoded: its image files. None for those of a set that is not looked through; such a set may hold some.
+    """
+    return content_digest(digest, RULE) if encoded is None or any(map(follows_rule, encoded)) else digest
+
+
 def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes] | None = None) -> str:
     """Digest of files in this order, by names relative to `base`.
 
@@ -264,12 +301,16 @@ def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes
     footers of Parquet files). Raises CorruptDataError for a file that cannot be read.
     """
     paths = [base / name for name in names]
-    sizes = _sizes(paths)
-    if len(paths) <= _WHOLE_FILES and sum(sizes) <= _WHOLE_BYTES:
+    if is_read_whole(paths):
         return content_digest(*(_read(file_digest, path) for path in paths))
     ends = [_read(tails, path) if tails else b"" for path in paths]
-    described = zip(names, map(str, sizes), ends, strict=True)
+    described = zip(names, map(str, _sizes(paths)), ends, strict=True)
     return content_digest(*(part for file in described for part in file))
+
+
+def is_read_whole(paths: Sequence[Path]) -> bool:
+    """Whether these are few and small enough for a digest of every byte."""
+    return sum(_sizes(paths)) <= _WHOLE_BYTES and len(paths) <= _WHOLE_FILES
 
 
 def _sizes(paths: Sequence[Path]) -> list[int]:

@@ -4,9 +4,13 @@ Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py` 
 """
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from workbook.errors import harmless
 
 _WHOLE_FOLDER = re.compile(r"(?:[^{]*/)?\{[^}]+\}/")  # in the first braces of a pattern
 
@@ -16,11 +20,35 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """What a manifest says is printed on terminals and pages."""
+        if steering := [text for text in _texts_in(value) if harmless(text) != text]:
+            raise ValueError(f"{harmless(steering[0])} holds control characters")
+        return value
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts_in([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts_in(part)
+
 
 def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def composed(name: str) -> str:
+    """A class's name in Unicode's composed form (NFC): some file systems take an é apart, and it is the same name."""
+    return unicodedata.normalize("NFC", name)
+
+
+ClassName = Annotated[str, AfterValidator(composed)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 Texts = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], BeforeValidator(_several), Field(min_length=1)]
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -36,7 +64,7 @@ class _FileSource(Facts):
 
     root: str
     checksums: dict[str, Checksum] = {}
-    rename: dict[str, str] = {}
+    rename: dict[ClassName, ClassName] = {}
 
 
 class GeneratedSource(Facts):

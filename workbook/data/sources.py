@@ -10,8 +10,9 @@ from workbook.data import readers
 from workbook.data.images import Images, content_digest
 from workbook.data.manifests import Holdout, Manifest, data_root, load_manifest
 from workbook.data.parquet import read_parquet
+from workbook.data.pixels import FULL_DEPTH
 from workbook.data.readers import Content, about
-from workbook.data.source_kinds import Source
+from workbook.data.source_kinds import Source, composed
 from workbook.errors import ManifestError, MissingDataError, did_you_mean
 from workbook.files import user_path
 
@@ -69,6 +70,7 @@ def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
                 f"{len(rows)} images came, the manifest says {manifest.splits[split]}. "
                 f"Check that the copy is whole, or correct splits.{split}."
             )
+    depth = [] if manifest.bits == FULL_DEPTH else [f"{manifest.bits} bits"]
     images = Images(
         name=manifest.name,
         split=split,
@@ -76,9 +78,10 @@ def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
         rows=rows,
         labels=labels[rows],
         class_names=names,
-        digest=content_digest(content.digest, rows.tobytes(), labels[rows].tobytes(), *names),
+        digest=content_digest(content.digest, rows.tobytes(), labels[rows].tobytes(), *names, *depth),
         factors=None if content.factors is None else content.factors.iloc[rows].reset_index(drop=True),
         image_size=manifest.image_size,
+        bits=manifest.bits,
     )
     return images, source
 
@@ -126,7 +129,7 @@ def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source
     expected = manifest.class_names
     names = content.class_names or expected or tuple(str(i) for i in range(manifest.class_count))
     rename = getattr(source, "rename", {})
-    names = tuple(rename.get(name, name) for name in names)
+    names = tuple(rename.get(name, name) for name in map(composed, names))
     if len(names) != manifest.class_count:
         raise ManifestError(
             f"{len(names)} classes came, the manifest says {manifest.class_count}. "

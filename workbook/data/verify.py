@@ -9,6 +9,7 @@ import numpy as np
 
 from workbook.data.images import Images
 from workbook.data.manifests import Manifest, load_manifest
+from workbook.data.pixels import bits_used
 from workbook.data.source_kinds import Source
 from workbook.data.sources import class_sides, folder_of, open_split, place
 from workbook.errors import CorruptDataError, WorkbookError
@@ -71,15 +72,22 @@ def _in_words(error: Exception, where: str) -> str:
 
 
 def _decode(images: Images, manifest: Manifest, number: int, found: Verification) -> None:
-    size, wrong_sizes = manifest.image_size, []
+    size, wrong_sizes, depth = manifest.image_size, [], 0
     for index in np.linspace(0, len(images) - 1, number).round().astype(int):
         try:
-            image = images[index]
+            stored = images.as_stored(index)
+            depth = max(depth, bits_used(stored))
+            image = images.in_rgb(stored, index)
         except Exception as error:  # the same: the other images are decoded all the same
             found.problems.append(_in_words(error, f"{manifest.name}, {images.split}, image {index}"))
             continue
         if size and image.size != (size, size):
             wrong_sizes.append("x".join(map(str, image.size)))
+    if 0 < depth < images.bits:
+        found.remarks.append(
+            f"{manifest.name}, {images.split}: the largest of {number} images' pixels needs {depth} of {images.bits} "
+            f"bits, so all are dark. If it is a camera's range, state it in the manifest, as in bits: {max(8, depth)}."
+        )
     if wrong_sizes:
         found.problems.append(
             f"{manifest.name}, {images.split}: {len(wrong_sizes)} of {number} decoded images are not "

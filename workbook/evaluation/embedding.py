@@ -19,6 +19,8 @@ from workbook.store import Store
 # Part of the key of all maps. Raise it when a change of the code alters one.
 EMBEDDING_VERSION = 1
 KINDS = ("t-SNE", "UMAP", "PCA")
+# Of the largest feature: what varies less is what single precision leaves of a constant.
+_NO_VARIATION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,8 @@ def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, s
 
     Columns: epoch, image (index into the set), label, x, y. The last epoch starts from its principal components,
     every earlier one from the map of the epoch after it: points keep their places as far as their neighbours
-    let them, so that the eye can follow a class. Stored.
+    let them, so that the eye can follow a class. Stored. An epoch whose features are all the same has no map: its x
+    and y are NaN, nothing is stored, and the others are laid out as if it were not there.
     """
     later: np.ndarray | None = None
     tables, started_from = [], None
@@ -54,19 +57,41 @@ def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, s
             def make(folder: Path, features: Features = features, start: np.ndarray | None = later) -> None:
                 write_array(folder / "map.npy", embed(features.layer("pooled"), embedding, start))
 
-            artefact = store.get_or_make("maps", spec, make, ["map.npy"])
-            later, started_from = np.load(artefact.file("map.npy")), artefact.key
-            table = pd.DataFrame(later, columns=["x", "y"])
-            tables.append(table.assign(epoch=epoch, image=np.arange(len(later)), label=features.labels))
+            place = np.full((len(features.labels), 2), np.nan, dtype=np.float32)
+            if has_map(features.layer("pooled")):
+                artefact = store.get_or_make("maps", spec, make, ["map.npy"])
+                later, started_from = np.load(artefact.file("map.npy")), artefact.key
+                place = later
+            table = pd.DataFrame(place, columns=["x", "y"])
+            tables.append(table.assign(epoch=epoch, image=np.arange(len(place)), label=features.labels))
             bar.update()
     return pd.concat(tables[::-1], ignore_index=True)[["epoch", "image", "label", "x", "y"]]
 
 
+def has_map(features: np.ndarray) -> bool:
+    """Whether the features (N, D) vary: where all are the same point, as of a collapsed model, there is none."""
+    return not np.ptp(features, axis=0).max() <= _NO_VARIATION * np.abs(features).max()
+
+
 def embed(features: np.ndarray, embedding: Embedding, start: np.ndarray | None = None) -> np.ndarray:
-    """(N, D) to (N, 2) float32, the same every time; `start` (N, 2) is where the points begin."""
+    """(N, D) to (N, 2) float32, the same every time; `start` (N, 2) is where the points begin.
+
+    Raises ValueError for features that are not finite, that do not vary, are too few, or too large for a map.
+    """
     x = np.asarray(features, dtype=np.float32)
+    if not np.isfinite(x).all():
+        raise ValueError(f"features must be finite, got {np.count_nonzero(~np.isfinite(x))} values that are not")
+    if not has_map(x):
+        raise ValueError(f"the features of all {len(x)} images are the same, and have no map")
     if len(x) < 3 * embedding.perplexity + 1 and embedding.kind == "t-SNE":
         raise ValueError(f"t-SNE of perplexity {embedding.perplexity} takes more than {len(x)} points")
+    points = _laid_out(x, embedding, start)
+    if not np.isfinite(points).all():
+        raise ValueError(f"features of up to {np.abs(x).max():.1g} have no finite map: scale them")
+    return points
+
+
+def _laid_out(x: np.ndarray, embedding: Embedding, start: np.ndarray | None) -> np.ndarray:
     if start is None or embedding.kind == "PCA":
         start = PCA(2, svd_solver="full").fit_transform(x)
     if embedding.kind == "PCA":

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from workbook.figures.style import method_panels, plain
+from workbook.figures.style import literal, method_panels, plain
 
 
 def clustered_order(correlation: np.ndarray) -> np.ndarray:
@@ -22,7 +22,7 @@ def correlation_maps(correlations: Mapping[str, np.ndarray], *, title: str, most
 
     correlations: name -> (D, D). Where D is larger than `most`, every (D / most)-th channel of the order is drawn.
     """
-    figure, places = method_panels(list(correlations))
+    figure, places = method_panels([*map(literal, correlations)])
     for place, matrix in zip(places, correlations.values(), strict=True):
         order = clustered_order(np.asarray(matrix, dtype=np.float64))
         kept = order[np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)]

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from workbook.figures.style import COLOURS, axis_title, legend_entry, panels, plain
+from workbook.figures.style import COLOURS, axis_title, legend_entry, literal, literal_texts, panels, plain
 
 # what no method has, for a user's own models
 _OTHERS = ("#7A7A7A", "#DDCC77", "#44AA99", "#AA4499", "#6699CC")
@@ -38,6 +38,7 @@ def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: b
     rows in the order of the curve.
     diagonal: draw the line of equal shares, the most diverse that a curve of explained variance can be.
     """
+    table = literal_texts(table)
     models = list(table["model"].unique())
     means = table.groupby(["model", "layer"], sort=False)["diversity"].first().groupby("model", sort=False).mean()
     names = [f"{model}: diversity {means[model]:.3f}" for model in models]
@@ -52,7 +53,7 @@ def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: b
         if diagonal:
             figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": "#555", "dash": "dash"}, **place)
     figure.update_traces(showlegend=False)
-    figure.update_yaxes(title=y, col=1)
+    figure.update_yaxes(title=literal(y), col=1)
     return plain(figure, title=title, x=x, height=430)
 
 
@@ -61,6 +62,7 @@ def diversity_by_layer(table: pd.DataFrame, *, title: str) -> go.Figure:
 
     table: tidy, columns model, layer, cluster and spectral; a model's rows in the order of its layers.
     """
+    table = literal_texts(table)
     models = list(table["model"].unique())
     colours = colours_of(models)
     figure, places = panels(2, horizontal_spacing=0.1)
@@ -84,6 +86,7 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
     points: one row a model, columns name, group, accuracy (percent) and diversity ([0, 1]); rows of a group are
     joined in their order. Where there is a column transferability, it is the size of the circles.
     """
+    points = literal_texts(points)
     colours, sized = colours_of(points["group"].unique()), "transferability" in points
     figure = go.Figure(go.Contour(**cis_grid(points["accuracy"], points["diversity"]), **CONTOUR_LOOK))
     for symbol, (group, rows) in zip(cycle(_MARKERS), points.groupby("group", sort=False), strict=False):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, dash_of, lines_over, plain
+from workbook.figures.style import COLOURS, dash_of, lines_over, literal, literal_texts, plain
 
 
 def measures_over(
@@ -24,7 +24,7 @@ def measures_over(
     by, by_title = over
     figure = lines_over(table, columns, by, spacing=0.12)
     for name, value in (levels or {}).items():
-        figure.add_hline(y=value, line={"dash": "dash", "color": "#555", "width": 1.5}, annotation_text=name)
+        figure.add_hline(y=value, line={"dash": "dash", "color": "#555", "width": 1.5}, annotation_text=literal(name))
     return plain(figure, title=title, x=by_title, height=470)
 
 
@@ -34,7 +34,7 @@ def trajectories(table: pd.DataFrame, axes: Mapping[str, str], *, title: str) ->
     table: one row for every method and epoch, columns method, epoch and the two measures.
     axes: the two columns, across and up -> their axis titles.
     """
-    (x, x_title), (y, y_title) = axes.items()
+    table, ((x, x_title), (y, y_title)) = literal_texts(table), axes.items()
     figure = go.Figure()
     for method, rows in table.sort_values("epoch", kind="stable").groupby("method", sort=False):
         figure.add_scatter(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import lines_over, panels, plain
+from workbook.figures.style import lines_over, literal, panels, plain
 
 _NEVER = "∞"
 
@@ -37,7 +37,7 @@ def cka_maps(maps: Mapping[str, np.ndarray], stages: Sequence[str], *, x_title: 
 
     maps: name -> (len(stages), len(stages)) in [-1, 1]; all maps share one colour scale from 0 to 1.
     """
-    figure, places = panels(len(maps), subplot_titles=list(maps), shared_yaxes=True, horizontal_spacing=0.02)
+    figure, places = panels(len(maps), subplot_titles=[*map(literal, maps)], shared_yaxes=True, horizontal_spacing=0.02)
     for place, (name, matrix) in zip(places, maps.items(), strict=True):
         if matrix.shape != (len(stages), len(stages)):
             raise ValueError(f"the map of {name} must have shape {(len(stages),) * 2}, got {matrix.shape}")

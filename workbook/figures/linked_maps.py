@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbook.figures.maps import CLASSES
-from workbook.figures.style import FONT, UNWANTED_BUTTONS
+from workbook.figures.style import FONT, UNWANTED_BUTTONS, literal_texts
 
 # a hue a class and a shape a side; the second ten classes of a side take its second shape
 SHAPES = {"pre": ("circle", "square", "diamond"), "eval": ("triangle-up", "x", "star")}
@@ -44,11 +44,11 @@ def shape_groups(points: pd.DataFrame) -> list[np.ndarray]:
 def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.DataFrame) -> go.Figure:
     """A square panel a title; its traces hold the images of `shape_groups(points)`, the same in every panel.
 
-    places: one (N, 2) array a panel, within [-1, 1]; NaN hides a point. points: one row an image, columns text (shown
-    under the pointer), colour and symbol.
+    titles: markup of plotly's. places: one (N, 2) array a panel, within [-1, 1]; NaN hides a point. points: one row an
+    image, columns text (shown under the pointer), colour and symbol.
     """
     figure = make_subplots(cols=len(titles), subplot_titles=list(titles), horizontal_spacing=0.01)
-    size = marker_size(len(points))
+    size, points = marker_size(len(points)), literal_texts(points)
     for panel, place in enumerate(places, start=1):
         for images in shape_groups(points):
             figure.add_trace(_points(place[images], points.iloc[images], size), row=1, col=panel)

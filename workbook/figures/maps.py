@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import legend_entry, method_panels, plain
+from workbook.figures.style import legend_entry, literal_texts, method_panels, plain
 
 # ten hues that stay apart for colour-blind readers (Tol's muted palette, with black for the tenth)
 CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000")
 COLD = ("#08306B", "#2171B5", "#6BAED6", "#41B6C4", "#225EA8")
 WARM = ("#7F0000", "#D7301F", "#FC8D59", "#FEB24C", "#CC4C02")
+
+NO_MAP = "no map, the features of all images are the same"
 
 Look = tuple[str, str, str]  # class name, colour, symbol
 
@@ -22,8 +24,10 @@ def class_maps(
 
     table: tidy, columns method, epoch, image, x, y and class_name; the classes take `colours` and `symbols` in the
     order in which they come. Every epoch of a method lists the same images, so that a point keeps its identity while
-    it moves; a method without some epoch stays meanwhile where it was.
+    it moves; a method without some epoch stays meanwhile where it was. Where x and y are NaN nothing is drawn, and a
+    line below the title names the methods and epochs that have no map.
     """
+    table = literal_texts(table)
     methods, names = list(table["method"].unique()), list(table["class_name"].unique())
     epochs = sorted(table["epoch"].unique())
     looks = list(zip(names, colours, ["circle"] * len(names) if symbols is None else symbols, strict=True))
@@ -41,7 +45,7 @@ def class_maps(
     if len(epochs) > 1:
         _animate(figure, frames)
     height = 150 + 470 * places[-1]["row"]
-    figure = plain(figure, title=title, height=height)
+    figure = plain(figure, title=title, height=height).update_layout(title_subtitle_text=_without_map(table))
     if len(names) > len(CLASSES):  # more than stand above the panels
         beside = {"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top", "tracegroupgap": 0}
         return figure.update_layout(legend=beside, margin={"t": 80, "r": 10})
@@ -57,6 +61,12 @@ def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: 
     marker = {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75}
     hover, entry = f"{name}<extra>{method}</extra>", legend_entry(name, shown)
     return go.Scattergl(x=rows["x"], y=rows["y"], mode="markers", marker=marker, hovertemplate=hover, **entry)
+
+
+def _without_map(table: pd.DataFrame) -> str | None:
+    empty = table["x"].isna().groupby([table["method"], table["epoch"]], sort=False).all()
+    told = [f"{method}, epoch {epoch}" for method, epoch in empty.index[empty]]
+    return f"{'; '.join(told)}: {NO_MAP}" if told else None
 
 
 def _animate(figure: go.Figure, frames: Mapping[str, Sequence[go.Scattergl]]) -> None:

@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, axis_title, legend_entry, panels, plain, points_and_range
+from workbook.figures.style import (
+    COLOURS,
+    axis_title,
+    legend_entry,
+    literal,
+    literal_texts,
+    panels,
+    plain,
+    points_and_range,
+)
 
 # three scores, apart in lightness as well as in hue
 SCORES = {"ImageNet accuracy": "#888888", "Spectral CIS": "#0072B2", "Cluster CIS": "#D55E00"}
@@ -27,7 +36,7 @@ def transfer_against(
     scores: column -> axis title. The origin, and a model without family, is a star.
     """
     figure, places = panels(len(scores), shared_yaxes=True, horizontal_spacing=0.03)
-    families = models.sort_values("control_cycle", na_position="last").groupby("base", sort=False)
+    families = literal_texts(models).sort_values("control_cycle", na_position="last").groupby("base", sort=False)
     for place, (score, axis) in zip(places, scores.items(), strict=True):
         for base, family in families:
             origin = family["control_cycle"].isna()
@@ -42,7 +51,7 @@ def transfer_against(
                 **legend_entry(str(base), place["col"] == 1),
                 **place,
             )
-        figure.update_xaxes(title={"text": axis, "font": {"size": 12}}, **place)
+        figure.update_xaxes(title={"text": literal(axis), "font": {"size": 12}}, **place)
     figure.update_yaxes(title=axis_title(transfer_title), col=1)
     return plain(figure, title=title, height=480)
 
@@ -53,6 +62,7 @@ def residuals_against_bounds(rows: pd.DataFrame, *, title: str) -> go.Figure:
     rows: columns table, model, residual and bound. Rows beyond the bound are named with their share of it; the axis
     ends at +-3, and arrows stand for those farther out.
     """
+    rows = literal_texts(rows)
     share = rows["residual"] / rows["bound"]
     beyond = share.abs() > 1
     figure = go.Figure()
@@ -82,6 +92,7 @@ def correlation_intervals(table: pd.DataFrame, *, titles: Sequence[str], x_title
 
     table: columns panel (one of `titles`), coefficient, score (a key of SCORES), value, low, high, and printed.
     """
+    table, titles = literal_texts(table), [*map(literal, titles)]
     figure, places = panels(len(titles), subplot_titles=list(titles), shared_yaxes=True, horizontal_spacing=0.05)
     coefficients = list(table["coefficient"].unique())
     scores = [score for score in SCORES if score in set(table["score"])]
@@ -115,6 +126,7 @@ def importance_ranges(study: pd.DataFrame, *, measure: str, measure_title: str, 
     study: as `workbook.papers.importance.importance_study` gives it, with a column panel. Ranges hold 95 % of the
     refits of a change and stand beside the bar in the order of the legend.
     """
+    study = literal_texts(study)
     names = list(study["panel"].unique())
     spacing = {"vertical_spacing": 0.16, "horizontal_spacing": 0.04}
     figure, places = panels(len(names), 2, subplot_titles=names, shared_yaxes=True, **spacing)
@@ -130,7 +142,7 @@ def importance_ranges(study: pd.DataFrame, *, measure: str, measure_title: str, 
             spread = values.get_group(change).groupby(level=0).quantile([0.025, 0.5, 0.975]).unstack().loc[inputs]
             figure.add_trace(_range(spread, change, shown=shown), **place)
         figure.update_xaxes(tickvals=list(range(len(inputs))), ticktext=inputs, **place)
-    figure.update_yaxes(range=[0, 1.05]).update_yaxes(title=measure_title, col=1)
+    figure.update_yaxes(range=[0, 1.05]).update_yaxes(title=literal(measure_title), col=1)
     figure = plain(figure, title=title, height=380 * places[-1]["row"])
     return figure.update_layout(legend={"y": 1.06}, margin={"t": 130})
 

@@ -3,7 +3,16 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, legend_entry, line_and_range, over_seeds, plain, points_and_range
+from workbook.figures.style import (
+    COLOURS,
+    legend_entry,
+    line_and_range,
+    literal,
+    literal_texts,
+    over_seeds,
+    plain,
+    points_and_range,
+)
 
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 AFTER = ("pooled", "projector")
@@ -22,7 +31,7 @@ def stagewise_curves(table: pd.DataFrame, *, paper: dict[str, float], paper_sett
     drawn as a dashed reference; `paper_setting` says on what that was measured.
     """
     figure = go.Figure()
-    for name, rows in stagewise_summary(table).groupby("method", sort=False):
+    for name, rows in stagewise_summary(literal_texts(table)).groupby("method", sort=False):
         method = str(name)
         stages, after = (rows[rows["layer"].isin(layers)].astype({"layer": str}) for layers in (STAGES, AFTER))
         figure.add_traces(line_and_range(stages, "layer", method))
@@ -31,7 +40,7 @@ def stagewise_curves(table: pd.DataFrame, *, paper: dict[str, float], paper_sett
         look = {"marker": marker, "hovertemplate": "%{x}: %{y:.4g}", **legend_entry(method, shown=False)}
         figure.add_trace(points_and_range(after, "y", after["layer"], look))
         if method in paper:
-            figure.add_trace(_reference(paper[method], method, paper_setting))
+            figure.add_trace(_reference(paper[method], method, literal(paper_setting)))
     figure.update_xaxes(categoryorder="array", categoryarray=[*STAGES, *AFTER])
     x, y = "layer that the linear probe reads", "accuracy on eval-D (%), higher is better"
     return plain(figure, title=title, x=x, y=y)

@@ -1,5 +1,10 @@
-"""What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look."""
+"""What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look.
 
+Plotly reads tags, links among them, and places such as %{x} in every text. Of what a figure function is given, all
+names and titles are shown as they are, by `literal`; markup is the figures' own.
+"""
+
+import html
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -44,16 +49,28 @@ UNWANTED_BUTTONS = ("sendChartToCloud",)
 Place = dict[str, int]  # row and column of a panel
 
 
+def literal(text: object) -> str:
+    """The text as plotly shows it: neither a tag, such as a link, nor a place of a hover template."""
+    return html.escape(str(text), quote=False).replace("%{", "%&#123;")
+
+
+def literal_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with every text in its cells `literal`."""
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    shown = {name: table[name].map(lambda cell: literal(cell) if isinstance(cell, str) else cell) for name in texts}
+    return table.assign(**shown)
+
+
 def plain(figure: go.Figure, *, title: str, x: str | None = None, y: str | None = None, height: int = 500) -> go.Figure:
     """The figure with the workbook's title, fonts, grid and margins; x and y: what all its axes are called."""
     if x:
-        figure.update_xaxes(title=x)
+        figure.update_xaxes(title=literal(x))
     if y:
-        figure.update_yaxes(title=y)
+        figure.update_yaxes(title=literal(y))
     top_left = {"x": 0.01, "xanchor": "left", "y": 1 - 15 / height, "yanchor": "top"}
     return figure.update_layout(
         template="plotly_white",
-        title={"text": title, "font": {"size": 16}, **top_left},
+        title={"text": literal(title), "font": {"size": 16}, **top_left},
         font={"family": FONT, "size": 13},
         height=height,
         margin={"l": 70, "r": 30, "t": 110, "b": 60},
@@ -65,7 +82,7 @@ def plain(figure: go.Figure, *, title: str, x: str | None = None, y: str | None 
 
 def axis_title(text: str) -> dict[str, Any]:
     """The title of an axis of a panel, which has less room than a figure."""
-    return {"text": text, "font": {"size": 12}, "standoff": 4}
+    return {"text": literal(text), "font": {"size": 12}, "standoff": 4}
 
 
 def legend_entry(name: str, shown: bool) -> dict[str, Any]:
@@ -126,6 +143,7 @@ def lines_over(
 
     columns: column -> axis title. In the columns of `starred` a star stands where a method's mean is highest.
     """
+    table = literal_texts(table)
     figure, places = panels(len(columns), horizontal_spacing=spacing)
     for place, (column, axis) in zip(places, columns.items(), strict=True):
         for method, rows in over_seeds(table, column, by).dropna().groupby("method", sort=False):

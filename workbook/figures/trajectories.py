@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbook.figures.diversity import CONTOUR_LOOK, circle_sizes, cis_grid, colours_of
-from workbook.figures.style import FONT, UNWANTED_BUTTONS
+from workbook.figures.style import FONT, UNWANTED_BUTTONS, literal
 
 MEASURES = ("cluster", "spectral")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -52,7 +52,7 @@ def trajectory_traces(models: pd.DataFrame, view: MapView, *, slots: int) -> lis
         *lines,
         *empty,
         _circles(placed, view),
-        {"x": ring["accuracy"].tolist(), "y": ring[view.measure].tolist(), "text": ring.index.tolist()},
+        {"x": ring["accuracy"].tolist(), "y": ring[view.measure].tolist(), "text": [*map(literal, ring.index)]},
     ]
 
 
@@ -94,7 +94,7 @@ def map_axes(models: pd.DataFrame, *, measure: str, accuracy_title: str) -> dict
     contour = _contour(models.dropna(subset=["accuracy"]), measure)
     y_title = {"text": f"{measure} diversity (higher = more diverse)", "standoff": 6}
     return {
-        "xaxis": {"title": {"text": accuracy_title}, "range": [contour["x"][0], contour["x"][-1]]},
+        "xaxis": {"title": {"text": literal(accuracy_title)}, "range": [contour["x"][0], contour["x"][-1]]},
         "yaxis": {"title": y_title, "range": [contour["y"][0], contour["y"][-1]]},
     }
 
@@ -161,7 +161,7 @@ def _line(rows: pd.DataFrame, view: MapView) -> dict[str, Any]:
         # a line without points keeps its place in the legend
         "x": joined["accuracy"].tolist() or [None],
         "y": joined[view.measure].tolist() or [None],
-        "name": first["family"],
+        "name": literal(first["family"]),
         "line": {"color": first["colour"], "width": 1.5, "dash": first["dash"]},
         "opacity": 0.8,
         "visible": first["family"] in view.families,
@@ -181,7 +181,7 @@ def _circles(placed: pd.DataFrame, view: MapView) -> dict[str, Any]:
         "x": drawn["accuracy"].tolist(),
         "y": drawn[view.measure].tolist(),
         "ids": names,
-        "text": names,
+        "text": [*map(literal, names)],
         "customdata": [list(pair) for pair in zip(score, told, strict=True)],
         "marker": {
             "color": drawn["colour"].tolist(),
@@ -200,5 +200,5 @@ def _curve(values: pd.Series | None, colour: str, *, width: float = 1.5, dash: s
     values = pd.Series(dtype=float) if values is None else values
     depth = [0.5] if len(values) == 1 else np.linspace(0, 1, len(values)).tolist()
     look = {"line": {"color": colour, "width": width, "dash": dash}, "marker": {"color": colour, "size": 6}}
-    places = {"x": depth, "y": values.tolist(), "text": values.index.tolist()}
+    places = {"x": depth, "y": values.tolist(), "text": [*map(literal, values.index)]}
     return look | places | {"hovertemplate": "%{text}: %{y:.4f}<extra></extra>"}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, RING, legend_entry, panels, plain, points_and_range
+from workbook.figures.style import COLOURS, RING, legend_entry, literal, literal_texts, panels, plain, points_and_range
 
 
 def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
@@ -14,6 +14,7 @@ def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
 
     table: tidy, as `transfer_suite` gives it: method, seed, dataset, protocol, accuracy (percent).
     """
+    table = literal_texts(table)
     protocols, sets, methods = (list(table[column].unique()) for column in ("protocol", "dataset", "method"))
     titles = [protocol.replace(", ", ",<br>") for protocol in protocols]  # else neighbours overlap
     figure, places = panels(len(protocols), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
@@ -41,13 +42,14 @@ def gains(measured: pd.DataFrame, paper: Mapping[str, float], *, title: str, axi
 
     measured: columns protocol, seed, gain. paper: protocol -> its gain.
     """
+    measured = literal_texts(measured)
     mean = measured.groupby("protocol", sort=False)["gain"].mean()
     figure = go.Figure()
     figure.add_bar(x=mean.index, y=mean, name="mean of the seeds", marker={"color": "#9DB7D5"}, width=0.5)
     told = {"customdata": measured["seed"], "hovertemplate": "seed %{customdata}: %{y:.2f}"}
     seeds = {"name": "one seed", "mode": "markers", "marker": {"color": COLOURS["SL-MLP"], "size": 9}}
     figure.add_scatter(x=measured["protocol"], y=measured["gain"], **told, **seeds)
-    printed = {protocol: value for protocol, value in paper.items() if protocol in mean.index}
+    printed = {literal(name): value for name, value in paper.items() if literal(name) in mean.index}
     rings = {"marker": {"size": 14, **RING}, "name": "paper (ImageNet, ResNet-50, 12 data sets)"}
     figure.add_scatter(x=list(printed), y=list(printed.values()), mode="markers", **rings)
     figure.add_hline(y=0, line={"color": "#555", "width": 1})

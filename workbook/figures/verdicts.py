@@ -5,7 +5,7 @@ import textwrap
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import panels, plain
+from workbook.figures.style import literal_texts, panels, plain
 
 # outcome -> fill, edge, ink, sign; what is decided is filled, and each has a sign of its own
 _LOOKS = {
@@ -32,6 +32,7 @@ def verdict_grid(table: pd.DataFrame, *, title: str) -> go.Figure:
     """
     if unknown := set(table["outcome"]) - set(_LOOKS):
         raise ValueError(f"an outcome is one of {', '.join(_LOOKS)}, got {sorted(unknown)}")
+    table = literal_texts(table)
     profiles = list(table["profile"].unique())
     table = table.assign(
         row=table["topic"] + "  <b>" + table["paper"] + "</b>", place=table.groupby(["profile", "topic"]).cumcount() + 1
@@ -77,7 +78,7 @@ def effect_intervals(table: pd.DataFrame, *, title: str, x: str) -> go.Figure:
 
     table: columns claim (its text), measured, low, high and outcome (a key of SIGNS); all in the unit of `x`.
     """
-    figure = go.Figure()
+    table, figure = literal_texts(table), go.Figure()
     for outcome, found in table.groupby("outcome", sort=False):
         _, edge, _, sign = _LOOKS[str(outcome)]
         reach = {"array": found["high"] - found["measured"], "arrayminus": found["measured"] - found["low"]}

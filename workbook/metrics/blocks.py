@@ -40,6 +40,7 @@ class Classes:
 class ClassMoments:
     means: Tensor  # (C, D) float64
     scatter: Tensor  # (C,) float64, mean squared distance of a class's samples to its mean
+    zeros: Tensor  # (C,) float64, share of its samples that are zero vectors, where rows were scaled to length 1
 
 
 def check_features(features: Array, name: str = "features") -> None:
@@ -95,51 +96,54 @@ def read(features: Array, rows: slice | np.ndarray, columns: slice = slice(None)
     return block
 
 
-def row_blocks(
-    features: Array, *, unit: bool = False, width: int = 1, name: str = "features"
-) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks (n, D) of consecutive rows in float64, each with the slice that it is; `unit` scales rows to length 1.
+def row_blocks(features: Array, *, width: int = 1, name: str = "features") -> Iterator[tuple[slice, Tensor]]:
+    """Blocks (n, D) of consecutive rows in float64, each with the slice that it is.
 
     n is chosen so that (n, D) and (n, width) are within the size of a block.
     """
     height = max(1, BLOCK_SIZE // max(features.shape[1], width))
     for start in range(0, len(features), height):
         rows = slice(start, min(start + height, len(features)))
-        block = read(features, rows, name=name)
-        if unit:
-            to_unit_length(block, range(rows.start, rows.stop), name)
-        yield rows, block
+        yield rows, read(features, rows, name=name)
+
+
+def unit_or_zero(block: Tensor) -> Tensor:
+    """Scales the rows to length 1 in place and returns their lengths (n, 1); a zero vector stays one.
+
+    A product of two such rows is their cosine, that of a zero vector with any other 0.
+    """
+    length = torch.linalg.vector_norm(block, dim=1, keepdim=True)
+    block /= torch.where(length == 0, 1.0, length)
+    return length
 
 
 def to_unit_length(block: Tensor, numbers: range | np.ndarray, name: str = "features") -> Tensor:
-    """Scales the rows in place and returns their lengths (n, 1).
-
-    `numbers` are the rows' own, for the message that refuses a zero vector.
-    """
-    length = torch.linalg.vector_norm(block, dim=1, keepdim=True)
+    """`unit_or_zero` where no row may be zero; `numbers` are the rows' own, for the message that refuses one."""
+    length = unit_or_zero(block)
     if not length.all():
         row = numbers[int((length[:, 0] == 0).nonzero()[0])]
         raise ValueError(f"a zero vector has no cosine, got one in row {row} of {name}")
-    block /= length
     return length
 
 
 def class_moments(features: Array, classes: Classes, *, unit: bool = False) -> ClassMoments:
-    """Means and scatter of the classes, of the rows or (`unit`) of the rows scaled to length 1, in one pass."""
+    """Means and scatter of the classes, of the rows or (`unit`) of `unit_or_zero` of them, in one pass."""
     pivot, sizes = read(features, classes.first), classes.sizes(features)
     if unit:
-        to_unit_length(pivot, classes.first)
-    sums, squares = torch.zeros_like(pivot), torch.zeros_like(sizes)
+        unit_or_zero(pivot)
+    sums, squares, zeros = torch.zeros_like(pivot), torch.zeros_like(sizes), torch.zeros_like(sizes)
     # With d = x - p, for any p: mu = p + mean d and mean |x - mu|^2 = mean |d|^2 - |mean d|^2. Where p is one of the
     # N_k samples, |mean d|^2 = |p - mu|^2 <= N_k mean |x - mu|^2: however far the origin, next to nothing cancels.
-    for rows, block in row_blocks(features, unit=unit):
+    for rows, block in row_blocks(features):
         index = classes.of(rows, pivot.device)
+        if unit:
+            zeros.index_add_(0, index, (unit_or_zero(block)[:, 0] == 0).double())
         block -= pivot[index]
         sums.index_add_(0, index, block)
         squares.index_add_(0, index, torch.linalg.vector_norm(block, dim=1).square())
     shift = sums / sizes[:, None]
     scatter = squares / sizes - shift.square().sum(1)
-    return ClassMoments(means=pivot + shift, scatter=scatter.clamp(min=0))
+    return ClassMoments(means=pivot + shift, scatter=scatter.clamp(min=0), zeros=zeros / sizes)
 
 
 def spread_of_means(means: Tensor) -> float:

@@ -1,11 +1,15 @@
-"""How wide classes are and how far apart: discriminative ratio, intra-class variance, separation, silhouette."""
+"""How wide classes are and how far apart: discriminative ratio, intra-class variance, separation, silhouette.
+
+not in the papers: the cosine of a zero vector, which a backbone can give where all its units are silent. It is 0 here,
+with every vector and with itself, so that its distance is 1, as scikit-learn has it between two samples.
+"""
 
 import math
 from typing import Any
 
 import torch
 
-from workbook.metrics.blocks import Array, check_classes, class_moments, row_blocks, spread_of_means, to_unit_length
+from workbook.metrics.blocks import Array, check_classes, class_moments, row_blocks, spread_of_means, unit_or_zero
 
 # Mean cosine distances below this are what rounding leaves of a zero.
 _NO_DISTANCE = 1e-12
@@ -38,14 +42,15 @@ def intra_class_variance(features: Array, labels: Any) -> float:
     The mean over classes, each counting alike, of the mean over all its N_k^2 pairs, a sample with itself included
     as printed; that makes it (N_k - 1) / N_k times the mean over pairs of two different samples.
 
-    features: (N, D) float, no zero vector. labels: (N,) int, at least two classes of two samples.
-    In [0, 1]; higher = more intra-class variation. Unchanged by scale and rotation, not by an offset. 0 where the
-    samples of every class have one direction.
+    features: (N, D) float; a zero vector is at the distance 1 of all, itself included. labels: (N,) int, at least two
+    classes of two samples. In [0, 1]; higher = more intra-class variation. Unchanged by scale and rotation, not by an
+    offset. 0 where the samples of every class have one direction.
     """
     moments = class_moments(features, check_classes(features, labels, samples=2), unit=True)
     # mean_mn (1 - u_m . u_n) = 1 - |mean u|^2 = mean |u|^2 - |mean u|^2 = mean |u - mean u|^2:
-    # the scatter of the unit vectors, which unlike 1 - |mean u|^2 keeps its digits where a class is narrow
-    return float(moments.scatter.mean())
+    # the scatter of the unit vectors, which unlike 1 - |mean u|^2 keeps its digits where a class is narrow; mean |u|^2
+    # is 1 less the share of zero vectors
+    return float((moments.scatter + moments.zeros).mean())
 
 
 def inter_class_separation(features: Array, labels: Any) -> float:
@@ -54,14 +59,14 @@ def inter_class_separation(features: Array, labels: Any) -> float:
     The mean over all K^2 pairs of classes (j, k), j = k included as printed, of the mean over their N_j N_k pairs of
     samples. Eq. 5 prints the index of the first sample as x_k,m; x_j,m is meant, as its sum over m to N_j shows.
 
-    features: (N, D) float, no zero vector. labels: (N,) int, at least two classes.
+    features: (N, D) float; a zero vector is at the distance 1 of all. labels: (N,) int, at least two classes.
     In [0, 1]; higher = classes further apart; at least V_intra. Unchanged by scale and rotation, not by an offset.
     0 where all samples have one direction.
     """
     moments = class_moments(features, check_classes(features, labels), unit=True)
     # with m_k the mean unit vector of class k and m their mean: mean_jk (1 - m_j . m_k) = 1 - |m|^2
     # = mean_k (1 - |m_k|^2) + mean_k |m_k - m|^2, the widths of the classes and the spread of their means
-    return float(moments.scatter.mean()) + spread_of_means(moments.means)
+    return float((moments.scatter + moments.zeros).mean()) + spread_of_means(moments.means)
 
 
 def mean_silhouette(features: Array, labels: Any) -> float:
@@ -71,17 +76,17 @@ def mean_silhouette(features: Array, labels: Any) -> float:
     class; its coefficient is (s - v) / max(s, v). Eq. 6 prints the denominator as max(s - v); the text around it and
     Rousseeuw (1987) have max(s, v). Every sample counts alike.
 
-    features: (N, D) float, no zero vector. labels: (N,) int, at least two classes of two samples.
-    In [-1, 1]; higher = classes better separated; negative = samples nearer to another class than to their own.
-    Unchanged by scale and rotation, not by an offset. A sample with s = v = 0 (everything near it has its direction)
-    counts 0. Two passes over the features.
+    features: (N, D) float; a zero vector is at the distance 1 of all others, and so counts 0. labels: (N,) int, at
+    least two classes of two samples. In [-1, 1]; higher = classes better separated; negative = samples nearer to
+    another class than to their own. Unchanged by scale and rotation, not by an offset. A sample with s = v = 0
+    (everything near it has its direction) counts 0. Two passes over the features.
     """
     classes = check_classes(features, labels, samples=2)
     sizes = classes.sizes(features)
     sums = torch.zeros(len(classes), features.shape[1], dtype=torch.float64, device=sizes.device)
     lengths = torch.empty(len(features), 1, dtype=torch.float64, device=sizes.device)
     for rows, block in row_blocks(features):
-        lengths[rows] = to_unit_length(block, range(rows.start, rows.stop))
+        lengths[rows] = unit_or_zero(block)
         sums.index_add_(0, classes.of(rows, block.device), block)
     means = sums / sizes[:, None]
     total = 0.0
@@ -94,5 +99,6 @@ def mean_silhouette(features: Array, labels: Any) -> float:
         nearest = 1 - cosine.scatter_(1, own, -math.inf).amax(1)
         larger = torch.maximum(within, nearest)
         # not in the paper: 0 / 0 counts 0, as in Rousseeuw (1987) a sample that is as near to both
-        total += float(torch.where(larger > _NO_DISTANCE, (nearest - within) / larger, 0.0).sum())
+        apart = (larger > _NO_DISTANCE) & (lengths[rows, 0] > 0)
+        total += float(torch.where(apart, (nearest - within) / larger, 0.0).sum())
     return total / len(features)

@@ -1,5 +1,6 @@
 """A claim of a paper, and what was measured against it."""
 
+import html
 import json
 import math
 import os
@@ -213,7 +214,8 @@ def in_words(table: pd.DataFrame) -> str:
         told = [f"*{row.claim}* ({row.says}: {row.measured})" for row in other.head(_TOLD).itertuples()]
         more = f"; and {len(other) - _TOLD} more" if len(other) > _TOLD else ""
         said.append(f"Not as printed, or not surely: {'; '.join(told)}{more}.")
-    return " ".join(said)
+    # a statement may hold what data sets are called, which is no markup
+    return html.escape(" ".join(said), quote=False)
 
 
 def printed(number: float | None, unit: str = "") -> str:

@@ -1,5 +1,7 @@
 """The survey as the start page shows it: in words, as a gallery, in a table, and as a list of claims with filters."""
 
+import html
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +20,26 @@ from workbook.report.survey import START_PAGE, Finding, Survey
 
 def state(survey: Survey) -> str:
     """Markdown: what the page is made from, what could not be read, and what to run where there is nothing."""
-    own = survey.own
-    command = f"`make reports PROFILE={own.profile}`"
+    own, profile = survey.own, _literal(survey.own.profile)
+    command = f"`make reports PROFILE={profile}`"
     if not own.records:
-        lines = [f"There is no report of the profile **{own.profile}** yet; {command} makes them."]
+        lines = [f"There is no report of the profile **{profile}** yet; {command} makes them."]
     else:
         last = max(record.date for record in own.records)
         noun = "notebook" if len(own.records) == 1 else "notebooks"
-        lines = [f"{len(own.records)} {noun} of the profile **{own.profile}** ran, the last on {last[:10]}."]
+        lines = [f"{len(own.records)} {noun} of the profile **{profile}** ran, the last on {_literal(last[:10])}."]
     if failed := sum(record.status == "failed" for record in own.records):
         lines.append(f"**{failed} failed, so without verdicts**; {command} runs them again.")
     if own.profile == "smoke":
         lines.append("Smoke runs are never evidence: their verdicts read *not evaluated*.")
     if adopted := [source.profile for source in survey.sources if source.adopted]:
-        lines.append(f"Results kept with the project as evidence: {', '.join(adopted)}.")
-    return " ".join([*lines, *(f"Not shown: {problem}." for problem in survey.problems)])
+        lines.append(f"Results kept with the project as evidence: {_literal(', '.join(adopted))}.")
+    return " ".join([*lines, *(f"Not shown: {_literal(problem)}." for problem in survey.problems)])
+
+
+def _literal(text: str) -> str:
+    """The text as Markdown shows it, whatever it holds: neither markup nor HTML."""
+    return re.sub(r"([\\`*_\[\]$])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def outcome_table(survey: Survey) -> pd.DataFrame:

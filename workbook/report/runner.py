@@ -153,9 +153,9 @@ def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> Repor
     with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
         executed, findings = Path(scratch, "executed.ipynb"), Path(scratch, "findings.json")
         log = Path(scratch, "progress.log")
-        told = {"WORKBOOK_REPORT": str(findings), "WORKBOOK_PROGRESS": str(log)}
+        places = {"WORKBOOK_REPORT": str(findings), "WORKBOOK_PROGRESS": str(log)}
         with progress.notebook(job.label, len(job.notebook.cells), log) as status:
-            error, cell = _execute(job, executed, told, kernels, status)
+            error, cell = _execute(job, executed, places, kernels, status)
         if kernels.stopped.is_set():
             return None
         result = ReportResult(

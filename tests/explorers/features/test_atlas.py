@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,6 +80,24 @@ def test_measures_are_those_of_the_features(atlas):
     expected = discriminative_ratio(atlas.features("SL", 0, 2), atlas.images.labels)
     assert measures.loc[("SL", 2), "φ"] == expected
     assert measures.index.to_list() == [("SL", 0), ("SL", 2), ("SL-MLP", 0), ("SL-MLP", 2)]
+
+
+@pytest.mark.parametrize("lost", [[("SL", 0)], [("SL", 2)], [("SL", 0), ("SL", 2)], "all"])
+def test_a_collapsed_checkpoint_hides_no_other(runs, store, fabric, lost):
+    class Collapsing(Atlas):
+        def _of_run(self, method, seed):
+            return {epoch: still(found, (method, epoch)) for epoch, found in super()._of_run(method, seed).items()}
+
+    def still(found, whose):
+        collapsed = lost == "all" or whose in lost
+        layer = (lambda name: np.ones_like(found.layer(name))) if collapsed else found.layer
+        return SimpleNamespace(artefact=found.artefact, labels=found.labels, layer=layer)
+
+    atlas = Collapsing(runs, make_images(60, classes=5, size=8), SIDES, Lab(store, fabric), perplexity=5)
+    for method in atlas.methods:
+        for epoch, place in atlas.maps(method, 0, "PCA").items():
+            collapsed = lost == "all" or (method, epoch) in lost
+            assert np.isnan(place).all() if collapsed else np.abs(place).max() == pytest.approx(1)
 
 
 def of_seed(run, seed):

@@ -95,6 +95,19 @@ def test_it_starts_with_two_methods_at_the_last_epoch(explorer):
     ]
 
 
+def test_a_panel_without_a_map_says_why():
+    class Collapsed(SmallAtlas):
+        def maps(self, method, seed, kind="t-SNE"):
+            return super().maps(method, seed, kind) | {3: np.full((COUNT, 2), np.nan)}
+
+    explorer = FeatureExplorer(Collapsed())
+    explorer.controls.epoch.value = 3
+    titles = [title.text for title in explorer.figure.layout.annotations]
+    assert all("no map, the features of all images are the same" in title for title in titles)
+    explorer.controls.epoch.value = 7
+    assert explorer.figure.layout.annotations[0].text == "<b>SL</b>, epoch 7"
+
+
 @pytest.mark.parametrize(
     ("control", "value", "left", "right"),
     [

@@ -110,7 +110,7 @@ def paper_models() -> Collection:
         transfer_unit={"linear": "100 × adjusted log-odds, 14 sets", "finetune": "adjusted log-odds, 14 sets"},
         models=models.loc[order.index].set_axis(names.loc[order.index].rename("model")),
         no_layers="The weights of this model are not published with the paper, so its layers cannot be measured here; "
-        "these are its printed numbers. Layers of a checkpoint of yours: the notebook's parameter <code>models</code>.",
+        "these are its printed numbers. Layers of a checkpoint of yours: the notebook's parameter `models`.",
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workbook.data.images import Images
-from workbook.evaluation.embedding import Embedding, embed, embed_epochs, turned_onto
+from workbook.evaluation.embedding import Embedding, embed, embed_epochs, has_map, turned_onto
 from workbook.evaluation.extraction import POOLED, Features, over_epochs
 from workbook.explorers.features.readings import readings
 from workbook.figures.linked_maps import class_styles
@@ -49,11 +49,12 @@ class Atlas:
         return (method, seed, kind) in self._maps
 
     def maps(self, method: str, seed: int, kind: str = "t-SNE") -> dict[int, np.ndarray]:
-        """One (N, 2) float32 map an epoch, within [-1, 1].
+        """One (N, 2) float32 map an epoch, within [-1, 1]; of NaN where the features of all images are the same.
 
         A map has no direction and no unit of its own: each is centred, scaled to the panel, and turned or mirrored,
-        never bent. The last epoch is turned onto the principal components of the first run, whatever the kind, the
-        method and the seed, and every earlier epoch onto the one after it: the eye can follow a class from map to map.
+        never bent. The last epoch is turned onto the principal components of the first run that has any, whatever the
+        kind, the method and the seed, and every earlier epoch onto the one after it: the eye can follow a class from
+        map to map.
         """
         key = (method, seed, kind)
         if key not in self._maps:
@@ -61,8 +62,9 @@ class Atlas:
             table = embed_epochs(list(self._of_run(method, seed).items()), embedding, self.lab.store)
             turned, onto = {}, self._reference
             for epoch in reversed(self.epochs):
-                rows = table[table["epoch"] == epoch]
-                onto = turned[epoch] = turned_onto(rows[["x", "y"]].to_numpy(), onto)
+                turned[epoch] = table.loc[table["epoch"] == epoch, ["x", "y"]].to_numpy()
+                if np.isfinite(turned[epoch]).all():
+                    onto = turned[epoch] = turned_onto(turned[epoch], onto)
             self._maps[key] = {epoch: _scaled(turned[epoch]) for epoch in self.epochs}
         return self._maps[key]
 
@@ -98,8 +100,10 @@ class Atlas:
 
     @cached_property
     def _reference(self) -> np.ndarray:
-        first = self.features(self.methods[0], self.seeds[0], self.epochs[-1])
-        return embed(first, Embedding(kind="PCA"))
+        every = ((method, epoch) for method in self.methods for epoch in reversed(self.epochs))
+        found = (self.features(method, self.seeds[0], epoch) for method, epoch in every)
+        first = next((features for features in found if has_map(features)), None)
+        return np.zeros((len(self.images), 2)) if first is None else embed(first, Embedding(kind="PCA"))
 
 
 def draw_classes(side_of: dict[str, str], count: int, seed: int = 0) -> list[str]:

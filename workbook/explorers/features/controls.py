@@ -10,6 +10,7 @@ from workbook.evaluation.embedding import KINDS
 from workbook.explorers.features.atlas import Atlas
 from workbook.explorers.page import player
 from workbook.figures.linked_maps import GLYPHS
+from workbook.figures.style import literal
 
 NO_CLASS = ""
 _STYLE = {"description_width": "48px"}
@@ -26,7 +27,7 @@ class View:
 
     @property
     def titles(self) -> list[str]:
-        return [f"<b>{method}</b>, epoch {self.epoch}" for method in self.methods]
+        return [f"<b>{literal(method)}</b>, epoch {self.epoch}" for method in self.methods]
 
 
 class FeatureControls:

@@ -17,6 +17,7 @@ from workbook.explorers.live_figure import LiveFigure
 from workbook.explorers.outlines import Outlines
 from workbook.explorers.page import data_uri, html, row, stylesheet
 from workbook.figures.linked_maps import GLYPHS, linked_maps, shape_groups
+from workbook.figures.maps import NO_MAP
 
 # pixels a side, as the stylesheet has them
 _POINTED, _THUMBNAIL = 112, 48
@@ -75,7 +76,7 @@ class FeatureExplorer(widgets.VBox):
         points["text"] = np.array(told)[self.labels]
         groups = shape_groups(points)
         self._traces = [(panel, images) for panel in (0, 1) for images in groups]  # what each trace holds
-        figure = LiveFigure(linked_maps(view.titles, self._places(view), points))
+        figure = LiveFigure(linked_maps(self._titles(view), self._places(view), points))
         # plotly's default draws four times as many pixels, for high-resolution screens: without a GPU that is half of
         # the time of a change. There is no public way to say so to a widget
         figure._config = {**figure._config, "plotGlPixelRatio": 1}
@@ -130,13 +131,18 @@ class FeatureExplorer(widgets.VBox):
     def _places(self, view: View) -> list[np.ndarray]:
         return [self.atlas.maps(method, view.seed, view.kind)[view.epoch] for method in view.methods]
 
+    def _titles(self, view: View) -> list[str]:
+        told = zip(view.titles, self._places(view), strict=True)
+        why = f'<br><span style="font-size:11px">{NO_MAP}</span>'
+        return [title if np.isfinite(place).any() else title + why for title, place in told]
+
     def _redraw(self) -> None:
         traces = []
         for panel, images in self._traces:
             x, y = self._visible[panel][images].T
             chosen = None if self.selected is None else np.flatnonzero(np.isin(images, self.selected))
             traces.append({"x": x, "y": y, "selectedpoints": chosen})
-        titles = [{"text": title} for title in self.controls.view().titles]
+        titles = [{"text": title} for title in self._titles(self.controls.view())]
         self.figure.redraw(traces, {"annotations": titles})
         self._tell()
 
