@@ -7,13 +7,14 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Lt
-from pydantic import AfterValidator, AllowInfNan, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AllowInfNan, Strict, TypeAdapter, ValidationError
 
 from workbook.errors import did_you_mean
 
-Count = Annotated[int, Ge(1)]
-AtLeastTwo = Annotated[int, Ge(2)]
-Whole = Annotated[int, Ge(0)]
+# strict: a yes is not 1
+Count = Annotated[int, Strict(), Ge(1)]
+AtLeastTwo = Annotated[int, Strict(), Ge(2)]
+Whole = Annotated[int, Strict(), Ge(0)]
 Finite = Annotated[float, AllowInfNan(False)]
 Positive = Annotated[Finite, Gt(0)]
 NotNegative = Annotated[Finite, Ge(0)]

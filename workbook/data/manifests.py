@@ -5,18 +5,20 @@ pixels is the work of `sources.py`.
 """
 
 import os
+import reprlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
-from workbook.data.source_kinds import Facts, Source
+from workbook.data.source_kinds import ClassName, Facts, Source
 from workbook.errors import ManifestError, did_you_mean
+from workbook.fields import Count, Share, Whole
 from workbook.files import CHECKOUT
+from workbook.plain_yaml import Document, read_yaml
 
 _MANIFESTS = CHECKOUT / "data_manifests"
 
@@ -29,9 +31,9 @@ class Holdout(Facts):
     """
 
     of: str
-    test_per_class: int | None = Field(default=None, ge=1)
-    test_fraction: float | None = Field(default=None, gt=0, lt=1)
-    seed: int = Field(ge=0)
+    test_per_class: Count | None = None
+    test_fraction: Share | None = None
+    seed: Whole
 
     @model_validator(mode="after")
     def _says_how_many(self) -> "Holdout":
@@ -73,9 +75,9 @@ class ConceptSplit(Facts):
     authors of the data or of the paper published this very list.
     """
 
-    eval_classes: tuple[str, ...] = Field(min_length=1)
+    eval_classes: tuple[ClassName, ...] = Field(min_length=1)
     rule: str
-    official: bool
+    official: StrictBool
 
     def sides(self, class_names: Sequence[str]) -> dict[str, list[str]]:
         """`{"pre": [...], "eval": [...]}`, both in the order of `class_names`.
@@ -101,6 +103,12 @@ class ConceptSplit(Facts):
         return {"pre": pre, "eval": [name for name in class_names if name in eval_names]}
 
 
+_MOST_CLASSES = 10_000_000  # each gets a name
+
+# a count, names, or names with a readable name for each
+Classes = Annotated[StrictInt, Field(le=_MOST_CLASSES)] | tuple[ClassName, ...] | dict[ClassName, str]
+
+
 class Manifest(Facts):
     """One data set.
 
@@ -114,10 +122,10 @@ class Manifest(Facts):
     name: str
     title: str
     task: Literal["classification"]
-    image_size: int | None = None
-    classes: int | tuple[str, ...] | dict[str, str]
-    splits: dict[str, int]
-    paper_sizes: dict[Literal["A", "B"], dict[str, int]] = Field(default_factory=dict)
+    image_size: Count | None = None
+    classes: Classes
+    splits: dict[str, Count]
+    paper_sizes: dict[Literal["A", "B"], dict[str, Count]] = Field(default_factory=dict)
     holdout: Holdout | None = None
     sources: tuple[Source, ...] = Field(min_length=1)
     licence: str
@@ -186,19 +194,28 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
             "for a data set of your own, give the path of its .yaml file."
         )
     try:
-        return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is not valid YAML: {error}. Correct the file.") from error
+        document = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is no text ({error}). Save it as UTF-8.") from error
+    except ValueError as error:
+        raise ManifestError(f"{error}. Correct the file.") from error
+    try:
+        return Manifest.model_validate(document.value)
     except ValidationError as error:
-        raise ManifestError(f"{path} is not a valid manifest:\n{_readable(error)}\nCorrect the file.") from error
+        found = _readable(error, document)
+        raise ManifestError(f"{path} is not a valid manifest:\n{found}\nCorrect the file.") from error
     except ManifestError as error:
         raise ManifestError(f"{path}: {error}") from error
 
 
-def _readable(error: ValidationError) -> str:
+def _readable(error: ValidationError, document: Document) -> str:
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or "the file as a whole"
-        got = "" if problem["type"] == "missing" or not problem["loc"] else f" (got {problem['input']!r:.80})"
-        lines.append(f"  {where}: {problem['msg']}{got}")
+        line = document.line(problem["loc"])
+        at = f"line {line}, " if line else ""
+        came = reprlib.repr(problem["input"])  # not all of what aliases repeat
+        got = "" if problem["type"] == "missing" or not problem["loc"] else f" (got {came:.80})"
+        quote = "; text that YAML takes for something else stands in quotes" * (problem["type"] == "string_type")
+        lines.append(f"  {at}{where}: {problem['msg']}{got}{quote}")
     return "\n".join(lines)

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from workbook.errors import ProfileError, ReportError, did_you_mean
+from workbook.plain_yaml import read_yaml
 
 _GIVEN_OTHERWISE = {
     "profile": "use --profile NAME (PROFILE=NAME with make)",
@@ -27,25 +26,20 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def parse_value(name: str, text: str) -> Any:
-    """A value as YAML; what YAML 1.1 misses and Python users type (None, 1e-3) is understood as well.
+    """A value as YAML; what Python users type, None, is understood as well.
 
     What is quoted stays text: a run's key may look like a number.
     """
     if text == "None":
         return None
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ReportError(f"the value of {name} is not YAML: {text!r}; quote it as -p '{name}=[1, 2]'") from error
-    return _number_or_path(value) if isinstance(value, str) and value == text.strip() else value
+        value = read_yaml(text, name).value
+    except ValueError as error:
+        raise ReportError(f"{error}; it is given as YAML: -p '{name}=[1, 2]'") from error
+    return _absolute(value) if isinstance(value, str) and value == text.strip() else value
 
 
-def _number_or_path(text: str) -> float | str:
-    if any(character.isdigit() for character in text):
-        try:
-            return float(text)
-        except ValueError:
-            pass
+def _absolute(text: str) -> str:
     # A manifest of the user's own: notebooks run in their own folder, where a relative path leads nowhere.
     path = Path(text).expanduser()
     return str(path.resolve()) if path.suffix in (".yaml", ".yml") and path.exists() else text
