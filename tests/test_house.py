@@ -9,6 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "workbook"
 # from the ground floor up: a room, and exactly those that it imports
 IMPORTS = {
+    "cells": "",
     "devices": "",
     "errors": "",
     "figures": "",
@@ -29,8 +30,9 @@ IMPORTS = {
     "pretraining": "data errors fields files keys lab models probes progress seeding store",
     "evaluation": "data errors fields keys lab metrics models pretraining probes progress store",
     "profiles": "data devices errors evaluation fields models pretraining probes",
-    "report": "errors figures files papers plain_yaml profiles",
-    "study": "data devices evaluation lab papers pretraining profiles provenance store",
+    "parameters": "cells errors fields pretraining profiles",
+    "report": "cells errors figures files papers parameters plain_yaml profiles",
+    "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
     "explorers": "data errors evaluation figures lab metrics papers pretraining progress store study",
     "cli": "data devices errors evaluation pretraining profiles report store",
 }

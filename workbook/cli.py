@@ -142,9 +142,7 @@ def report(
 ) -> None:
     """Run notebooks into reports/PROFILE/ with an index; exit status 1 if one of them failed."""
     given = parse_assignments(assignments or [])
-    # Unknown profiles, devices and data sets are told now, not by every notebook in turn.
-    if "dataset" in given:
-        load_manifest(parse_value("dataset", given["dataset"]))
+    # Unknown profiles and devices are told now, not by every notebook in turn.
     device = {name: parse_value(name, given[name]) for name in ("device",) if name in given}
     # two by default, since a notebook leaves cores idle while it starts, draws and reads; not where they share a device
     shared = choose_device(load_profile(profile, **device).device) != "cpu" or cpu_count() == 1

@@ -9,7 +9,7 @@ from annotated_types import MinLen
 from pydantic import AfterValidator
 
 from workbook.data.augmentation import Augmentation
-from workbook.data.sources import check_set
+from workbook.data.sources import check_data_set, check_set
 from workbook.devices import DEVICES, PRECISIONS
 from workbook.errors import ProfileError, did_you_mean
 from workbook.evaluation.extraction import Extraction
@@ -46,6 +46,7 @@ Method = Annotated[str, one_of(METHODS)]
 ProtocolName = Annotated[str, one_of(PROTOCOLS)]
 # held where it is given: what is stored may be of a set that is gone
 SetName = Annotated[str, AfterValidator(check_set)]
+DataSetName = Annotated[str, AfterValidator(check_data_set)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
     if name not in PROFILES:
         raise ProfileError(f"unknown profile {name!r}{did_you_mean(name, PROFILES)}; known: {', '.join(PROFILES)}")
     profile = PROFILES[name]
-    given = {field_path(key): _tuples(value) for key, value in overrides.items()}
+    given = {field_path(key): as_tuples(value) for key, value in overrides.items()}
     try:
         given = {path: checked(path, override_fields()[path], value) for path, value in given.items()}
     except ValueError as error:
@@ -190,7 +191,7 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
 @cache
 def override_fields() -> Mapping[str, Any]:
     """Every field that `load_profile` takes, by where it lies, with its type."""
-    sets = {"recipe.dataset": SetName} | dict.fromkeys(("transfer.sets_a", "transfer.sets_b"), tuple[SetName, ...])
+    sets = {"recipe.dataset": DataSetName} | dict.fromkeys(("transfer.sets_a", "transfer.sets_b"), tuple[SetName, ...])
     return {path: kind for path, kind, _ in _leaves(SMOKE) if path not in _FIXED} | sets
 
 
@@ -231,8 +232,9 @@ def _replaced(part: Any, given: Mapping[str, Any], within: str = "") -> Any:
     return replace(part, **changes)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+def as_tuples(value: Any) -> Any:
+    """A value of YAML as a field has it."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 SMOKE = Profile(

@@ -92,6 +92,12 @@ def check_set(name: str) -> str:
     return name
 
 
+def check_data_set(name: str) -> str:
+    """The name, if it is a manifest's name or path, else ManifestError."""
+    load_manifest(name)
+    return name
+
+
 def check_side(manifest: Manifest, side: str) -> None:
     """Raises ManifestError where the manifest has no such side."""
     if side not in ("pre", "eval"):

@@ -1,12 +1,12 @@
 """What is read from notebooks, executed or not."""
 
-import ast
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+from workbook.cells import assigned
 from workbook.errors import ReportError
 
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -38,25 +38,14 @@ def parameters_cell(notebook: NotebookNode) -> int:
 
 
 def declared_parameters(notebook: NotebookNode, name: str) -> list[str]:
-    """The names that the cell tagged `parameters` assigns, in order.
-
-    Parsed as Python, because papermill's own inspection matches single lines and overlooks such
-    annotations as `int | None`.
-    """
+    """The names that the cell tagged `parameters` assigns, in order; ReportError where it is not plain Python."""
     index = parameters_cell(notebook)
     if index < 0:
         return []
     try:
-        statements = ast.parse(notebook.cells[index].source).body
-    except SyntaxError as error:
+        return assigned(notebook.cells[index].source)
+    except (SyntaxError, ValueError) as error:
         raise ReportError(f"the parameters cell of {name} is not plain Python ({error}); mend it first") from error
-    targets: list[ast.expr] = []
-    for statement in statements:
-        if isinstance(statement, ast.Assign):
-            targets += statement.targets
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets.append(statement.target)
-    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def main_figure(executed: Path) -> dict[str, Any] | None:

@@ -57,6 +57,9 @@ def route(
     """
     fields = {name for name in given if _is_field(name, declared)}
     values = {name: parse_value(name, text) for name, text in given.items()}
+    from workbook.parameters import check_parameters  # here, because torch comes with it
+
+    check_parameters({name: values[name] for names in declared.values() for name in names if name in values})
     routed = {}
     for notebook, names in declared.items():
         injected = {name: value for name, value in values.items() if name in names}
