@@ -34,7 +34,7 @@ IMPORTS = {
     "report": "cells errors figures files papers parameters plain_yaml profiles",
     "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
     "explorers": "data errors evaluation figures lab metrics papers pretraining progress store study",
-    "cli": "data devices errors evaluation pretraining profiles report store",
+    "cli": "data devices errors evaluation files pretraining profiles report store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

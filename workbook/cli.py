@@ -12,10 +12,12 @@ from typer.core import TyperGroup
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.devices import choose_device
-from workbook.errors import WorkbookError
+from workbook.errors import ReportError, WorkbookError
 from workbook.evaluation.scoring import open_model
+from workbook.files import IN_CHECKOUT
 from workbook.pretraining.methods import recipe_name
 from workbook.profiles import load_profile
+from workbook.report.notebooks import copy_notebooks
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.results import adopt
 from workbook.report.runner import run_reports
@@ -154,6 +156,14 @@ def report(
         raise typer.Exit(1)
 
 
+@app.command("new")
+def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or an empty one.")]) -> None:
+    """Copy the notebooks into a folder of your own, to run and change there."""
+    copied = copy_notebooks(folder, source=NOTEBOOKS)
+    typer.echo(f"copied {len(copied)} files to {copied[0].parent}")
+    typer.echo(f"run them in JupyterLab, or with: workbook report {copied[0].parent}/*.ipynb")
+
+
 @app.command("score")
 def score(
     model: Annotated[str, typer.Argument(help="A run's key, a checkpoint file, or a model of timm.")],
@@ -199,6 +209,8 @@ def results_adopt(
     profile: Annotated[str, typer.Argument(help="Whose reports are kept as evidence; never smoke.")],
 ) -> None:
     """Copy the verdicts of reports/PROFILE/ to notebooks/results/PROFILE/, rounded, without machine paths."""
+    if not IN_CHECKOUT:
+        raise ReportError("results are adopted in a checkout, from where they are committed; clone the repository")
     for path in adopt(profile, reports=REPORTS, results=NOTEBOOKS / "results"):
         typer.echo(f"adopted {path}")
 

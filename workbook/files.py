@@ -1,11 +1,20 @@
-"""The checkout, and files that nobody meets half-written."""
+"""Where things lie in a checkout and beside an installed package, and files that nobody meets half-written."""
 
 import hashlib
 import os
 import tempfile
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = _PACKAGE.parent
+IN_CHECKOUT = (CHECKOUT / "data_manifests").is_dir()
+# holds data, store and reports where nobody says otherwise: an installed package lies where nobody looks for them
+HOME = CHECKOUT if IN_CHECKOUT else Path("~/transferability-workbook").expanduser()
+
+
+def shipped(folder: str) -> Path:
+    """A folder of files that come with the package: at the top of a checkout, within the package in a wheel."""
+    return (CHECKOUT if IN_CHECKOUT else _PACKAGE) / folder
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

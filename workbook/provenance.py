@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from joblib import cpu_count
 
+from workbook import __version__
 from workbook.files import CHECKOUT
 
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "lightly", "scikit-learn")
@@ -51,9 +52,14 @@ def _processor() -> str:
 
 @cache
 def _code_version() -> str:
-    """The checkout's commit, `+` where it was changed since; the package's version outside a checkout."""
+    """The checkout's commit, `+` where it was changed since; the package's version outside a checkout.
+
+    Never that of a repository around an installed package.
+    """
+    if not (CHECKOUT / ".git").exists():
+        return __version__
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty=+", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return version("transferability-workbook")
+        return __version__

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
-from workbook.files import CHECKOUT, file_digest, write_atomically
+from workbook.files import HOME, file_digest, write_atomically
 from workbook.keys import is_key, key_of, plain
 from workbook.progress import waiting
 from workbook.provenance import provenance
@@ -59,14 +59,14 @@ class Artefact:
 
 
 class Store:
-    """Artefacts below one folder: `root`, else WORKBOOK_STORE, else `store/` in the checkout.
+    """Artefacts below one folder: `root`, else WORKBOOK_STORE, else `store/` in `files.HOME`.
 
     read_only: nothing is made or written; whatever would make an artefact raises NotStoredError instead.
     """
 
     def __init__(self, root: Path | str | None = None, *, read_only: bool = False) -> None:
         self.read_only = read_only
-        self.root = Path(root or os.environ.get("WORKBOOK_STORE") or CHECKOUT / "store").absolute()
+        self.root = Path(root or os.environ.get("WORKBOOK_STORE") or HOME / "store").absolute()
 
     def find(self, kind: str, spec: Mapping[str, Any]) -> Artefact | None:
         """The complete artefact of this specification, or None."""

@@ -17,10 +17,10 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError, model_valida
 from workbook.data.source_kinds import ClassName, Facts, Source
 from workbook.errors import ManifestError, did_you_mean
 from workbook.fields import Count, Share, Whole
-from workbook.files import CHECKOUT
+from workbook.files import HOME, shipped
 from workbook.plain_yaml import Document, read_yaml
 
-_MANIFESTS = CHECKOUT / "data_manifests"
+_MANIFESTS = shipped("data_manifests")
 
 
 class Holdout(Facts):
@@ -171,8 +171,8 @@ class Manifest(Facts):
 
 
 def data_root() -> Path:
-    """The folder in which manifests look for data: WORKBOOK_DATA, else `data/` in the checkout."""
-    return Path(os.environ.get("WORKBOOK_DATA") or CHECKOUT / "data").expanduser().resolve()
+    """The folder in which manifests look for data: WORKBOOK_DATA, else `data/` in `files.HOME`."""
+    return Path(os.environ.get("WORKBOOK_DATA") or HOME / "data").expanduser().resolve()
 
 
 def list_manifests() -> list[str]:

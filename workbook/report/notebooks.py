@@ -1,5 +1,6 @@
 """What is read from notebooks, executed or not."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def main_figure(executed: Path) -> dict[str, Any] | None:
     outputs = [output for cell in cells if "gallery" in _tags(cell) for output in cell.get("outputs", [])]
     figures = (output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {}))
     return next(({"data": figure["data"], "layout": figure["layout"]} for figure in figures), None)
+
+
+def copy_notebooks(folder: Path, *, source: Path) -> list[Path]:
+    """Copy the notebooks, and what they show, from the folder `source` into a new or empty one."""
+    folder = folder.expanduser().resolve()
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ReportError(f"{folder} is there and not empty, and nothing is overwritten; name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [path for path in sorted(source.iterdir()) if path.is_file()]
+        return [Path(shutil.copy(path, folder)) for path in files]
+    except OSError as error:
+        raise ReportError(f"cannot copy the notebooks to {folder} ({error.strerror}); choose another folder") from error
 
 
 def changed_since(executed: Path, notebook: Path) -> bool:
