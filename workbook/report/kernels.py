@@ -18,7 +18,7 @@ from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
 # Nobody else on the machine reads what goes between a kernel and us; without, each kernel warns of it.
-_CONFIG = Config({"KernelManager": {"transport_encryption": "auto"}} if zmq.has("curve") else {})
+_ENCRYPTION = {"transport_encryption": "auto"} if zmq.has("curve") else {}
 _LOG = logging.getLogger("papermill")
 _LOG.setLevel(logging.CRITICAL)  # failures are told in our words
 _ENGINE = "workbook"
@@ -52,10 +52,12 @@ class Kernels:
             dict(parameters),
             engine_name=_ENGINE,
             kernel_name="python3",
+            language="python",  # of a notebook that does not say it: VS Code's, or a stripped one
             progress_bar=False,
             kernels=self,
             environment=environment,
             folder=notebook.parent,
+            connection=executed.with_name("kernel.json"),
             on_cell_start=on_cell_start,
         )
 
@@ -105,6 +107,7 @@ class _SideBySide(Engine):
         kernels: Kernels,
         environment: Mapping[str, str],
         folder: Path,
+        connection: Path,
         on_cell_start: Callable[[NotebookNode, int], None],
         **_: Any,
     ) -> NotebookNode:
@@ -115,7 +118,7 @@ class _SideBySide(Engine):
             coalesce_streams=True,
             log=_LOG,
             on_cell_start=on_cell_start,
-            config=_CONFIG,
+            config=Config({"KernelManager": {"connection_file": str(connection), **_ENCRYPTION}}),
         )
         with kernels.running(client):
             return client.execute(env=dict(environment), cwd=str(folder))
