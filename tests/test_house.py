@@ -27,13 +27,13 @@ IMPORTS = {
     "probes": "errors fields metrics progress",
     "store": "errors files keys progress provenance",
     "lab": "devices store",
-    "pretraining": "data errors fields files keys lab models probes progress seeding store",
+    "pretraining": "data errors fields files keys lab models probes progress provenance seeding store",
     "evaluation": "data errors fields keys lab metrics models pretraining probes progress store",
     "profiles": "data devices errors evaluation fields models pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells errors figures files papers parameters plain_yaml profiles",
     "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
-    "explorers": "data errors evaluation figures lab metrics papers pretraining progress store study",
+    "explorers": "data errors evaluation figures lab metrics papers pretraining progress provenance store study",
     "cli": "data devices errors evaluation files pretraining profiles report store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}

@@ -2,10 +2,12 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from joblib import cpu_count
@@ -26,6 +28,25 @@ def provenance() -> dict[str, object]:
         "hardware": hardware(),
         "threads": torch.get_num_threads(),
     }
+
+
+def other_versions(found: Sequence[Mapping[str, Any]]) -> str:
+    """One line on what was made by other code, or with another torch, than this is; empty where nothing was.
+
+    found: the provenance of each stored thing. Numbers may then differ for another reason than the one in question.
+    """
+    now = _made_with(provenance())
+    others = [made for made in map(_made_with, found) if made != now]
+    if not others:
+        return ""
+    versions = ", ".join(f"{name} {' and '.join(sorted({made[name] for made in others}))}" for name in now)
+    this = ", ".join(f"{name} {version}" for name, version in now.items())
+    return f"{len(others)} of {len(found)} were made by another version: {versions}. This is {this}."
+
+
+def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
+    libraries = provenance.get("libraries") or {}
+    return {"code": str(provenance.get("code", "unknown")), "torch": str(libraries.get("torch", "unknown"))}
 
 
 @cache
