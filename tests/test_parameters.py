@@ -28,6 +28,7 @@ def test_every_parameter_of_every_notebook_is_held_to_a_type(path):
         ("methods", ["SL", 3], "methods takes list"),
         ("protocols", ["linaer"], r"protocols\[0\]: 'linaer' is unknown"),
         ("cycles", [1, 0], r"cycles\[1\] must be at least 1, got 0"),
+        ("architectures", ["resnet18", "resnet81"], r"architectures\[1\]: timm has no model 'resnet81' .did you mean"),
         ("k", -1, "k must be at least 1, got -1"),
         ("num_classes", 2.5, "num_classes takes int, got 2.5"),
         ("image_size", 0, "image_size must be at least 1"),

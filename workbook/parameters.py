@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import timm
 from annotated_types import Interval
 from pydantic import AfterValidator
 
@@ -24,12 +25,18 @@ def _check_pair(method: str) -> str:
     return method
 
 
+def _check_architecture(name: str) -> str:
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no model {name!r}{did_you_mean(name, timm.list_models())}")
+    return name
+
+
 _OWN: dict[str, Any] = {
     "others": tuple[Method, ...],
     "pairs": tuple[Annotated[Method, AfterValidator(_check_pair)], ...],
     "ssl": tuple[Method, ...] | None,
     "sets": tuple[SetName, ...] | None,
-    "architectures": tuple[str, ...],
+    "architectures": tuple[Annotated[str, AfterValidator(_check_architecture)], ...],
     "k": Count,
     "num_classes": Count,
     "resamples": AtLeastTwo,
