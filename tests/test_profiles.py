@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from workbook.errors import ProfileError
+from workbook.data.sources import check_set
+from workbook.errors import ManifestError, ProfileError
 from workbook.profiles import (
     PROFILES,
     PROTOCOLS,
@@ -111,7 +112,7 @@ def test_none_is_a_value():
 
 def test_the_side_of_pretraining_may_be_all_classes():
     assert load_profile("paper", side=None).recipe.side is None
-    with pytest.raises(ProfileError, match="side must be None .all classes., 'pre' or 'eval', got 'all'"):
+    with pytest.raises(ProfileError, match="recipe.side: 'all' is unknown; known: pre, eval"):
         load_profile("paper", side="all")
 
 
@@ -181,23 +182,39 @@ WRONG = [
     ("warmup_epochs", -1, "recipe.warmup_epochs must be at least 0, got -1"),
     ("checkpoint_epochs", 3, r"recipe.checkpoint_epochs takes list\[int, ...\], got 3"),
     ("checkpoint_epochs", [99], "checkpoint_epochs must lie in .0, 5., got 99"),
-    ("dtype", "int8", 'dtype must be "float32" or "float16"'),
+    ("dtype", "int8", "extraction.dtype must be 'float32' or 'float16', got 'int8'"),
     ("seeds", -3, "seeds must be at least 1, got -3"),
-    ("injection.methods", ["Mocov9"], "methods: 'Mocov9' is unknown .did you mean 'MoCo v"),
+    ("injection.methods", ["Mocov9"], r"methods\[0\]: 'Mocov9' is unknown .did you mean 'MoCo v"),
     ("injection.methods", ["MoCo v2", 3], r"injection.methods takes list\[str, ...\], got"),
-    ("vit_methods", ["SL2"], "vit_methods: 'SL2' is unknown"),
+    ("vit_methods", ["SL2"], r"vit_methods\[0\]: 'SL2' is unknown"),
     ("vit", "resnet18", "vit: 'resnet18' is unknown"),
-    ("sweeps", ["bogus"], "sweeps: 'bogus' is unknown; known: number of projectors, batch size"),
-    ("ablation.backbones", ["ResNet999"], "backbones: 'ResNet999' is unknown .did you mean"),
-    ("protocols", ["linaer"], "protocols: 'linaer' is unknown .did you mean 'linear'"),
+    ("sweeps", ["bogus"], r"sweeps\[0\]: 'bogus' is unknown; known: number of projectors, batch size"),
+    ("ablation.backbones", ["ResNet999"], r"backbones\[0\]: 'ResNet999' is unknown .did you mean"),
+    ("protocols", ["linaer"], r"protocols\[0\]: 'linaer' is unknown .did you mean 'linear'"),
     ("finetune_epochs", "abc", "transfer.finetune_epochs takes int | None, got 'abc'"),
     ("finetune_epochs", 0, "transfer.finetune_epochs must be at least 1, got 0"),
     ("backbone", "resnet9999", "backbone: 'resnet9999' is unknown .did you mean 'resnet"),
-    ("cycles", [0], "injection.cycles must be at least 1, got 0"),
+    ("cycles", [0], r"injection.cycles\[0\] must be at least 1, got 0"),
     ("cycles", 4, "injection.cycles takes list"),
     ("device", "gpu", "device: 'gpu' is unknown.*known: auto, cpu, cuda, mps"),
     ("precision", "float8", "precision: 'float8' is unknown .did you mean 'float"),
-    ("classifier", "svm", "classifier must be one of"),
+    ("lr", -1, "recipe.lr must be greater than 0, got -1"),
+    ("lr", float("nan"), "recipe.lr must be a finite number, got nan"),
+    ("weight_decay", float("inf"), "recipe.weight_decay must be a finite number, got inf"),
+    ("momentum", 1, "recipe.momentum must be less than 1, got 1"),
+    ("batch_size", 1, "recipe.batch_size must be at least 2, got 1"),
+    ("image_size", 0, "recipe.image_size must be at least 1, got 0"),
+    ("crop_scale", [5, -1], r"augmentation.crop_scale\[0\] must be at most 1, got 5"),
+    ("crop_scale", [0.9, 0.2], r"augmentation.crop_scale: must ascend, got \[0.9, 0.2\]"),
+    ("crop_scale", [0.2], "augmentation.crop_scale takes list"),
+    ("flip", 7, "augmentation.flip must be at most 1, got 7"),
+    ("c_values", [], "probe.c_values must have at least 1 item"),
+    ("c_values", [1, -1], r"probe.c_values\[1\] must be greater than 0, got -1"),
+    ("validation_fraction", 3, "probe.validation_fraction must be less than 1, got 3"),
+    ("minibatch", 3, "cka.minibatch must be at least 4, got 3"),
+    ("layers", ["stage6"], r"extraction.layers\[0\]: 'stage6' is unknown .did you mean 'stage"),
+    ("protocols", [], "transfer.protocols must have at least 1 item"),
+    ("classifier", "svm", "few_shot.classifier: 'svm' is unknown"),
 ]
 
 
@@ -207,25 +224,42 @@ def test_refusals(name, value, message):
         load_profile("smoke", **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("dataset", "cifar10O", "no manifest 'cifar10O' .did you mean 'cifar10"),
+        ("sets_a", ["digits", "nope"], "no manifest 'nope'"),
+        ("sets_b", ["digits:eval"], "digits has no concept split"),
+        ("sets_b", ["cifar100:evil"], "cifar100 has no side 'evil'"),
+        ("sets_b", ["cifar100:"], "cifar100 has no side ''"),
+    ],
+)
+def test_data_sets_are_looked_up_where_they_are_given(name, value, message):
+    with pytest.raises(ManifestError, match=message):
+        load_profile("smoke", **{name: value})
+
+
+def test_the_sets_of_every_profile_are_there():
+    for profile in PROFILES.values():
+        for name in (profile.recipe.dataset, *profile.transfer.sets):
+            assert check_set(name) == name
+
+
 SMOKE = PROFILES["smoke"]
 BY_HAND = {
     "seeds": (lambda: replace(SMOKE, seeds=-3), "seeds must be at least 1, got -3"),
     "device": (lambda: replace(SMOKE, device="gpu"), "device: 'gpu' is unknown"),
     "precision": (lambda: replace(SMOKE, precision="float8"), "precision: 'float8' is unknown"),
-    "methods": (lambda: Injection(methods=("Mocov9",)), "methods: 'Mocov9' is unknown"),
+    "methods": (lambda: Injection(methods=("Mocov9",)), r"methods\[0\]: 'Mocov9' is unknown"),
     "vit": (lambda: Injection(vit="resnet50"), "vit: 'resnet50' is unknown"),
-    "sweeps": (lambda: Ablation(sweeps=("bogus",)), "sweeps: 'bogus' is unknown"),
-    "protocols": (lambda: Transfer(protocols=("linaer",)), "protocols: 'linaer' is unknown"),
-    "backbone": (
-        lambda: replace(SMOKE, recipe=replace(SMOKE.recipe, backbone="resnet9999")),
-        "backbone: 'resnet9999' is unknown",
-    ),
-    "cycles": (lambda: replace(SMOKE, injection=Injection(cycles=(0,))), "injection.cycles must be at least 1, got 0"),
+    "sweeps": (lambda: Ablation(sweeps=("bogus",)), r"sweeps\[0\]: 'bogus' is unknown"),
+    "protocols": (lambda: Transfer(protocols=("linaer",)), r"protocols\[0\]: 'linaer' is unknown"),
+    "cycles": (lambda: replace(SMOKE, injection=Injection(cycles=(0,))), r"cycles\[0\] must be at least 1, got 0"),
     "finetune_epochs": (
         lambda: replace(SMOKE, transfer=Transfer(finetune_epochs="abc")),
-        "transfer.finetune_epochs takes int",
+        "finetune_epochs takes int . None, got 'abc'",
     ),
-    "a list": (lambda: replace(SMOKE, transfer=Transfer(sets_a=["digits"])), "transfer.sets_a takes list"),
+    "a list": (lambda: replace(SMOKE, transfer=Transfer(sets_a=["digits"])), "sets_a takes list"),
 }
 
 

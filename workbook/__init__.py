@@ -5,7 +5,7 @@ Data flows one way: manifest -> images -> run -> features -> metric -> figure an
 
 import os
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 # busy process made a pretraining on two cores twelve times slower (49 against 602 images/s).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-__version__ = version("transferability-workbook")
+try:
+    __version__ = version("transferability-workbook")
+except PackageNotFoundError:  # a copy of the package alone, which nobody installed
+    __version__ = "unknown"
 
 # loaded when asked for: a command that needs none of it does not wait for torch
 _ROOMS = {"Study": "study", "Store": "store", "load_images": "data", "load_profile": "profiles"}

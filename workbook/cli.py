@@ -14,11 +14,12 @@ from typer.core import TyperGroup
 from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.devices import choose_device
-from workbook.errors import WorkbookError
+from workbook.errors import ReportError, WorkbookError
 from workbook.evaluation.scoring import open_model
-from workbook.files import named_file, user_path
+from workbook.files import IN_CHECKOUT, named_file, user_path
 from workbook.pretraining.methods import recipe_name
 from workbook.profiles import load_profile
+from workbook.report.notebooks import copy_notebooks
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.results import adopt
 from workbook.report.runner import run_reports
@@ -176,7 +177,7 @@ def report(
     """Run notebooks into reports/PROFILE/ with an index, of another data set reports/PROFILE-DATASET/; exit status 1 if
     one of them failed."""
     given = parse_assignments(assignments or [])
-    # Unknown profiles, devices and data sets are told now, not by every notebook in turn.
+    # Unknown profiles and devices are told now, not by every notebook in turn.
     manifest = load_manifest(parse_value("dataset", given["dataset"])) if "dataset" in given else None
     device = {name: parse_value(name, given[name]) for name in ("device",) if name in given}
     # two by default, since a notebook leaves cores idle while it starts, draws and reads; not where they share a device
@@ -189,6 +190,14 @@ def report(
     typer.echo(f"{len(results) - failed} of {len(results)} notebooks passed: {out / 'index.html'}")
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("new")
+def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or an empty one.")]) -> None:
+    """Copy the notebooks into a folder of your own, to run and change there."""
+    copied = copy_notebooks(folder, source=NOTEBOOKS)
+    typer.echo(f"copied {len(copied)} files to {copied[0].parent}")
+    typer.echo(f"run them in JupyterLab, or with: workbook report {copied[0].parent}/*.ipynb")
 
 
 @app.command("score")
@@ -237,6 +246,8 @@ def results_adopt(
     profile: Annotated[str, typer.Argument(help="Whose reports are kept as evidence; never smoke.")],
 ) -> None:
     """Copy the verdicts of reports/PROFILE/ to notebooks/results/PROFILE/, rounded, without machine paths."""
+    if not IN_CHECKOUT:
+        raise ReportError("results are adopted in a checkout, from where they are committed; clone the repository")
     for path in adopt(profile, reports=REPORTS, results=NOTEBOOKS / "results"):
         typer.echo(f"adopted {path}")
 

@@ -1,4 +1,4 @@
-"""The checkout, paths as users give them, files that nobody meets half-written, and what the file system says."""
+"""Where things lie, paths as users give them, files that nobody meets half-written, what the file system says."""
 
 import errno
 import hashlib
@@ -15,7 +15,17 @@ import numpy as np
 
 from workbook.errors import PathError, WorkbookError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = _PACKAGE.parent
+IN_CHECKOUT = (CHECKOUT / "data_manifests").is_dir()
+# holds data, store and reports where nobody says otherwise: an installed package lies where nobody looks for them
+HOME = CHECKOUT if IN_CHECKOUT else Path("~/transferability-workbook").expanduser()
+
+
+def shipped(folder: str) -> Path:
+    """A folder of files that come with the package: at the top of a checkout, within the package in a wheel."""
+    return (CHECKOUT if IN_CHECKOUT else _PACKAGE) / folder
+
 
 _PERMISSION = ("this account has no permission", "give it permission")
 _NO_SPACE = ("no space left", "free some")
@@ -79,7 +89,7 @@ def folder_of(variable: str, otherwise: str) -> Path:
     """
     given = os.environ.get(variable)
     if not given:
-        return CHECKOUT / otherwise
+        return HOME / otherwise
     path = user_path(given)
     if not Path(given).expanduser().is_absolute():
         raise PathError(f"{variable}={given} depends on the folder that a notebook runs in: set it to {path}")

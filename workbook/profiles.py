@@ -1,19 +1,22 @@
 """Profiles: how large everything is. One code path, four sizes; a profile is a value."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from annotated_types import MinLen
+from pydantic import AfterValidator
 
 from workbook.data.augmentation import Augmentation
+from workbook.data.sources import check_data_set, check_set
 from workbook.devices import DEVICES, PRECISIONS
 from workbook.errors import ProfileError, did_you_mean
 from workbook.evaluation.extraction import Extraction
 from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
 from workbook.evaluation.injection import CKARecipe
 from workbook.evaluation.transfer import FewShot, Finetuning, LinearProbe, NearestNeighbours, SGDProbe, TransferProtocol
+from workbook.fields import AtLeastTwo, Count, Whole, check_fields, checked, one_of
 from workbook.models.backbones import STAGES, is_vit
 from workbook.pretraining.ablations import SWEEPS, TABLE_2, trained
 from workbook.pretraining.injection import CYCLES
@@ -39,23 +42,27 @@ PROTOCOLS: dict[str, Callable[["Profile"], TransferProtocol]] = {
     "SGD probe": lambda p: SGDProbe(),
     "k-NN": lambda p: NearestNeighbours(),
 }
+Method = Annotated[str, one_of(METHODS)]
+ProtocolName = Annotated[str, one_of(PROTOCOLS)]
+# held where it is given: what is stored may be of a set that is gone
+SetName = Annotated[str, AfterValidator(check_set)]
+DataSetName = Annotated[str, AfterValidator(check_data_set)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
     """How the other methods than SL and SL-MLP, and the ablations, differ from the profile's recipe; None = not."""
 
-    seeds: int = 2
-    images_per_class: int | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    component_epochs: int | None = None  # of A Table 5's arms
-    sweeps: tuple[str, ...] = tuple(SWEEPS)
-    backbones: tuple[str, ...] = ()  # of A Table 2, as printed there
+    seeds: Count = 2
+    images_per_class: Count | None = None
+    epochs: Count | None = None
+    batch_size: AtLeastTwo | None = None
+    component_epochs: Count | None = None  # of A Table 5's arms
+    sweeps: tuple[Annotated[str, one_of(SWEEPS)], ...] = tuple(SWEEPS)
+    backbones: tuple[Annotated[str, one_of(TABLE_2)], ...] = ()  # of A Table 2, as printed there
 
     def __post_init__(self) -> None:
-        _check_choices("sweeps", self.sweeps, SWEEPS)
-        _check_choices("backbones", self.backbones, TABLE_2)
+        check_fields(self, ProfileError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +77,14 @@ class Transfer:
     all_classes: bool = False
     sets_a: tuple[str, ...] = ()  # for claims of A
     sets_b: tuple[str, ...] = ()  # for claims of B
-    images_per_class: int | None = None  # that probes are fitted to, and B's finetuning; None = all
-    protocols: tuple[str, ...] = ("linear", "finetuned, 1,000 images", "5-way 5-shot")  # see notebook 08
+    images_per_class: Count | None = None  # that probes are fitted to, and B's finetuning; None = all
+    # see notebook 08
+    protocols: Annotated[tuple[ProtocolName, ...], MinLen(1)] = ("linear", "finetuned, 1,000 images", "5-way 5-shot")
     few_shot: FewShotRecipe = field(default_factory=FewShotRecipe)
-    finetune_epochs: int | None = None  # None = as many as the papers'
+    finetune_epochs: Count | None = None  # None = as many as the papers'
 
     def __post_init__(self) -> None:
-        _check_choices("protocols", self.protocols, PROTOCOLS)
+        check_fields(self, ProfileError)
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -88,17 +96,15 @@ class Transfer:
 class Injection:
     """Label injection: from which methods, how often labels reach the backbone, and how long."""
 
-    methods: tuple[str, ...] = ("MoCo v2", "SimCLR", "SwAV", "DINO")  # whose runs it starts from
-    vit_methods: tuple[str, ...] = ("DINO", "MAE")  # the same on `vit`
-    vit: str = "tiny_vit"
-    cycles: tuple[int | None, ...] = (*CYCLES, None)  # control cycles T; None = the head alone
-    epochs: int = 100
+    methods: tuple[Method, ...] = ("MoCo v2", "SimCLR", "SwAV", "DINO")  # whose runs it starts from
+    vit_methods: tuple[Method, ...] = ("DINO", "MAE")  # the same on `vit`
+    vit: Annotated[str, one_of([name for name in STAGES if is_vit(name)])] = "tiny_vit"
+    cycles: tuple[Count | None, ...] = (*CYCLES, None)  # control cycles T; None = the head alone
+    epochs: Count = 100
     cka: CKARecipe = field(default_factory=CKARecipe)
 
     def __post_init__(self) -> None:
-        _check_choices("methods", self.methods, METHODS)
-        _check_choices("vit_methods", self.vit_methods, METHODS)
-        _check_choices("vit", (self.vit,), [name for name in STAGES if is_vit(name)])
+        check_fields(self, ProfileError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,25 +113,20 @@ class Profile:
 
     name: str
     recipe: Recipe
-    seeds: int = 3  # runs of SL and SL-MLP
-    first_seed: int = 0  # the lowest seed of all runs; the protocol of evidence begins where nobody has looked
+    seeds: Count = 3  # runs of SL and SL-MLP
+    first_seed: Whole = 0  # the lowest seed of all runs; the protocol of evidence begins where nobody has looked
     ablation: Ablation = field(default_factory=Ablation)
-    probe_images_per_class: int | None = None  # of eval-D's training images; None = all
-    measured_per_class: int | None = 100  # images a class that the feature metrics read; None = all
+    probe_images_per_class: Count | None = None  # of eval-D's training images; None = all
+    measured_per_class: Count | None = 100  # images a class that the feature metrics read; None = all
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     transfer: Transfer = field(default_factory=Transfer)
     injection: Injection = field(default_factory=Injection)
-    device: str = "auto"
-    precision: str = "auto"  # see `make_fabric`
+    device: Annotated[str, one_of(DEVICES)] = "auto"
+    precision: Annotated[str, one_of(PRECISIONS)] = "auto"  # see `make_fabric`
 
     def __post_init__(self) -> None:
-        for path, kind, value in _leaves(self):
-            if path not in _FIXED:
-                _checked(path, kind, value)
-        _check_choices("backbone", (self.recipe.backbone,), STAGES)
-        _check_choices("device", (self.device,), DEVICES)
-        _check_choices("precision", (self.precision,), PRECISIONS)
+        check_fields(self, ProfileError)
 
     @property
     def own_seeds(self) -> range:
@@ -158,7 +159,6 @@ class Profile:
 # what a sweep sets for each of its recipes is not a profile's
 _FIXED = ("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start")
 _FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision")  # see `Profile.changed`
-_MAY_BE_0 = ("warmup_epochs", "seed", "first_seed")  # every other count is at least 1
 
 
 def load_profile(name: str, /, **overrides: Any) -> Profile:
@@ -171,8 +171,11 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
     if name not in PROFILES:
         raise ProfileError(f"unknown profile {name!r}{did_you_mean(name, PROFILES)}; known: {', '.join(PROFILES)}")
     profile = PROFILES[name]
-    given = {field_path(key): _tuples(value) for key, value in overrides.items()}
-    given = {path: _checked(path, override_fields()[path], value) for path, value in given.items()}
+    given = {field_path(key): as_tuples(value) for key, value in overrides.items()}
+    try:
+        given = {path: checked(path, override_fields()[path], value) for path, value in given.items()}
+    except ValueError as error:
+        raise ProfileError(str(error)) from error
     epochs = given.get("recipe.epochs", profile.recipe.epochs)
     if epochs != profile.recipe.epochs and profile.ablation.epochs is not None:
         # the other methods' epochs follow those of SL where only these are given
@@ -188,7 +191,8 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
 @cache
 def override_fields() -> Mapping[str, Any]:
     """Every field that `load_profile` takes, by where it lies, with its type."""
-    return {path: kind for path, kind, _ in _leaves(SMOKE) if path not in _FIXED}
+    sets = {"recipe.dataset": DataSetName} | dict.fromkeys(("transfer.sets_a", "transfer.sets_b"), tuple[SetName, ...])
+    return {path: kind for path, kind, _ in _leaves(SMOKE) if path not in _FIXED} | sets
 
 
 def field_path(name: str) -> str:
@@ -208,7 +212,7 @@ def field_path(name: str) -> str:
 
 def _leaves(part: Any, within: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where each field that holds no part of its own lies, its type, and its value."""
-    hints = get_type_hints(type(part))
+    hints = get_type_hints(type(part), include_extras=True)
     for item in fields(part):
         path, value = within + item.name, getattr(part, item.name)
         if is_dataclass(value) and path not in _FIXED:
@@ -228,32 +232,9 @@ def _replaced(part: Any, given: Mapping[str, Any], within: str = "") -> Any:
     return replace(part, **changes)
 
 
-_adapter = cache(TypeAdapter)  # it takes longer to make than to ask
-
-
-def _checked(path: str, kind: Any, value: Any) -> Any:
-    """The value in the type that the field has: 1 is taken for 1.0, "2" is refused for 3, and counts are at least 1."""
-    try:
-        value = _adapter(kind).validate_python(value, strict=True)
-    except ValidationError as error:
-        wanted = (kind.__name__ if isinstance(kind, type) else str(kind)).replace("tuple", "list")
-        raise ProfileError(f"{path} takes {wanted}, got {value!r}") from error
-    name = path.rpartition(".")[2]
-    for number in value if isinstance(value, tuple) and name == "cycles" else (value,):
-        if type(number) is int and number < (name not in _MAY_BE_0):
-            raise ProfileError(f"{path} must be at least {int(name not in _MAY_BE_0)}, got {number}")
-    return value
-
-
-def _check_choices(name: str, chosen: Iterable[Any], known: Iterable[Any]) -> None:
-    for value in chosen:
-        if value not in known:
-            unknown = f"{name}: {value!r} is unknown{did_you_mean(str(value), known)}"
-            raise ProfileError(f"{unknown}; known: {', '.join(known)}")
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+def as_tuples(value: Any) -> Any:
+    """A value of YAML as a field has it."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 SMOKE = Profile(

@@ -2,14 +2,17 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from joblib import cpu_count
 
+from workbook import __version__
 from workbook.files import CHECKOUT
 
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "lightly", "scikit-learn")
@@ -25,6 +28,25 @@ def provenance() -> dict[str, object]:
         "hardware": hardware(),
         "threads": torch.get_num_threads(),
     }
+
+
+def other_versions(found: Sequence[Mapping[str, Any]]) -> str:
+    """One line on what was made by other code, or with another torch, than this is; empty where nothing was.
+
+    found: the provenance of each stored thing. Numbers may then differ for another reason than the one in question.
+    """
+    now = _made_with(provenance())
+    others = [made for made in map(_made_with, found) if made != now]
+    if not others:
+        return ""
+    versions = ", ".join(f"{name} {' and '.join(sorted({made[name] for made in others}))}" for name in now)
+    this = ", ".join(f"{name} {version}" for name, version in now.items())
+    return f"{len(others)} of {len(found)} were made by another version: {versions}. This is {this}."
+
+
+def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
+    libraries = provenance.get("libraries") or {}
+    return {"code": str(provenance.get("code", "unknown")), "torch": str(libraries.get("torch", "unknown"))}
 
 
 @cache
@@ -51,9 +73,14 @@ def _processor() -> str:
 
 @cache
 def _code_version() -> str:
-    """The checkout's commit, `+` where it was changed since; the package's version outside a checkout."""
+    """The checkout's commit, `+` where it was changed since; the package's version outside a checkout.
+
+    Never that of a repository around an installed package.
+    """
+    if not (CHECKOUT / ".git").exists():
+        return __version__
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty=+", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return version("transferability-workbook")
+        return __version__

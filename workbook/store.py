@@ -32,7 +32,7 @@ _LOCKS, _PARTIAL, _ASIDE = "locks", "partial", "set-aside"  # the folders beside
 
 
 class Store:
-    """Artefacts below one folder: `root`, else WORKBOOK_STORE (see `folder_of`), else `store/` in the checkout.
+    """Artefacts below one folder: `root`, else WORKBOOK_STORE (see `folder_of`), else `store/` in `files.HOME`.
 
     read_only: nothing is made or written; whatever would make an artefact raises NotStoredError instead.
     """

@@ -21,6 +21,7 @@ from workbook.evaluation.transfer import Task, TransferProtocol, load_present, t
 from workbook.lab import Lab
 from workbook.papers.claims import CLAIMS
 from workbook.papers.verdicts import Verdict, judge, write_verdicts
+from workbook.parameters import check_notebook
 from workbook.pretraining.ablations import Arm, over_seeds
 from workbook.pretraining.injection import injection_recipe, injection_vit_recipe, over_cycles, supervised_vit_recipe
 from workbook.pretraining.recipe import Recipe, sweep
@@ -44,7 +45,9 @@ class Study:
         """The study of the profile of this name.
 
         dataset: what is pretrained on, a manifest's name or path; None = the profile's. overrides: see `load_profile`.
+        In a notebook, its parameters are held to what they may be, and what was given but is none of them is refused.
         """
+        check_notebook()
         given = overrides if dataset is None else overrides | {"dataset": dataset}
         chosen = load_profile(profile, **given)
         return cls(chosen, Lab(Store(), make_fabric(chosen.device, chosen.precision)))

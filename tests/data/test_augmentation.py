@@ -178,7 +178,7 @@ def test_the_strength_of_autoaugment_is_its_authors():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="policy must be None or one of autoaugment, rand-m9, got 'trivial'"):
+    with pytest.raises(ValueError, match="policy: 'trivial' is unknown; known: autoaugment, rand-m9"):
         Augmentation(policy="trivial")
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 1.5 and 0"):
+    with pytest.raises(ValueError, match="cutout must be at most 1, got 1.5"):
         Augmentation(cutout=1.5)

@@ -101,6 +101,32 @@ def test_a_list_that_does_not_fit_says_what_is_wrong(base, text, fields, message
         listed(base, {"list.csv": "header"}, **fields)
 
 
+def test_the_time_of_a_pattern_grows_with_the_text_alone(base):
+    (base / "list.csv").write_text(f"file,class\na.jpg,{'a' * 4000}!\n")
+    with pytest.raises(ManifestError, match="finds no class"):
+        listed(base, {"list.csv": "header"}, label_pattern="^((?:a+)+)$")
+
+
+def test_a_join_that_multiplies_is_refused(base):
+    (base / "files.csv").write_text("id,file\n" + "1,a.jpg\n" * 3000)
+    (base / "classes.csv").write_text("id,class\n" + "1,cat\n" * 3000)
+    with pytest.raises(ManifestError, match="both have rows alike in id"):
+        listed(base, {"files.csv": "header", "classes.csv": "header"})
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (f'file,class\na.jpg,"{"x" * 200_000}"\n', CorruptDataError, "is no table .field larger"),
+        ("file,class,class\na.jpg,cat,dog\n", ManifestError, "more than one column 'class'"),
+    ],
+)
+def test_a_table_that_is_none(base, text, error, message):
+    (base / "list.csv").write_text(text)
+    with pytest.raises(error, match=message):
+        listed(base, {"list.csv": "header"})
+
+
 def test_tables_without_a_common_column(base):
     (base / "list.csv").write_text("file,class\na.jpg,cat\n")
     (base / "split.txt").write_text("1 1\n")

@@ -124,7 +124,7 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
 def test_malformed_yaml_names_the_file(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("name: [unclosed\n")
-    with pytest.raises(ManifestError, match="broken.yaml is not valid YAML"):
+    with pytest.raises(ManifestError, match="broken.yaml, line 2: .*expected"):
         load_manifest(path)
 
 
@@ -172,6 +172,46 @@ def test_a_wrong_manifest_says_what_is_wrong_and_in_which_file(tmp_path, changes
     with pytest.raises(ManifestError, match=message) as raised:
         load_manifest(_written(tmp_path, changes))
     assert "mine.yaml" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("train: 6", "train: -6", "line 9, splits.train: Input should be greater than or equal to 1 .got -6"),
+        ("train: 6", "train: true", "line 9, splits.train: Input should be a valid integer .got True"),
+        ("train: 6", "train: 6\n  train: 7", "mine.yaml, line 10: 'train' stands here and in line 9"),
+        ("task: classification", "task: classification\nimage_size: 0", "image_size: .*greater than or equal to 1"),
+        ("- dog", "- 1.50", "classes.*quotes"),
+        ("- dog", "- true", "classes.*quotes"),
+        ("classes:\n- cat\n- dog\n- car", "classes: 99999999999", "classes.*less than or equal to 10000000"),
+        ("title: Mine", "title: [[[[", "mine.yaml, line .*: .*expected"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, old, new, message):
+    path = tmp_path / "mine.yaml"
+    text = yaml.safe_dump({name: value for name, value in _valid().items() if name != "concept_split"}, sort_keys=False)
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ManifestError, match=message):
+        load_manifest(path)
+
+
+def test_classes_may_be_called_what_yaml_takes_for_something_else(tmp_path):
+    path = tmp_path / "mine.yaml"
+    text = yaml.safe_dump(_valid()).replace("- dog", "- no").replace("- cat", "- 0").replace("- car", "- 2020-01-31")
+    path.write_text(text)
+    manifest = load_manifest(path)
+    assert manifest.class_names == ("0", "no", "2020-01-31")
+    assert manifest.concept_split.sides(manifest.class_names)["eval"] == ["2020-01-31"]
+
+
+def test_a_message_does_not_write_out_what_aliases_repeat(tmp_path):
+    path = tmp_path / "mine.yaml"
+    doubled = "".join(f"b{i}: &b{i} [*b{i - 1}, *b{i - 1}, *b{i - 1}]\n" for i in range(1, 11))
+    path.write_text(f"b0: &b0 [x, x]\n{doubled}")
+    with pytest.raises(ManifestError, match="b10: Extra inputs") as raised:
+        load_manifest(path)
+    assert len(str(raised.value)) < 20_000
 
 
 def test_checksums_must_name_their_algorithm(tmp_path):

@@ -2,6 +2,8 @@
 
 import pickle
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.data.copies import (
@@ -110,3 +112,52 @@ def test_labels_beyond_the_classes(root, label):
     write_parquet(root / "set" / "train-0.parquet", [*rows(2)[:-1], (label, encode(pixels(0, 0)))])
     with pytest.raises(ManifestError, match=f"labels go from .*{label}"):
         load_images(manifest(PARQUET), "train")
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"label": pa.array(["cat", "dog", "car"])}, r"train-1.parquet has other columns than .*: .*label string, not"),
+        ({"image": pa.array(["a", "b", "c"])}, "the column 'image' of .*train-1.parquet must be a struct with bytes"),
+    ],
+)
+def test_files_of_other_columns_are_not_one_split(root, second, message):
+    file = root / "set" / "train-0.parquet"
+    write_parquet(file, rows(1))
+    table = pq.read_table(file)
+    for name, column in second.items():
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    pq.write_table(table, root / "set" / "train-1.parquet")
+    with pytest.raises(ManifestError, match=message):
+        load_images(manifest(PARQUET), "train")
+
+
+def test_files_that_name_other_classes_are_not_one_split(root):
+    write_parquet(root / "set" / "train-0.parquet", rows(1))
+    write_parquet(root / "set" / "train-1.parquet", rows(1), names=tuple(reversed(CLASSES)))
+    with pytest.raises(ManifestError, match="train-1.parquet names other classes than .*train-0.parquet"):
+        load_images(manifest(PARQUET), "train")
+
+
+@pytest.mark.parametrize(
+    "described",
+    ["{", "[]", "null", '{"info": 3}', '{"info": {"features": []}}', '{"info": {"features": {"label": 3}}}']
+    + ['{"info": {"features": {"label": {"names": 3}}}}', '{"info": {"features": {"label": {"names": [1, 2, 3]}}}}'],
+)
+def test_a_malformed_description_is_named(root, described):
+    file = root / "set" / "train-0.parquet"
+    write_parquet(file, rows(2))
+    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": described}), file)
+    with pytest.raises(ManifestError, match="train-0.parquet describes itself wrongly: .*label_names: manifest"):
+        load_images(manifest(PARQUET), "train")
+    assert_whole(load_images(manifest(PARQUET | {"label_names": "manifest"}), "train"), 2)
+
+
+def test_what_unpacks_to_much_is_not_held_in_memory(root, monkeypatch):
+    write_parquet(root / "set" / "train-0.parquet", [(label, bytes(100_000)) for label in range(3)])
+    file = root / "set" / "train-0.parquet"
+    pq.write_table(pq.read_table(file), file, compression="zstd", use_dictionary=False)
+    assert file.stat().st_size < 10_000
+    monkeypatch.setattr(parquet, "_IN_MEMORY_BYTES", 200_000)
+    load_images(manifest(PARQUET, splits={"train": 3, "test": 3}), "train")
+    assert list((root / "set" / ".workbook-arrow").glob("*.arrow"))

@@ -238,11 +238,11 @@ def test_the_advice_fits_the_cause(first, data, advice):
         first(data)[0]
 
 
-def test_a_folder_in_the_place_of_an_image(root):
+def test_an_image_that_went_away(root):
     write_folders(root)
     images = load_images(manifest(FOLDER), "train")
     (root / "set" / "train" / "car" / "0.png").unlink()
-    with pytest.raises(CorruptDataError, match="No such file.*Make it a file that can be read, or take it out"):
+    with pytest.raises(CorruptDataError, match=r"car/0\.png cannot be read .it is not there.: correct its name"):
         images[0]
 
 

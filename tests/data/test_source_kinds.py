@@ -35,7 +35,15 @@ def test_what_cannot_be_a_source(facts, message):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("(.+", "is not a regular expression"), (".+", "must have one group")]
+    ("pattern", "message"),
+    [
+        ("(.+", "is not a regular expression"),
+        (".+", "must have one group"),
+        ("(a)(b)", "must have one group"),
+        (r"(a)\1", "is not a regular expression"),  # RE2 looks at nothing twice
+        ("(a{1000}){1000}", "is not a regular expression"),
+        ("(a))(", "is not a regular expression"),
+    ],
 )
 def test_the_pattern_of_a_label(pattern, message):
     lists = {"train": {"tables": {"a.txt": ["file"]}, "label": "{file}", "label_pattern": pattern}}

@@ -134,17 +134,19 @@ def test_every_method_has_a_key_of_its_own():
 def test_refusals():
     with pytest.raises(ValueError, match="unknown method 'BYOL2'; known: SL"):
         with_method(SQUARES, "BYOL2")
-    with pytest.raises(ValueError, match="optimizer must be one of sgd, lars, adam, adamw, got 'adamax'"):
+    with pytest.raises(ValueError, match="optimizer: 'adamax' is unknown .*; known: sgd, lars"):
         replace(SQUARES, optimizer="adamax")
     with pytest.raises(ValueError, match=r"images \(9\) and images_per_class \(3\) exclude each other"):
         replace(SQUARES, images=9, images_per_class=3)
     with pytest.raises(ValueError, match="a start is for finetuning with labels, got it with the objective BYOL"):
         replace(with_method(SQUARES, "BYOL"), start=RunStart(run="0" * 20, epoch=1))
-    with pytest.raises(ValueError, match=r"ema must lie in \[0, 1\), got 1"):
+    with pytest.raises(ValueError, match="backbone: 'resnet9999' is unknown .did you mean"):
+        replace(SQUARES, backbone="resnet9999")
+    with pytest.raises(ValueError, match="ema must be less than 1, got 1"):
         replace(SQUARES, ema=1)
-    with pytest.raises(ValueError, match=r"drop_path must lie in \[0, 1\), got -0.1"):
+    with pytest.raises(ValueError, match="drop_path must be at least 0, got -0.1"):
         replace(SQUARES, drop_path=-0.1)
-    with pytest.raises(ValueError, match=r"layer_decay must lie in \(0, 1\], got 0"):
+    with pytest.raises(ValueError, match="layer_decay must be greater than 0, got 0"):
         replace(SQUARES, layer_decay=0)
     with pytest.raises(ValueError, match="smoothing must lie in"):
         CrossEntropy(smoothing=1.0)

@@ -16,7 +16,16 @@ from workbook.keys import key_of, plain
 from workbook.lab import Lab
 from workbook.pretraining import runs as runs_module
 from workbook.pretraining.recipe import with_method
-from workbook.pretraining.runs import Run, load_run, pretraining_images, run_table, start_weights, train, train_all
+from workbook.pretraining.runs import (
+    Run,
+    Runs,
+    load_run,
+    pretraining_images,
+    run_table,
+    start_weights,
+    train,
+    train_all,
+)
 from workbook.pretraining.starts import RunStart
 from workbook.store import Store
 
@@ -103,6 +112,14 @@ def test_the_table_of_runs(lab, run):
     assert table["loss"][0] == run.history["loss"].iloc[-1]
     assert list(table["train_accuracy"].isna()) == [False, True], "SimCLR does not classify"
     assert list(table["from_store"]) == [run.stored, simclr.stored]
+
+
+def test_runs_say_where_another_version_made_them(run):
+    own = Runs([run])
+    assert "another version" not in own._repr_html_()
+    older = replace(run.artefact, provenance=run.artefact.provenance | {"code": "<i>old</i>"})
+    shown = Runs([run, replace(run, artefact=older)])._repr_html_()
+    assert "<p>1 of 2 were made by another version: code &lt;i&gt;old&lt;/i&gt;, torch " in shown
 
 
 def test_images_are_the_same_draw_for_every_method_and_seed():

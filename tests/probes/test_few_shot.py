@@ -165,7 +165,7 @@ def test_refusals(name: str) -> None:
     ("field", "value"), [("ways", 1), ("shots", 0), ("queries", 0), ("episodes", 1), ("c", 0.0), ("classifier", "svm")]
 )
 def test_a_recipe_refuses_what_makes_no_sense(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{field} must be"):
+    with pytest.raises(ValueError, match=f"{field}( must be|: .svm. is unknown)"):
         replace(SHORT, **{field: value})
 
 

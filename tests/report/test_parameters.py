@@ -51,6 +51,10 @@ def test_a_value_that_a_field_refuses_is_told_before_anything_runs():
         ("{a: b}", {"a": "b"}),
         ("", None),
         ("missing.yaml", "missing.yaml"),
+        ("1:30", "1:30"),  # YAML 1.1 takes the first three for 90, a broken date and a broken number
+        ("2020-99-99", "2020-99-99"),
+        ("0b_", "0b_"),
+        ("no", "no"),
     ],
 )
 def test_values(text, value):
@@ -76,5 +80,8 @@ def test_assignments():
     for bad in ("a", "=1", "a b=1", "a.=1", ".a=1"):
         with pytest.raises(ReportError, match="name=value"):
             parse_assignments([bad])
-    with pytest.raises(ReportError, match="not YAML"):
+    for bad in ("!!int abc", "[" * 3000, "{a: 1, a: 2}", '"a\\0"'):
+        with pytest.raises(ReportError, match="x, line 1: "):
+            parse_value("x", bad)
+    with pytest.raises(ReportError, match="x, line 2: .*it is given as YAML"):
         parse_value("x", "[1, 2")

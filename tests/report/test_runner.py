@@ -1,3 +1,4 @@
+import fcntl
 import io
 import json
 import os
@@ -5,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -17,7 +19,7 @@ from plotly.offline import get_plotlyjs_version
 from tests.report.records import tagged, write_notebook
 from workbook.errors import ReportError
 from workbook.report.record import read_records
-from workbook.report.runner import _environment, run_reports
+from workbook.report.runner import _environment, _folder, _scratch, run_reports
 from workbook.report.survey import START_PAGE
 
 STAGES = "01_stagewise_evaluation"
@@ -242,7 +244,9 @@ def test_threads_are_the_user_s_or_all(tmp_path, monkeypatch, given, jobs, threa
     assert _environment(jobs).get("OMP_NUM_THREADS") == threads
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name
+)
 def test_what_is_stopped_leaves_no_kernel_and_says_so(tmp_path, number):
     told_pid = "import os, pathlib, signal, time\npathlib.Path(f'{os.getpid()}.pid').touch()\n"
     write_notebook(tmp_path / "01_first.ipynb", new_markdown_cell("# First"))
@@ -264,26 +268,63 @@ while True:
         "kernels._PATIENCE = 2\n"
         "runner.run_reports(sorted(Path().glob('*.ipynb')), profile='smoke', parameters={}, out=Path('out'), jobs=2)"
     )
+    (tmp_path / "temporary").mkdir()
+    terminal, inside = os.openpty()
     with (tmp_path / "told").open("w") as told:
-        process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=told)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+            stdin=inside,
+            stderr=inside if number == signal.SIGHUP else told,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+    os.close(inside)
     wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 3 or process.poll() is not None)
     left = {int(path.stem) for path in tmp_path.glob("*.pid")}
     assert len(left) == 3 and all(map(is_running, left)), "two kernels, and what one of them started"
-    process.send_signal(number)
-    assert process.wait(timeout=120) == {signal.SIGTERM: 143}.get(number, -number)
+    if number == signal.SIGHUP:
+        os.close(terminal)
+    else:
+        process.send_signal(number)
+    assert process.wait(timeout=120) == {signal.SIGTERM: 143, signal.SIGHUP: 129}.get(number, -number)
     wait_for(lambda: sum(map(is_running, left)) <= (number == signal.SIGKILL))
     if number == signal.SIGKILL:  # nobody was left to write, or to end more than the kernels, which end by themselves
         (child,) = filter(is_running, left)
         os.kill(child, signal.SIGKILL)
+        assert len(list((tmp_path / "out").glob(".running-*"))) == 2
+        _folder(tmp_path / "out")
+        assert not list((tmp_path / "out").glob(".running-*")), "the next run removes them"
         return
     assert not any(map(is_running, left))
-    assert "KeyboardInterrupt" in (tmp_path / "told").read_text() or number == signal.SIGTERM
+    assert "KeyboardInterrupt" in (tmp_path / "told").read_text() or number != signal.SIGINT
+    assert not list((tmp_path / "temporary").glob("*.json")), "files that say how to reach a kernel"
     assert "Interrupted: 1 of 4 notebooks were run" in (tmp_path / "out/index.html").read_text()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "index.html",
         f"plotly-{get_plotlyjs_version()}.min.js",
         *(f"01_first.{kind}" for kind in ("html", "ipynb", "json")),
     }
+
+
+def test_only_what_nobody_runs_in_is_removed(tmp_path):
+    for name, lock, age in ((".running-dead", True, 0), (".running-old", False, 7200), (".running-new", False, 0)):
+        (tmp_path / name).mkdir()
+        if lock:
+            (tmp_path / name / "lock").touch()
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
+    with _scratch(tmp_path) as running:
+        _folder(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {".running-new", running.name}
+
+
+def test_a_notebook_that_does_not_name_its_kernel_runs(tmp_path):
+    notebook = write_notebook(tmp_path / "bare.ipynb", new_markdown_cell("# Bare"), new_code_cell("print(6 * 7)"))
+    document = json.loads(notebook.read_text())
+    notebook.write_text(json.dumps(document | {"metadata": {}}))
+    (result,) = run_reports([notebook], profile="smoke", parameters={}, out=tmp_path / "out")
+    assert result.error is None and "42" in (tmp_path / "out" / "bare.html").read_text()
 
 
 def wait_for(condition, seconds: float = 180) -> None:

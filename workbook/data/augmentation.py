@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from annotated_types import Le
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from workbook.data.batched import Blur, ColourJitter, CropAndFlip, Greyscale, Solarise, Sometimes
 from workbook.data.policies import Cutout, Erase, Policy
+from workbook.fields import ASCENDING, NotNegative, Positive, Probability, UpToOne, check_fields, one_of
 from workbook.keys import added
 
 # "rand-m9" is what timm's and MAE's scripts mean by it, and what RandAugment's authors give a ResNet-50: magnitude 9
@@ -18,6 +20,7 @@ POLICIES: dict[str, Callable[..., v2.Transform]] = {
     "autoaugment": v2.AutoAugment,
     "rand-m9": partial(v2.RandAugment, magnitude=27, num_magnitude_bins=31),
 }
+Hue = Annotated[NotNegative, Le(0.5)]  # half a turn is the furthest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,27 +35,25 @@ class Augmentation:
     """
 
     # not in the paper: its augmentation for SL is "following [20]"; these are the usual ones of that line of work
-    crop_scale: tuple[float, float] = (0.08, 1.0)  # area of the crop as a fraction of the image's
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width over height of the crop
-    flip: float = 0.5  # probability of a horizontal flip
-    jitter: float = added(0.0)  # probability of a colour jitter
-    jitter_strength: tuple[float, float, float, float] = added((0.4, 0.4, 0.2, 0.1))  # brightness ... saturation, hue
-    greyscale: float = added(0.0)
-    blur: tuple[float, float] = added((0.0, 0.0))
-    solarise: tuple[float, float] = added((0.0, 0.0))
+    crop_scale: Annotated[tuple[UpToOne, UpToOne], ASCENDING] = (0.08, 1.0)  # area, a fraction of the image's
+    crop_ratio: Annotated[tuple[Positive, Positive], ASCENDING] = (3 / 4, 4 / 3)  # width over height of the crop
+    flip: Probability = 0.5  # probability of a horizontal flip
+    jitter: Probability = added(0.0)  # probability of a colour jitter
+    # brightness, contrast, saturation, hue
+    jitter_strength: tuple[NotNegative, NotNegative, NotNegative, Hue] = added((0.4, 0.4, 0.2, 0.1))
+    greyscale: Probability = added(0.0)
+    blur: tuple[Probability, Probability] = added((0.0, 0.0))
+    solarise: tuple[Probability, Probability] = added((0.0, 0.0))
     # "autoaugment": ImageNet's policy (Cubuk et al. 2019), whatever the data; "rand-m9": two operations of one strength
     # (Cubuk et al. 2020). not in the papers: that strength, see `POLICIES`; the grey where an image was moved away
-    policy: str | None = added(None)
+    policy: Annotated[str, one_of(POLICIES)] | None = added(None)
     # a grey square (DeVries and Taylor 2017) in every image; this is its side as a fraction of the image's, and
     # its centre is anywhere in the image, so that a part may fall outside. B's "length 0.5" says no more
-    cutout: float = added(0.0)
-    erase: float = added(0.0)  # probability of a grey rectangle of 2 to 33 % of the image (Zhong et al. 2020)
+    cutout: Probability = added(0.0)
+    erase: Probability = added(0.0)  # probability of a grey rectangle of 2 to 33 % of the image (Zhong et al. 2020)
 
     def __post_init__(self) -> None:
-        if self.policy not in (None, *POLICIES):
-            raise ValueError(f"policy must be None or one of {', '.join(POLICIES)}, got {self.policy!r}")
-        if not (0 <= self.cutout <= 1 and 0 <= self.erase <= 1):
-            raise ValueError(f"cutout and erase must lie in [0, 1], got {self.cutout} and {self.erase}")
+        check_fields(self)
 
     def view(self, number: int | None) -> "Augmentation":
         """The augmentation of one view: number 0 or 1; None for a method that looks at each image once."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workbook.data.source_kinds import FileList
+from workbook.data.source_kinds import FileList, first_group
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError
 from workbook.files import told
 
@@ -50,6 +50,11 @@ def _joined(base: Path, listed: FileList) -> pd.DataFrame:
                 f"{path} has the columns {_several(table.columns)}, none of which the tables before it have "
                 f"({_several(rows.columns)}). Give the same name to the column that joins them."
             )
+        if rows.duplicated(shared).any() and table.duplicated(shared).any():
+            raise ManifestError(
+                f"{path} and the tables before it both have rows alike in {_several(shared)}, which cannot be told "
+                "apart. Join them by a column that is unique in one of the two."
+            )
         rows = rows.merge(table, on=shared)
     return rows
 
@@ -61,7 +66,10 @@ def _text_table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise CorruptDataError(f"{path} is no text ({error}). Fetch it again from its source.") from error
     if separator := {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower()):
-        rows = list(csv.reader(lines, delimiter=separator))
+        try:
+            rows = list(csv.reader(lines, delimiter=separator))
+        except csv.Error as error:
+            raise CorruptDataError(f"{path} is no table ({error}). Fetch it again from its source.") from error
     else:
         width = len(lines[0].split()) if columns == "header" and lines else len(columns)
         rows = [line.split(maxsplit=width - 1) for line in lines]
@@ -69,6 +77,8 @@ def _text_table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
     names = list(columns)
     if columns == "header":
         names, rows = (rows[0], rows[1:]) if rows else ([], [])
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ManifestError(f"{path} has more than one column {min(twice)!r}. Name its columns, each once.")
     for number, row in enumerate(rows, start=len(lines) - len(rows) + 1):
         if len(row) != len(names):
             raise ManifestError(
@@ -103,13 +113,13 @@ def _classes(rows: pd.DataFrame, listed: FileList) -> list[str]:
     classes = _filled(listed.label, rows) if isinstance(listed.label, str) else _one_hot(rows, listed)
     if listed.label_pattern is None:
         return classes
-    found = [re.search(listed.label_pattern, name) for name in classes]
+    found = first_group(listed.label_pattern, classes)
     if None in found:
         raise ManifestError(
             f"label_pattern {listed.label_pattern!r} finds no class in {classes[found.index(None)]!r}, which stands "
             f"in {_several(listed.tables)}. Correct label or label_pattern."
         )
-    return [match[1] for match in found if match]
+    return [name for name in found if name is not None]
 
 
 def _one_hot(rows: pd.DataFrame, listed: FileList) -> list[str]:

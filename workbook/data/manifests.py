@@ -5,21 +5,23 @@ pixels is the work of `sources.py`.
 """
 
 import os
+import reprlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from workbook.data.pixels import FULL_DEPTH
 from workbook.data.source_kinds import ClassName, Facts, Source
 from workbook.errors import ManifestError, did_you_mean
-from workbook.files import CHECKOUT, folder_of, told, user_path
+from workbook.fields import Count, Share, Whole
+from workbook.files import folder_of, shipped, told, user_path
+from workbook.plain_yaml import Document, read_yaml
 
-_MANIFESTS = CHECKOUT / "data_manifests"
+_MANIFESTS = shipped("data_manifests")
 
 
 class Holdout(Facts):
@@ -30,9 +32,9 @@ class Holdout(Facts):
     """
 
     of: str
-    test_per_class: int | None = Field(default=None, ge=1)
-    test_fraction: float | None = Field(default=None, gt=0, lt=1)
-    seed: int = Field(ge=0)
+    test_per_class: Count | None = None
+    test_fraction: Share | None = None
+    seed: Whole
 
     @model_validator(mode="after")
     def _says_how_many(self) -> "Holdout":
@@ -76,7 +78,7 @@ class ConceptSplit(Facts):
 
     eval_classes: tuple[ClassName, ...] = Field(min_length=1)
     rule: str
-    official: bool
+    official: StrictBool
 
     def sides(self, class_names: Sequence[str]) -> dict[str, list[str]]:
         """`{"pre": [...], "eval": [...]}`, both in the order of `class_names`.
@@ -102,6 +104,12 @@ class ConceptSplit(Facts):
         return {"pre": pre, "eval": [name for name in class_names if name in eval_names]}
 
 
+_MOST_CLASSES = 10_000_000  # each gets a name
+
+# a count, names, or names with a readable name for each
+Classes = Annotated[StrictInt, Field(le=_MOST_CLASSES)] | tuple[ClassName, ...] | dict[ClassName, str]
+
+
 class Manifest(Facts):
     """One data set.
 
@@ -117,11 +125,11 @@ class Manifest(Facts):
     name: str
     title: str
     task: Literal["classification"]
-    image_size: int | None = None
+    image_size: Count | None = None
     bits: int = Field(default=FULL_DEPTH, ge=8, le=FULL_DEPTH)
-    classes: int | tuple[ClassName, ...] | dict[ClassName, str]
-    splits: dict[str, int]
-    paper_sizes: dict[Literal["A", "B"], dict[str, int]] = Field(default_factory=dict)
+    classes: Classes
+    splits: dict[str, Count]
+    paper_sizes: dict[Literal["A", "B"], dict[str, Count]] = Field(default_factory=dict)
     holdout: Holdout | None = None
     sources: tuple[Source, ...] = Field(min_length=1)
     licence: str
@@ -167,7 +175,7 @@ class Manifest(Facts):
 
 
 def data_root() -> Path:
-    """The folder in which manifests look for data: WORKBOOK_DATA (see `folder_of`), else `data/` in the checkout."""
+    """The folder in which manifests look for data: WORKBOOK_DATA (see `folder_of`), else `data/` in `files.HOME`."""
     return folder_of("WORKBOOK_DATA", "data")
 
 
@@ -193,19 +201,28 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     try:
         with told(ManifestError, "read", path):
             content = path.read_text(encoding="utf-8")
-        return Manifest.model_validate(yaml.safe_load(content))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is not valid YAML: {error}. Correct the file.") from error
+        document = read_yaml(content, str(path))
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is no text ({error}). Save it as UTF-8.") from error
+    except ValueError as error:
+        raise ManifestError(f"{error}. Correct the file.") from error
+    try:
+        return Manifest.model_validate(document.value)
     except ValidationError as error:
-        raise ManifestError(f"{path} is not a valid manifest:\n{_readable(error)}\nCorrect the file.") from error
+        found = _readable(error, document)
+        raise ManifestError(f"{path} is not a valid manifest:\n{found}\nCorrect the file.") from error
     except ManifestError as error:
         raise ManifestError(f"{path}: {error}") from error
 
 
-def _readable(error: ValidationError) -> str:
+def _readable(error: ValidationError, document: Document) -> str:
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"]) or "the file as a whole"
-        got = "" if problem["type"] == "missing" or not problem["loc"] else f" (got {problem['input']!r:.80})"
-        lines.append(f"  {where}: {problem['msg']}{got}")
+        line = document.line(problem["loc"])
+        at = f"line {line}, " if line else ""
+        came = reprlib.repr(problem["input"])  # not all of what aliases repeat
+        got = "" if problem["type"] == "missing" or not problem["loc"] else f" (got {came:.80})"
+        quote = "; text that YAML takes for something else stands in quotes" * (problem["type"] == "string_type")
+        lines.append(f"  {at}{where}: {problem['msg']}{got}{quote}")
     return "\n".join(lines)

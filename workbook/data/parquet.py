@@ -5,15 +5,15 @@ which are then memory-mapped: Parquet has no cheap access to single rows, and sh
 """
 
 import glob
-import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 from PIL import Image
+from pydantic import BaseModel, ValidationError
 
 from workbook.data.readers import Content, files_digest, integer_labels, is_read_whole, open_image, seen_digest
 from workbook.data.source_kinds import ParquetSource, composed
@@ -51,10 +52,10 @@ class _EncodedRows:
 
 def read_parquet(source: ParquetSource, split: str, base: Path) -> Content:
     files = _files(base, source.splits[split])
-    _check_columns(files[0], source)
+    _check_columns(files, source)
     labels = [_read(file, source.label)[source.label] for file in files]
-    indices, names = _named(pa.chunked_array([chunk for column in labels for chunk in column.chunks]), source, files[0])
-    if sum(file.stat().st_size for file in files) <= _IN_MEMORY_BYTES:
+    indices, names = _named(pa.chunked_array([chunk for column in labels for chunk in column.chunks]), source, files)
+    if sum(_unpacked(file, source.image) for file in files) <= _IN_MEMORY_BYTES:
         columns = tuple(pc.struct_field(_read(file, f"{source.image}.bytes")[source.image], "bytes") for file in files)
     else:
         columns = _arrow_files(files, source.image, base / _ARROW_FOLDER)
@@ -94,7 +95,22 @@ def _reading(file: Path, errors: tuple[type[Exception], ...] = (pa.ArrowExceptio
         raise CorruptDataError(broken) from error
 
 
-def _check_columns(file: Path, source: ParquetSource) -> None:
+def _check_columns(files: Sequence[Path], source: ParquetSource) -> None:
+    """All files have the columns, and of the same types: a split may be put together of what does not belong."""
+    first = _types(files[0], source)
+    for file in files[1:]:
+        if (types := _types(file, source)) != first:
+            raise ManifestError(
+                f"{file} has other columns than {files[0]}: {_described(types)}, not {_described(first)}. "
+                "Name files of one data set in splits."
+            )
+
+
+def _described(types: Mapping[str, pa.DataType]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in types.items())
+
+
+def _types(file: Path, source: ParquetSource) -> dict[str, pa.DataType]:
     with _reading(file):
         schema = pq.read_schema(file)
     for column in (source.image, source.label):
@@ -106,11 +122,17 @@ def _check_columns(file: Path, source: ParquetSource) -> None:
     kind = schema.field(source.image).type
     if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
         raise ManifestError(f"the column {source.image!r} of {file} must be a struct with bytes, got {kind}.")
+    inside = kind.field("bytes").type
+    if not (pa.types.is_binary(inside) or pa.types.is_large_binary(inside)):
+        raise ManifestError(f"the bytes in {source.image!r} of {file} must be binary, got {inside}.")
+    return {column: schema.field(column).type for column in (source.image, source.label)}
 
 
-def _named(column: pa.ChunkedArray, source: ParquetSource, file: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def _named(
+    column: pa.ChunkedArray, source: ParquetSource, files: Sequence[Path]
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Labels as (N,) int64, and what they mean: strings are numbered in their sorted order."""
-    where = f"the column {source.label!r} of {file}"
+    where = f"the column {source.label!r} of {files[0]}"
     if column.null_count:
         raise ManifestError(f"{where} has {column.null_count} rows without a label. Take those rows out.")
     if pa.types.is_dictionary(column.type):
@@ -122,10 +144,51 @@ def _named(column: pa.ChunkedArray, source: ParquetSource, file: Path) -> tuple[
     labels = integer_labels(column.to_numpy(), where)
     if source.label_names == "manifest":
         return labels, None
-    metadata = pq.read_schema(file).metadata or {}
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    stated = features.get(source.label, {}).get("names")
-    return labels, None if stated is None else tuple(stated)
+    first, *others = (_stated_names(file, source.label) for file in files)
+    for file, other in zip(files[1:], others, strict=True):
+        if other != first:
+            raise ManifestError(f"{file} names other classes than {files[0]}. Name files of one data set in splits.")
+    return labels, first
+
+
+def _stated_names(file: Path, label: str) -> tuple[str, ...] | None:
+    """The names of the classes in the schema's own description; None where it has none."""
+    described = (pq.read_schema(file).metadata or {}).get(b"huggingface")
+    if described is None:
+        return None
+    try:
+        feature = _Description.model_validate_json(described).info.features.get(label)
+        return None if feature is None else _Feature.model_validate(feature).names
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in problem["loc"])
+        raise ManifestError(
+            f"{file} describes itself wrongly: {where}: {problem['msg']}. "
+            "If the integers follow the manifest's classes, say label_names: manifest."
+        ) from error
+
+
+class _Feature(BaseModel):
+    names: tuple[str, ...] | None = None
+
+
+class _Info(BaseModel):
+    features: dict[str, Any] = {}
+
+
+class _Description(BaseModel):
+    """What the `datasets` library writes into a schema, as far as it is read here."""
+
+    info: _Info = _Info()
+
+
+def _unpacked(file: Path, image: str) -> int:
+    """Bytes that the images claim in memory, or that they are in the file if those are more."""
+    with _reading(file):
+        groups = pq.read_metadata(file)
+    columns = (groups.row_group(i).column(j) for i in range(groups.num_row_groups) for j in range(groups.num_columns))
+    claimed = sum(one.total_uncompressed_size for one in columns if one.path_in_schema == f"{image}.bytes")
+    return max(claimed, file.stat().st_size)
 
 
 def _footer(file: Path) -> bytes:

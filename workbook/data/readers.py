@@ -8,8 +8,6 @@ import errno
 import glob
 import inspect
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError
 
 from workbook.data import generated
+from workbook.data.arrays import open_array
 from workbook.data.images import content_digest
 from workbook.data.lists import listed_files
 from workbook.data.pixels import BROKEN, RULE, follows_rule
@@ -116,7 +115,7 @@ def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Conte
     import torchvision.datasets  # takes a second, which the other kinds need not pay
 
     constructor = getattr(torchvision.datasets, source.dataset, None)
-    if constructor is None:
+    if not (isinstance(constructor, type) and issubclass(constructor, torchvision.datasets.VisionDataset)):
         raise ManifestError(f"torchvision.datasets has no {source.dataset!r}. Correct the source's dataset.")
     arguments: dict[str, Any] = dict(source.splits[split])
     if "download" in inspect.signature(constructor).parameters:
@@ -200,37 +199,18 @@ def read_array(source: ArraySource, split: str, base: Path) -> Content:
     """Held in memory."""
     files = source.splits[split]
     where = f"{base / files.images}"
-    pixels, labels = _array(base, files.images), _array(base, files.labels)
-    if pixels.ndim == 4 and pixels.shape[3] == 1:
-        pixels = pixels[..., 0]
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[3] == 3)):
-        raise ManifestError(
-            f"{where} must be uint8 (N, H, W) or (N, H, W, 1 or 3), got {pixels.dtype} {pixels.shape}. "
-            "Store the images as bytes from 0 to 255, channels last."
-        )
-    labels = integer_labels(labels, f"{base / files.labels}")
-    if len(labels) != len(pixels):
-        raise ManifestError(f"{where} holds {len(pixels)} images but {len(labels)} labels. Correct the source.")
+    with open_array(base, files.images) as images, open_array(base, files.labels) as numbers:
+        shape, dtype = images.shape, images.dtype
+        if dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))):
+            raise ManifestError(
+                f"{where} must be uint8 (N, H, W) or (N, H, W, 1 or 3), got {dtype} {shape}. "
+                "Store the images as bytes from 0 to 255, channels last."
+            )
+        if numbers.shape[:1] != shape[:1]:
+            raise ManifestError(f"{where} holds {shape[0]} images but labels {numbers.shape}. Correct the source.")
+        labels, pixels = integer_labels(numbers.read(), f"{base / files.labels}"), images.read()
+    pixels = pixels[..., 0] if shape[3:] == (1,) else pixels
     return Content(decode=PixelRows(pixels), labels=labels, class_names=None, digest=content_digest(pixels.tobytes()))
-
-
-def _array(base: Path, place: str) -> np.ndarray:
-    name, _, key = place.partition(":")
-    path = base / name
-    if not os.path.lexists(path):
-        raise MissingDataError(str(path))
-    try:
-        with told(CorruptDataError, "read", path), path.open("rb"):  # what cannot be opened is no broken array
-            pass
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if key not in loaded.files:
-                raise ManifestError(f"{path} holds {loaded.files}, not {key!r}. Write it as 'file.npz:key'.")
-            return loaded[key]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorruptDataError(f"{path} is no readable NumPy array ({error}). Fetch it again.") from error
 
 
 def integer_labels(values: Any, where: str) -> np.ndarray:

@@ -5,12 +5,15 @@ Facts only, as in `manifests.py`; the readers are in `readers.py`, `parquet.py` 
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from workbook.errors import harmless
+from workbook.fields import Count
 
 _WHOLE_FOLDER = re.compile(r"(?:[^{]*/)?\{[^}]+\}/")  # in the first braces of a pattern
 
@@ -48,9 +51,14 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-ClassName = Annotated[str, AfterValidator(composed)]
+def _as_text(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
+# a class may be called 0; what else YAML takes for no text (1.50, true) could come back otherwise than it was written
+ClassName = Annotated[str, BeforeValidator(_as_text), AfterValidator(composed)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
-Texts = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], BeforeValidator(_several), Field(min_length=1)]
+Texts = Annotated[tuple[ClassName, ...], BeforeValidator(_several), Field(min_length=1)]
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 
@@ -71,8 +79,8 @@ class GeneratedSource(Facts):
     """The embedded set: `splits` says how many images a class each split has."""
 
     kind: Literal["generated"]
-    splits: dict[str, int]
-    image_size: int = 32
+    splits: dict[str, Annotated[Count, Field(le=100_000)]]
+    image_size: Annotated[Count, Field(le=1024)] = 32
 
 
 class SklearnSource(Facts):
@@ -112,6 +120,25 @@ class ParquetSource(_FileSource):
     label_names: Literal["metadata", "manifest"] = "metadata"
 
 
+def first_group(pattern: str, texts: Sequence[str]) -> list[str | None]:
+    """What the pattern's one group is where it is first found in each text; None where it is not found.
+
+    By RE2, whose time grows with the text alone: a manifest may come from anyone.
+    """
+    column = pa.array(texts, pa.string())
+    found = pc.match_substring_regex(column, pattern).to_pylist()
+    groups = pc.replace_substring_regex(column, rf"\A(?s:.*?)(?:{pattern})(?s:.*)\z", r"\1").to_pylist()
+    return [group if there else None for group, there in zip(groups, found, strict=True)]
+
+
+def _replaces(pattern: str, replacement: str) -> bool:
+    try:
+        pc.replace_substring_regex(pa.array([""]), pattern, replacement)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 class FileList(Facts):
     """Which images a split has, and of which class each is, from tables that came with them.
 
@@ -121,8 +148,8 @@ class FileList(Facts):
     the line. Several tables are joined on the columns that they share.
     `where` keeps the rows in which each column named there has the value, or one of the values.
     `label` is the class, columns in braces: `{Species}`, `{gender} {status}`; or a list of columns of which one is
-    not zero, whose name is the class. `label_pattern` is a regular expression for it, the class its one group:
-    `^(.+)/` takes the folder of a file.
+    not zero, whose name is the class. `label_pattern` is a regular expression for it, of RE2's kind, the class its
+    one group: `^(.+)/` takes the folder of a file.
     """
 
     tables: dict[str, Literal["header"] | Columns] = Field(min_length=1)
@@ -133,11 +160,13 @@ class FileList(Facts):
     @field_validator("label_pattern")
     @classmethod
     def _has_one_group(cls, pattern: str | None) -> str | None:
-        try:
-            if pattern is not None and re.compile(pattern).groups != 1:
+        if pattern is not None:
+            try:
+                pc.match_substring_regex(pa.array([""]), pattern)
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+            if not _replaces(pattern, r"\1") or _replaces(pattern, r"\2"):
                 raise ValueError(f"{pattern!r} must have one group, which is the class")
-        except re.error as error:
-            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         return pattern
 
 

@@ -41,10 +41,8 @@ def load_images(manifest: Manifest | str, split: str, *, side: str | None = None
     if split not in manifest.splits:
         unknown = f"{manifest.name} has no split {split!r}{did_you_mean(split, manifest.splits)}"
         raise ManifestError(f"{unknown}. It has: {', '.join(manifest.splits)}.")
-    if side not in (None, "pre", "eval"):
-        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are 'pre' and 'eval'.")
-    if side and not manifest.concept_split:
-        class_sides(manifest, ())
+    if side is not None:
+        check_side(manifest, side)
     images, _ = open_split(manifest, split)
     if side is None:
         return images
@@ -86,13 +84,43 @@ def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
     return images, source
 
 
+def check_set(name: str) -> str:
+    """The name, if it is a manifest's name or path, or one side of its concept split as in "cifar100:eval".
+
+    Raises ManifestError.
+    """
+    dataset, colon, side = name.partition(":")
+    manifest = load_manifest(dataset)
+    if colon:
+        check_side(manifest, side)
+    return name
+
+
+def check_data_set(name: str) -> str:
+    """The name, if it is a manifest's name or path, else ManifestError."""
+    load_manifest(name)
+    return name
+
+
+def check_side(manifest: Manifest, side: str) -> None:
+    """Raises ManifestError where the manifest has no such side."""
+    if side not in ("pre", "eval"):
+        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are 'pre' and 'eval'.")
+    if manifest.concept_split is None:
+        raise _no_sides(manifest)
+
+
+def _no_sides(manifest: Manifest) -> ManifestError:
+    return ManifestError(
+        f"{manifest.name} has no concept split, so it has no sides. "
+        "Load it without a side, or add concept_split to its manifest."
+    )
+
+
 def class_sides(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str, list[str]]:
     """The concept split's two sides; ManifestError if the manifest has none or it does not fit."""
     if manifest.concept_split is None:
-        raise ManifestError(
-            f"{manifest.name} has no concept split, so it has no sides. "
-            "Load it without a side, or add concept_split to its manifest."
-        )
+        raise _no_sides(manifest)
     with about(manifest.name):
         return manifest.concept_split.sides(class_names)
 

@@ -4,16 +4,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from annotated_types import MinLen
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
+from workbook.fields import Count, check_fields, one_of
 from workbook.files import write_array, written
 from workbook.keys import added
 from workbook.lab import Lab
@@ -33,6 +35,7 @@ STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
 LAYERS = (*STAGES, "pooled", "projector")
 # asks for the features after every component of the projector, as "projector.1.fc", "projector.2.norm" ...
 CUT_POINTS = "projector.*"
+Layer = Annotated[str, one_of((*LAYERS, CUT_POINTS))]
 _COMPONENTS = {nn.Linear: "fc", nn.BatchNorm1d: "norm", nn.ReLU: "relu"}
 
 
@@ -47,21 +50,15 @@ class Extraction:
 
     # "equal numbers": each stage in as many as the smallest has; "equal grids": each on the last stage's grid;
     # "averaged": each on a grid of 1 x 1
-    reading: str = added("whole maps")
+    reading: Annotated[str, one_of(READINGS)] = added("whole maps")
     # not in the paper: stage 1 of a ResNet-50 is 200,704 numbers an image; a map that has more than this many is
     # average-pooled to the largest square grid within
-    stage_budget: int = 4096
-    layers: tuple[str, ...] = LAYERS  # what is kept; CUT_POINTS may be among them
-    dtype: str = "float32"  # of the stored stages; "float16" halves their size
+    stage_budget: Count = 4096
+    layers: Annotated[tuple[Layer, ...], MinLen(1)] = LAYERS  # what is kept; CUT_POINTS may be among them
+    dtype: Literal["float32", "float16"] = "float32"  # of the stored stages; "float16" halves their size
 
     def __post_init__(self) -> None:
-        if self.reading not in READINGS:
-            raise ValueError(f"reading must be one of {', '.join(READINGS)}, got {self.reading!r}")
-        unknown = set(self.layers) - {*LAYERS, CUT_POINTS}
-        if unknown or not self.layers:
-            raise ValueError(f"layers must be some of {(*LAYERS, CUT_POINTS)}, got {self.layers}")
-        if self.dtype not in ("float32", "float16"):
-            raise ValueError(f'dtype must be "float32" or "float16", got {self.dtype!r}')
+        check_fields(self)
 
 
 POOLED = Extraction(layers=("pooled",))

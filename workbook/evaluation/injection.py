@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import torch
+from annotated_types import Ge
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from workbook.data.images import Images
 from workbook.evaluation.extraction import POOLED, extract, head_accuracy
 from workbook.evaluation.scoring import MEASURES, backbone_diversity
 from workbook.evaluation.stagewise import pooled_accuracy
+from workbook.fields import Count, Whole, check_fields
 from workbook.lab import Lab
 from workbook.metrics import calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
 from workbook.models.backbones import Backbone
@@ -31,10 +33,13 @@ CKA_VERSION = 1
 class CKARecipe:
     """How two models are compared (B App. D): minibatches of this size, so many passes over shuffled images."""
 
-    minibatch: int = 600
-    passes: int = 3
-    cka_images_per_class: int | None = 60  # not in the paper
-    seed: int = 0
+    minibatch: Annotated[int, Ge(4)] = 600  # fewer have no unbiased estimate
+    passes: Count = 3
+    cka_images_per_class: Count | None = 60  # not in the paper
+    seed: Whole = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)

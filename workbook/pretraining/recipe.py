@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from workbook.data.augmentation import Augmentation
+from workbook.fields import AtLeastTwo, Count, Decay, NotNegative, Positive, UpToOne, Whole, check_fields, one_of
 from workbook.keys import added
+from workbook.models.backbones import STAGES
 from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
 from workbook.pretraining.optimizers import OPTIMIZERS
 from workbook.pretraining.starts import Start
@@ -22,42 +24,38 @@ class Recipe:
     """Every choice of one pretraining; the store's key is made from it and from the data."""
 
     dataset: str  # a manifest's name or path; in a key, its name
-    side: str | None = "pre"  # side of the concept split; None = all classes
-    images_per_class: int | None = None  # None = all
-    images: int | None = added(None)  # so many, drawn over all classes; None = all
-    image_size: int = 224
-    backbone: str = "resnet50"
+    side: Annotated[str, one_of(("pre", "eval"))] | None = "pre"  # side of the concept split; None = all classes
+    images_per_class: Count | None = None  # None = all
+    images: Count | None = added(None)  # so many, drawn over all classes; None = all
+    image_size: Count = 224
+    backbone: Annotated[str, one_of(STAGES)] = "resnet50"
     small_stem: bool = False
-    drop_path: float = added(0.0)  # see `create_backbone`
+    drop_path: Decay = added(0.0)  # see `create_backbone`
     global_pool: bool = added(False)  # the same
     start: Start | None = added(None)  # of the backbone; None = at random
     objective: Objective = added(factory=CrossEntropy)
     projector: Projector | None = None  # None = without an MLP, whatever the objective
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: int = 100
-    checkpoint_epochs: tuple[int, ...] = ()  # besides the last; 0 = before the first step
-    batch_size: int = 1024  # over all devices
-    optimizer: str = added("sgd")  # or "lars", "adam", "adamw"
-    lr: float = 0.4  # at batch size 1024, scaled linearly with the batch (A 5.1)
-    momentum: float = 0.9
-    weight_decay: float = 1e-4  # not in the paper: [20]'s value
+    epochs: Count = 100
+    checkpoint_epochs: tuple[Whole, ...] = ()  # besides the last; 0 = before the first step
+    batch_size: AtLeastTwo = 1024  # over all devices
+    optimizer: Annotated[str, one_of(OPTIMIZERS)] = added("sgd")  # or "lars", "adam", "adamw"
+    lr: Positive = 0.4  # at batch size 1024, scaled linearly with the batch (A 5.1)
+    momentum: Decay = 0.9
+    weight_decay: NotNegative = 1e-4  # not in the paper: [20]'s value
     decay_embeddings: bool = added(True)  # see `create_optimizer`
-    adam_beta: float = added(0.999)  # the second one
-    layer_decay: float = added(1.0)  # of the learning rate, see `create_optimizer`
-    warmup_epochs: int = 5  # not in the paper: it states a warm-up for BYOL alone
-    warmup_lr: float = added(0.0)  # from which the warm-up rises to `lr`, at batch size 1024 like that
-    clip_norm: float | None = None  # largest norm of the gradient; None = no clipping
-    ema: float | None = added(None)  # decay of the moving average of all weights, which is what is kept; None = none
-    seed: int = 0
+    adam_beta: Decay = added(0.999)  # the second one
+    layer_decay: UpToOne = added(1.0)  # of the learning rate, see `create_optimizer`
+    warmup_epochs: Whole = 5  # not in the paper: it states a warm-up for BYOL alone
+    warmup_lr: NotNegative = added(0.0)  # from which the warm-up rises to `lr`, at batch size 1024 like that
+    clip_norm: Positive | None = None  # largest norm of the gradient; None = no clipping
+    ema: Decay | None = added(None)  # decay of the moving average of all weights, which is what is kept; None = none
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            got = f"{self.epochs} and {self.batch_size}"
-            raise ValueError(f"epochs must be at least 1 and batch_size at least 2, got {got}")
-        if self.side not in (None, "pre", "eval"):
-            raise ValueError(f"side must be None (all classes), 'pre' or 'eval', got {self.side!r}")
+        check_fields(self)
         for name, epochs in (("warmup_epochs", (self.warmup_epochs,)), ("checkpoint_epochs", self.checkpoint_epochs)):
-            late = [epoch for epoch in epochs if not 0 <= epoch <= self.epochs]
+            late = [epoch for epoch in epochs if epoch > self.epochs]
             if late:
                 raise ValueError(f"{name} must lie in [0, {self.epochs}], got {late[0]}")
         if self.images is not None and self.images_per_class is not None:
@@ -65,13 +63,6 @@ class Recipe:
             raise ValueError(f"{both} exclude each other: set one")
         if self.start is not None and not isinstance(self.objective, CrossEntropy):
             raise ValueError(f"a start is for finetuning with labels, got it with the objective {self.objective.name}")
-        for name, value in (("drop_path", self.drop_path), ("ema", self.ema or 0.0)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {value}")
-        if not 0 < self.layer_decay <= 1:
-            raise ValueError(f"layer_decay must lie in (0, 1], got {self.layer_decay}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
 
     @property
     def method(self) -> str:

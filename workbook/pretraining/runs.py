@@ -1,5 +1,6 @@
 """Runs: recipes that were trained, from the store or trained now."""
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from workbook.pretraining.model import Model, model_of
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import FileStart, RunStart
 from workbook.progress import expect, progress_bar
+from workbook.provenance import other_versions
 from workbook.store import Artefact, Store
 
 # Part of every run's key. Raise it when a change of the code alters what the same recipe trains.
@@ -243,10 +245,16 @@ def _of_run(start: RunStart, recipe: Recipe, store: Store) -> Pretrained:
 
 
 class Runs(list[Run]):
-    """Runs that show themselves as `run_table`."""
+    """Runs that show themselves as `run_table`, and say where other versions made them."""
+
+    @property
+    def versions(self) -> str:
+        """See `provenance.other_versions`."""
+        return other_versions([run.artefact.provenance for run in self])
 
     def _repr_html_(self) -> str:
-        return run_table(self).round(2).to_html()
+        told = f"<p>{html.escape(self.versions)}</p>" if self.versions else ""
+        return run_table(self).round(2).to_html() + told
 
 
 def run_table(runs: Sequence[Run]) -> pd.DataFrame:

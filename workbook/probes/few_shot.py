@@ -1,12 +1,13 @@
 """Few-shot classification on frozen features (A Table 4): a classifier from five images of each of five classes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from workbook.fields import AtLeastTwo, Count, Positive, Whole, check_fields, one_of
 from workbook.metrics.blocks import Array, check_classes, device_of, read, row_blocks, to_unit_length
 from workbook.probes.span_logistic import fit_in_span
 from workbook.progress import progress_bar
@@ -24,22 +25,17 @@ class FewShotRecipe:
     features over 600 episodes; the 15 queries a class are those of Guo et al. (2020), whom they follow.
     """
 
-    ways: int = 5
-    shots: int = 5
-    queries: int = 15  # a class
-    episodes: int = 600
-    classifier: str = "logistic"  # or, not in the paper: "centroid", the nearest class mean by cosine
-    c: float = 1.0  # not in the paper: scikit-learn's default; the centroids have none
-    seed: int = 0  # not in the paper: which episodes are drawn
+    ways: AtLeastTwo = 5
+    shots: Count = 5
+    queries: Count = 15  # a class
+    episodes: AtLeastTwo = 600
+    # or, not in the paper: "centroid", the nearest class mean by cosine
+    classifier: Annotated[str, one_of(CLASSIFIERS)] = "logistic"
+    c: Positive = 1.0  # not in the paper: scikit-learn's default; the centroids have none
+    seed: Whole = 0  # not in the paper: which episodes are drawn
 
     def __post_init__(self) -> None:
-        if self.classifier not in CLASSIFIERS:
-            raise ValueError(f"classifier must be one of {CLASSIFIERS}, got {self.classifier!r}")
-        for name, smallest in {"ways": 2, "shots": 1, "queries": 1, "episodes": 2}.items():
-            if getattr(self, name) < smallest:
-                raise ValueError(f"{name} must be at least {smallest}, got {getattr(self, name)}")
-        if not (0 < self.c < float("inf")):
-            raise ValueError(f"c must be positive and finite, got {self.c}")
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,14 @@
 """Linear probe: multinomial logistic regression on frozen features (B App. H.1)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import MinLen
 from torch import Tensor
 
+from workbook.fields import ASCENDING, Positive, Share, Whole, check_fields
 from workbook.probes.logistic import fit_logistic, regularisation_path
 from workbook.probes.parts import Array, other_part, standardisation, top1, training_part
 from workbook.progress import progress_bar
@@ -15,10 +18,13 @@ from workbook.progress import progress_bar
 class ProbeRecipe:
     """Every choice of one linear probe; `c_values` ascend and mean scikit-learn's C."""
 
-    c_values: tuple[float, ...] = tuple(float(c) for c in np.logspace(-6, 5, 45))
+    c_values: Annotated[tuple[Positive, ...], MinLen(1), ASCENDING] = tuple(float(c) for c in np.logspace(-6, 5, 45))
     # not in the paper: the size of the validation part where a data set brings none, and its draw
-    validation_fraction: float = 0.2
-    seed: int = 0
+    validation_fraction: Share = 0.2
+    seed: Whole = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +101,6 @@ def choose_c(x: Tensor, y: Tensor, recipe: ProbeRecipe, *, validation: tuple[Ten
 
 def _stratified_part(y: Tensor, fraction: float, seed: int) -> Tensor:
     """(N,) bool: `fraction` of each class, at least one image, but never a class's last one."""
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_fraction must be between 0 and 1, got {fraction}")
     labels, generator = y.cpu().numpy(), np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in range(int(labels.max()) + 1):

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from workbook.errors import DivergedError
+from workbook.fields import Count, Decay, NotNegative, Positive, Whole, check_fields
 from workbook.probes.parts import Array, other_part, standardisation, top1, training_part
 from workbook.progress import progress_bar
 
@@ -18,26 +19,22 @@ from workbook.progress import progress_bar
 class SGDProbeRecipe:
     """Every choice of one probe by SGD. A gives the 100 epochs (5.2) and that the backbone is frozen (3.1)."""
 
-    epochs: int = 100
-    batch_size: int = 256  # not in the paper
+    epochs: Count = 100
+    batch_size: Count = 256  # not in the paper
     # not in the paper: at the start. Of 0.001 to 0.3, 0.003 and 0.01 were best on 1,024 standardised channels of one
     # pocket run each of SL and SL-MLP (accuracy on eval-D's test images), within 0.7 points of the logistic optimum;
     # 0.1 and 0.3 lost three to five
-    lr: float = 0.01
-    momentum: float = 0.9  # not in the paper
-    weight_decay: float = 0.0  # not in the paper: on the weights, not on the intercepts
+    lr: Positive = 0.01
+    momentum: Decay = 0.9  # not in the paper
+    weight_decay: NotNegative = 0.0  # not in the paper: on the weights, not on the intercepts
     cosine_decay: bool = True  # not in the paper: to 0 over all steps; else the rate stays
     # not in the paper: channels to mean 0 and variance 1 by the training part, as Islam et al. (2021) do with a batch
     # norm without parameters before the classifier
     standardise: bool = True
-    seed: int = 0  # not in the paper: of the order of the images; the weights start at 0
+    seed: Whole = 0  # not in the paper: of the order of the images; the weights start at 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs and batch_size must be positive, got {self.epochs} and {self.batch_size}")
-        if not (0 < self.lr < math.inf) or not (0 <= self.momentum < 1) or not (0 <= self.weight_decay < math.inf):
-            got = f"{self.lr}, {self.momentum} and {self.weight_decay}"
-            raise ValueError(f"lr must be positive, momentum in [0, 1) and weight_decay not negative, got {got}")
+        check_fields(self)
 
 
 def sgd_probe(

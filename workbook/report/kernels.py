@@ -25,7 +25,7 @@ from papermill.engines import Engine, papermill_engines
 from traitlets.config import Config
 
 # Nobody else on the machine reads what goes between a kernel and us; without, each kernel warns of it.
-_CONFIG = Config({"KernelManager": {"transport_encryption": "auto"}} if zmq.has("curve") else {})
+_ENCRYPTION = {"transport_encryption": "auto"} if zmq.has("curve") else {}
 _LOG = logging.getLogger("papermill")
 _LOG.setLevel(logging.CRITICAL)  # failures are told in our words
 _ENGINE = "workbook"
@@ -65,11 +65,13 @@ class Kernels:
             dict(parameters),
             engine_name=_ENGINE,
             kernel_name="python3",
+            language="python",  # of a notebook that does not say it: VS Code's, or a stripped one
             progress_bar=False,
             kernels=self,
             warm=self._warm,
             environment=self._environment | dict(environment),
             folder=notebook.parent,
+            connection=executed.with_name("kernel.json"),
             on_cell_start=on_cell_start,
         )
 
@@ -180,10 +182,12 @@ class _SideBySide(Engine):
         warm: _Warm | None,
         environment: Mapping[str, str],
         folder: Path,
+        connection: Path,
         on_cell_start: Callable[[NotebookNode, int], None],
         **_: Any,
     ) -> NotebookNode:
-        manager = AsyncKernelManager(kernel_name=kernel_name, config=_CONFIG)
+        config = Config({"KernelManager": {"connection_file": str(connection), **_ENCRYPTION}})
+        manager = AsyncKernelManager(kernel_name=kernel_name, config=config)
         if warm:
             manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
             manager.provisioner.warm = warm

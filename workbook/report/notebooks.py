@@ -1,6 +1,7 @@
 """What is read from notebooks, executed or not."""
 
 import ast
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from workbook.cells import assigned
 from workbook.errors import ReportError
 
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -39,25 +41,14 @@ def parameters_cell(notebook: NotebookNode) -> int:
 
 
 def declared_parameters(notebook: NotebookNode, name: str) -> list[str]:
-    """The names that the cell tagged `parameters` assigns, in order.
-
-    Parsed as Python, because papermill's own inspection matches single lines and overlooks such
-    annotations as `int | None`.
-    """
+    """The names that the cell tagged `parameters` assigns, in order; ReportError where it is not plain Python."""
     index = parameters_cell(notebook)
     if index < 0:
         return []
     try:
-        statements = ast.parse(notebook.cells[index].source).body
-    except SyntaxError as error:
+        return assigned(notebook.cells[index].source)
+    except (SyntaxError, ValueError) as error:
         raise ReportError(f"the parameters cell of {name} is not plain Python ({error}); mend it first") from error
-    targets: list[ast.expr] = []
-    for statement in statements:
-        if isinstance(statement, ast.Assign):
-            targets += statement.targets
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets.append(statement.target)
-    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def imports(notebook: NotebookNode) -> list[str]:
@@ -76,6 +67,19 @@ def main_figure(executed: Path) -> dict[str, Any] | None:
     outputs = [output for cell in cells if "gallery" in _tags(cell) for output in cell.get("outputs", [])]
     figures = (output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {}))
     return next(({"data": figure["data"], "layout": figure["layout"]} for figure in figures), None)
+
+
+def copy_notebooks(folder: Path, *, source: Path) -> list[Path]:
+    """Copy the notebooks, and what they show, from the folder `source` into a new or empty one."""
+    folder = folder.expanduser().resolve()
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ReportError(f"{folder} is there and not empty, and nothing is overwritten; name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [path for path in sorted(source.iterdir()) if path.is_file()]
+        return [Path(shutil.copy(path, folder)) for path in files]
+    except OSError as error:
+        raise ReportError(f"cannot copy the notebooks to {folder} ({error.strerror}); choose another folder") from error
 
 
 def changed_since(executed: Path, notebook: Path) -> bool:

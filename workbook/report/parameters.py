@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from workbook.errors import ProfileError, ReportError, did_you_mean
 from workbook.files import named_file
+from workbook.plain_yaml import read_yaml
 
 _GIVEN_OTHERWISE = {
     "profile": "use --profile NAME (PROFILE=NAME with make)",
@@ -27,26 +26,17 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def parse_value(name: str, text: str) -> Any:
-    """A value as YAML; what YAML 1.1 misses and Python users type (None, 1e-3) is understood as well.
+    """A value as YAML; what Python users type, None, is understood as well.
 
     What is quoted stays text: a run's key may look like a number.
     """
     if text == "None":
         return None
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ReportError(f"the value of {name} is not YAML: {text!r}; quote it as -p '{name}=[1, 2]'") from error
-    return _with_paths(_number(value) if isinstance(value, str) and value == text.strip() else value)
-
-
-def _number(text: str) -> float | str:
-    if any(character.isdigit() for character in text):
-        try:
-            return float(text)
-        except ValueError:
-            pass
-    return text
+        value = read_yaml(text, name).value
+    except ValueError as error:
+        raise ReportError(f"{error}; it is given as YAML: -p '{name}=[1, 2]'") from error
+    return _with_paths(value)
 
 
 def _with_paths(value: Any) -> Any:
@@ -68,6 +58,9 @@ def route(
     """
     fields = {name for name in given if _is_field(name, declared)}
     values = {name: parse_value(name, text) for name, text in given.items()}
+    from workbook.parameters import check_parameters  # here, because torch comes with it
+
+    check_parameters({name: values[name] for names in declared.values() for name in names if name in values})
     routed = {}
     for notebook, names in declared.items():
         injected = {name: value for name, value in values.items() if name in names}

@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -81,8 +81,7 @@ class Progress:
         """A line that stays, above those of the running notebooks."""
         with self._lock:
             self._draw([])
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            self._write(f"{text}\n")
             self._show()
 
     def _watch(self) -> None:
@@ -99,8 +98,7 @@ class Progress:
         now = time.monotonic()
         for status, line in zip(self._running, lines, strict=True):
             if line != status.told and now - status.told_at >= _LINE_EVERY:
-                self._stream.write(f"{line}\n")
-                self._stream.flush()
+                self._write(f"{line}\n")
                 status.told, status.told_at = line, now
 
     def _draw(self, lines: list[str]) -> None:
@@ -108,9 +106,13 @@ class Progress:
         if lines == self._drawn:
             return
         up = "\x1b[A\r\x1b[K" * (len(self._drawn) - 1)
-        self._stream.write("\r\x1b[K" + up + "\n".join(lines))
-        self._stream.flush()
+        self._write("\r\x1b[K" + up + "\n".join(lines))
         self._drawn = lines
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # a closed terminal: nobody reads this, and what runs is put in order all the same
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def last_line(path: Path, start: int = 0) -> str:

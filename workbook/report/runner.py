@@ -1,6 +1,7 @@
 """Notebooks -> executed notebooks, pages and an index, in a folder of reports."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -8,13 +9,14 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock, Timeout
 from joblib import cpu_count
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
@@ -29,6 +31,11 @@ from workbook.report.parameters import route
 from workbook.report.progress import Progress, Status
 from workbook.report.record import LATER_FAILURE, ReportResult, place_of, read_findings, write_record
 from workbook.report.survey import START_PAGE
+
+# a closed terminal, and whoever ends a process politely
+_ASKED_TO_END = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_RUNNING = ".running-"  # begins the name of the folder that a notebook runs in, until its page is moved into place
+_FORGOTTEN = 3600  # seconds after which such a folder without a lock is nobody's
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,15 @@ def _termination() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only there Python hears of signals
         yield
         return
-    before = signal.signal(signal.SIGTERM, end) or signal.SIG_DFL
+    before = {number: signal.getsignal(number) for number in _ASKED_TO_END}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup has a closed terminal ignored
+            signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _plan(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) -> list[_Job]:
@@ -143,16 +154,28 @@ def _folder(out: Path) -> Path:
     out = user_path(out)
     with told(ReportError, "written", out):
         out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(f"{_RUNNING}*"):
+        if (left / "lock").exists() or time.time() - left.stat().st_mtime > _FORGOTTEN:
+            with suppress(OSError, Timeout), FileLock(left / "lock", timeout=0):  # nobody holds it: a killed process's
+                shutil.rmtree(left)
     return out
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards, and that the next run removes where this process is killed."""
+    with tempfile.TemporaryDirectory(dir=out, prefix=_RUNNING) as folder, ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):  # a file system without locks: then nobody takes it for nobody's
+            stack.enter_context(FileLock(Path(folder, "lock")))
+        yield Path(folder)
 
 
 def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> ReportResult | None:
     """Execute one notebook in a folder of its own, then publish what became of it; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=out, prefix=".running-") as scratch:
-        executed, findings = Path(scratch, "executed.ipynb"), Path(scratch, "findings.json")
-        log = Path(scratch, "progress.log")
+    with _scratch(out) as scratch:
+        executed, findings, log = (scratch / name for name in ("executed.ipynb", "findings.json", "progress.log"))
         places = {"WORKBOOK_REPORT": str(findings), "WORKBOOK_PROGRESS": str(log)}
         with progress.notebook(job.label, len(job.notebook.cells), log) as status:
             error, cell = _execute(job, executed, places, kernels, status)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from workbook.files import CHECKOUT
+from workbook.files import HOME, shipped
 from workbook.papers.claims import CLAIMS, Claim, topics
 from workbook.report.record import ReportResult, read_records
 
-REPORTS = CHECKOUT / "reports"
-NOTEBOOKS = CHECKOUT / "notebooks"
+REPORTS = HOME / "reports"
+NOTEBOOKS = shipped("notebooks")
 START_PAGE = "00_start_here"
 Outcome = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated", "failed run", "not measured"]
 _WEAKEST_FIRST = ("smoke", "pocket", "study", "paper")

@@ -1,5 +1,6 @@
 """What the store has of notebooks 06 and 07, and what it has not; nothing is ever trained for it."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -9,11 +10,12 @@ import pytest
 from tests.pretraining.small import DIGITS
 from workbook.evaluation.injection import injection_table
 from workbook.explorers.diversity.own_models import own_models
+from workbook.files import CHECKOUT
 from workbook.lab import Lab
 from workbook.papers.transfer import measured_transferability
 from workbook.probes.linear import ProbeRecipe
 from workbook.profiles import SMOKE, Ablation
-from workbook.store import CHECKOUT, Store
+from workbook.store import Store
 from workbook.study import Study
 
 
@@ -67,6 +69,14 @@ def test_an_empty_store_says_what_to_run_and_stays_empty(empty):
     assert "has no run of profile smoke" in own.notes[0]
     assert "make reports PROFILE=smoke" in own.notes[0]
     assert not empty.lab.store.root.exists()
+
+
+def test_runs_of_another_version_are_told_of(copied):
+    assert not any("another version" in note for note in own_models(copied).notes)
+    for path in copied.lab.store.root.glob("runs/*/artefact.json"):
+        path.write_text(re.sub(r'"torch": "[^"]*"', '"torch": "1.13.1"', path.read_text()))
+    (told,) = (note for note in own_models(copied).notes if "another version" in note)
+    assert told.startswith("Of these runs, 3 of 3 were made by another version: ") and "torch 1.13.1. This is" in told
 
 
 def test_what_is_stored_is_shown_as_notebook_07_measures_it(filled):

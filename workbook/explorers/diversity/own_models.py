@@ -19,6 +19,7 @@ from workbook.papers.transfer import measured_transferability
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run
 from workbook.progress import progress_bar
+from workbook.provenance import other_versions
 from workbook.study import SUPERVISED, Study
 
 _T = TypeVar("_T")
@@ -39,6 +40,8 @@ def own_models(study: Study) -> Collection:
     try:
         if stored := _stored_models(reading):
             models, layers = _measured(stored, reading)
+            if told := other_versions([model.run.artefact.provenance for model in stored]):
+                notes.append(f"Of these runs, {told}")
     except MissingDataError as error:
         notes.append(f"The runs of profile {profile.name} cannot be looked up without their data: {error}")
     how = f"make reports PROFILE={profile.name} (its notebooks 06, 07 and 08; give them the same overrides as this one)"
