@@ -58,9 +58,7 @@ def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | N
         backbone = _fresh(architecture, reading, small_stem=small_stem)
         notes = ("freshly initialised, not trained", told)
     elif small_stem:
-        raise CheckpointError(
-            f"timm's weights of {architecture} are not of a small stem: leave that out, or take fresh"
-        )
+        raise CheckpointError(f"timm's weights of {architecture} have another stem: leave the small one out")
     else:
         model = _timm_model(architecture, reading.image_size, pretrained=True)
         backbone = existing_backbone(model, STAGES.get(architecture.split(".")[0]), mean=reading.mean, std=reading.std)

@@ -18,7 +18,7 @@ from workbook.errors import CheckpointError
 
 SHOWN = 5  # names in a message
 # Of a nested file: weights lie two to four levels deep, and one made to be searched for ever is refused.
-_DEEPEST, _MOST = 16, 100_000
+_DEEPEST, _MOST = 16, 50_000
 
 # What a checkpoint's training arguments and its log are made of, and what only holds values: argparse's namespace, and
 # NumPy's scalars, under their names in NumPy 1 and 2.
