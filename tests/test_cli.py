@@ -115,6 +115,17 @@ def test_the_workbook_s_own_file_is_scored_and_the_page_says_how_images_are_read
     assert re.search("probes +.*at least two", scored.output) and re.search("R +0", scored.output)
 
 
+def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypatch):
+    """Of a GC-ViT's attention some layers hold K and V alone."""
+    scoring_here(monkeypatch, tmp_path)
+    manifest = str(write_set(tmp_path, classes=3, eval_classes=(2,)))
+    how = ("--fresh", "--accuracy", "50", "--image-size", "32", "--dataset", manifest)
+    scored = run("score", "gcvit_xxtiny", *how)
+    assert scored.exit_code == 0, scored.output
+    assert re.search("diversity +layer .* cannot be shared by 2 heads", scored.output)
+    assert re.search(r"R +0\.", scored.output) and "cis" not in scored.output
+
+
 @pytest.mark.parametrize("words", [("--accuracy", "0.76"), ("--accuracy", "101"), ("--image-size", "0")])
 def test_numbers_out_of_range_are_refused_before_anything_is_made(run, words):
     result = run("score", "mobilenetv2_035", "--fresh", *words)

@@ -87,6 +87,9 @@ def test_names_that_are_wrapped_and_not_are_two_models(tmp_path, resnet):
     path = save(tmp_path, resnet | under("_orig_mod.", others(resnet)))
     with pytest.raises(CheckpointError, match='choose one by its prefix: "", _orig_mod.'):
         load(path)
+    assert_holds(load(path, prefix=""), resnet)
+    assert_holds(load(path, prefix="_orig_mod."), others(resnet))
+    assert_holds(load(save(tmp_path, under("module._orig_mod.", resnet)), prefix="module._orig_mod."), resnet)
 
 
 def test_a_larger_network_is_not_cut_to_a_smaller(tmp_path):

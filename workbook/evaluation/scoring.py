@@ -32,6 +32,9 @@ MEASURES: dict[str, Callable[..., float]] = {
     "MSC": metrics.mean_silhouette,
 }
 
+# `backbone_diversity` of a model whose layers cannot be told
+NO_LAYERS = pd.DataFrame({"kind": [], "matrices": [], "cluster": [], "spectral": []}, pd.Index([], name="layer"))
+
 
 def open_model(
     model: str,
@@ -76,7 +79,10 @@ def _refuse_others(given: Mapping[str, Any], known: Sequence[str], what: str) ->
 
 
 def backbone_diversity(backbone: Backbone) -> pd.DataFrame:
-    """`model_diversity` as B has it: over a ViT's attention layers (App. J), over all layers of any other model."""
+    """`model_diversity` as B has it: over a ViT's attention layers (App. J), over all layers of any other model.
+
+    Raises ValueError where no layer counts, or an attention layer cannot be cut into heads.
+    """
     is_transformer = isinstance(backbone.model, VisionTransformer)
     return metrics.model_diversity(backbone.model, metrics.ATTENTION if is_transformer else None)
 

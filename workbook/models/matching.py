@@ -54,7 +54,7 @@ def load_weights(
     None finds them. Raises CheckpointError where no set fits or several do, for a weight that is missing, has another
     shape, is no plain array of floats or not finite, and for weights of a larger model.
     """
-    chosen = _choose(model, _within(sets, part, path), path, architecture, prefix and _WRAPPERS.sub(r"\1", prefix))
+    chosen = _choose(model, _within(sets, part, path), path, architecture, prefix)
     wanted = model.state_dict()
     _refuse_larger(chosen, wanted, path, architecture)
     values = {name: _cast(tensor, wanted[name], name, path, architecture) for name, tensor in _own(chosen, wanted)}
@@ -103,17 +103,22 @@ def _choose(model: nn.Module, sets: _Sets, path: Path, architecture: str, prefix
 
 def _candidates(model: nn.Module, way: str, weights: Mapping[str, Tensor], prefix: str | None) -> list[_Candidate]:
     """Every prefix under which some of the model's names stand here, in each way to spell them."""
-    bare = {_WRAPPERS.sub(r"\1", name): tensor for name, tensor in weights.items()}
+    bare = {_unwrapped(name): tensor for name, tensor in weights.items()}
+    asked = prefix and _unwrapped(prefix)
     if len(bare) < len(weights):  # wrapped and not: the names tell them apart
-        bare = dict(weights)
+        bare, asked = dict(weights), prefix
     found = []
     for spelling, spelled in _spellings(model).items():
         needed = {theirs for name, theirs in spelled.items() if not name.endswith(_COUNTERS)}
         counts = Counter(before for name in bare for before in _prefixes(name, needed))
         shared: dict[str, Any] = {"way": way, "spelling": spelling, "spelled": spelled, "weights": bare}
-        fitting = [before for before in counts if prefix in (None, before)]
+        fitting = [before for before in counts if asked in (None, before)]
         found += [_Candidate(prefix=before, found=counts[before], **shared) for before in fitting]
     return found
+
+
+def _unwrapped(name: str) -> str:
+    return _WRAPPERS.sub(r"\1", name)
 
 
 def _prefixes(name: str, known: set[str]) -> Iterable[str]:
