@@ -4,14 +4,17 @@ import re
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from tests.conftest import make_images
+from tests.in_process import scoring_here, write_set
 from workbook.cli import app
 from workbook.errors import PathError
 from workbook.evaluation.extraction import Extraction, extract
 from workbook.files import CHECKOUT, write_atomically
 from workbook.lab import Lab
+from workbook.models.backbones import create_backbone
 from workbook.models.checkpoints import from_timm
 from workbook.report.record import ReportResult
 from workbook.store import Store
@@ -90,6 +93,10 @@ def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
         (("score", "resnet51"), "timm has no model 'resnet51'"),
         (("score", "weights.pt"), "name the architecture of weights.pt"),
         (("score", "weights.pt", "--architecture", "resnet18"), "No such file"),
+        (("score", "mobilenetv2_035", "--fresh", "--dataset", "cifar100"), "WORKBOOK_DATA"),
+        (("score", "mobilenetv2_035", "--fresh", "--mean", "123", "116", "103"), "not in [0, 255]"),
+        (("score", "mobilenetv2_035", "--fresh", "--image-size", "4096"), "from 1 to 2,048"),
+        (("score", "mobilenetv2_035", "--fresh", "--small-stem"), "a small stem is known of"),
         (("score", "0" * 20), "no run 00000000000000000000"),
         (("score", "mobilenetv2_035", "--fresh", "--dataset", "cifar-100"), "cifar100"),
     ],
@@ -110,6 +117,31 @@ def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
     before = page.read_bytes()
     assert run("score", "mobilenetv2_035", "--fresh", "--accuracy", "500").exit_code == 2
     assert page.read_bytes() == before
+
+
+def test_the_workbook_s_own_file_is_scored_and_the_page_says_how_images_are_read(run, tmp_path, monkeypatch):
+    scoring_here(monkeypatch, tmp_path)
+    backbone = create_backbone("narrow_resnet", image_size=32, small_stem=True)
+    path = tmp_path / "epoch_0001.safetensors"
+    save_file({f"backbone.model.{name}": tensor for name, tensor in backbone.model.state_dict().items()}, path)
+    how = ("--architecture", "narrow_resnet", "--image-size", "16", "--small-stem", "--mean", "0.5", "0.5", "0.5")
+    scored = run("score", str(path), *how, "--dataset", str(write_set(tmp_path, classes=3, eval_classes=(2,))))
+    assert scored.exit_code == 0, scored.output
+    told = "images of 16 pixels, mean 0.5 0.5 0.5, std 0.229 0.224 0.225 (ImageNet's"
+    assert scored.output.count(told) == 2  # before the notebook runs, and in it
+    # one class of eval-D has nothing to be told apart from: the page gives the rest, and the reasons
+    assert re.search("probes +.*at least two", scored.output) and re.search("R +0", scored.output)
+
+
+def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypatch):
+    """Of a GC-ViT's attention some layers hold K and V alone."""
+    scoring_here(monkeypatch, tmp_path)
+    manifest = str(write_set(tmp_path, classes=3, eval_classes=(2,)))
+    how = ("--fresh", "--accuracy", "50", "--image-size", "32", "--dataset", manifest)
+    scored = run("score", "gcvit_xxtiny", *how)
+    assert scored.exit_code == 0, scored.output
+    assert re.search("diversity +layer .* cannot be shared by 2 heads", scored.output)
+    assert re.search(r"R +0\.", scored.output) and "cis" not in scored.output
 
 
 @pytest.mark.parametrize("words", [("--accuracy", "0.76"), ("--accuracy", "101"), ("--image-size", "0")])

@@ -11,7 +11,7 @@ import typer
 from joblib import cpu_count
 from typer.core import TyperGroup
 
-from workbook.data import Manifest, data_root, list_manifests, load_manifest, verify_data
+from workbook.data import Manifest, data_root, list_manifests, load_images, load_manifest, verify_data
 from workbook.data.sources import place
 from workbook.devices import choose_device
 from workbook.errors import ReportError, WorkbookError
@@ -209,6 +209,15 @@ def score(
     part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
     prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
     image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1]: --mean 0.5 0.5 0.5")
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="As --mean; of timm's tag, or ImageNet's, if none.")
+    ] = None,
+    small_stem: Annotated[
+        bool, typer.Option("--small-stem", help="A stem for small images: a 3 x 3 convolution of stride 1.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="A model of timm without its trained weights.")] = False,
     profile: Annotated[str, typer.Option(help="How many images of the data set are read.")] = "pocket",
     out: Out = None,
@@ -220,9 +229,14 @@ def score(
     if accuracy is not None and not 1 < accuracy <= 100:
         raise typer.BadParameter(f"accuracy is top-1 in percent, above 1 and at most 100, got {accuracy}")
     loading: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix}
-    loading |= {"image_size": image_size, "fresh": fresh}
+    loading |= {"image_size": image_size, "mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
     scored = open_model(model, Store(), **loading)
+    for note in scored.notes:
+        typer.echo(note)
     manifest = load_manifest(dataset) if dataset else None
+    if dataset:
+        for split in ("train", "test"):
+            load_images(dataset, split)
     given = {"model": model, "accuracy": accuracy, "dataset": dataset, **loading}
     # files of different models have the same name: the weights tell them apart
     name = f"{Path(model).stem}-{scored.digest[:8]}" if os.path.isabs(model) else model

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from workbook.cells import assigned
 from workbook.errors import ProfileError, ReportError, did_you_mean
-from workbook.fields import AtLeastTwo, Count, checked
+from workbook.fields import AtLeastTwo, Count, Positive, Probability, checked
 from workbook.pretraining.recipe import without_mlp
 from workbook.profiles import Method, SetName, as_tuples, field_path, override_fields
 
@@ -42,6 +42,8 @@ _OWN: dict[str, Any] = {
     "resamples": AtLeastTwo,
     "refits": AtLeastTwo,
     "accuracy": Annotated[float, Interval(gt=1, le=100)] | None,  # top-1 in percent
+    "mean": tuple[Probability, Probability, Probability] | None,
+    "std": tuple[Positive, Positive, Positive] | None,
     "fresh": bool,
     **dict.fromkeys(("model", "architecture", "part", "prefix", "folder"), str | None),
 }

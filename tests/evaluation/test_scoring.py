@@ -109,6 +109,45 @@ def test_every_measure_of_both_sides(run, lab, images):
     assert table["images"].sum() == len(images)
 
 
+def test_a_measure_that_does_not_apply_takes_no_other_with_it(run, lab, images):
+    few = images.only_classes([*images.class_names[:2], *images.class_names[-5:]])
+    side_of = sides_of("generated", images)
+    table = measure_features(extract(run, few, POOLED, lab), side_of)
+    assert set(table["side"]) == {"pre", "eval"} and table["Pi"].isna().all()
+    assert set(table["reasons"]) == {"Pi: k must be a whole number from 1 to 6, one less than the classes, got 10"}
+    assert table[["phi", "V_intra", "S_inter", "MSC", "R"]].notna().all().all()
+    singles = few.per_class(1)
+    (pre, _) = measure_features(extract(run, singles, POOLED, lab), side_of).to_dict("records")
+    assert "MSC: every class must have at least 2 samples" in pre["reasons"] and pre["R"] == pre["R"]
+    (one,) = measure_features(extract(run, few.only_classes(few.class_names[:1]), POOLED, lab), side_of).to_dict(
+        "records"
+    )
+    assert one["reasons"].count("at least two classes") == 4 and one["R"] == one["R"]
+
+
+def test_how_images_are_read_is_part_of_the_key(lab, images):
+    few, how = images.select(np.arange(8)), {"fresh": True, "image_size": 32}
+    models = [open_model("mobilenetv2_035", lab.store, **how, mean=mean) for mean in (None, (0.5, 0.5, 0.5))]
+    first, other = (extract(model, few, POOLED, lab) for model in models)
+    assert first.artefact.key != other.artefact.key
+    assert not np.allclose(first.layer("pooled"), other.layer("pooled"))
+
+
+def test_what_a_kind_of_model_does_not_take_is_refused(run, lab, tmp_path):
+    torch.save({}, tmp_path / "weights.pt")
+    file = str(tmp_path / "weights.pt")
+    for model, how, told in (
+        (run.key, {"architecture": "resnet18"}, "a run of the store knows what it is: .*; leave out architecture"),
+        (run.key, {"mean": (0.5, 0.5, 0.5), "small_stem": True}, "leave out mean, small_stem"),
+        ("resnet18", {"part": "model", "fresh": True}, "a model of timm has no file: resnet18; leave out part"),
+        ("resnet18", {"small_stem": True}, "timm's weights of resnet18 have another stem"),
+        (file, {"architecture": "resnet18", "fresh": True}, "a file has weights: .*; leave out fresh"),
+    ):
+        with pytest.raises(CheckpointError, match=told):
+            open_model(model, lab.store, **how)
+    assert open_model(run.key, lab.store, image_size=48).image_size == 48
+
+
 def test_without_a_concept_split_there_is_one_side_and_no_mixture(lab):
     digits = load_images("digits", "train").per_class(4)
     model = from_timm("mobilenetv2_035", pretrained=False, image_size=32)
@@ -116,6 +155,7 @@ def test_without_a_concept_split_there_is_one_side_and_no_mixture(lab):
     table = measure_features(features, sides_of("digits", digits))
     assert table["side"].tolist() == ["all"]
     assert table["Pi"].isna().all()
+    assert table["reasons"].tolist() == ["Pi: the data set has no concept split"]
 
 
 def test_a_vit_s_diversity_is_of_its_attention_and_a_resnet_s_of_all_layers():

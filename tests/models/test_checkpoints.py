@@ -9,7 +9,8 @@ from torch import nn
 
 from workbook.errors import CheckpointError
 from workbook.models.backbones import create_backbone
-from workbook.models.checkpoints import from_checkpoint, from_timm, read_checkpoint
+from workbook.models.checkpoints import from_checkpoint, from_timm
+from workbook.models.weight_files import read_weights
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,8 @@ def test_what_plain_pytorch_writes(tmp_path, resnet):
     assert model.notes == (
         "120 entries of model.pt are the backbone",
         "not used: 2 other entries (fc.weight, fc.bias)",
+        "images of 224 pixels, mean 0.485 0.456 0.406, std 0.229 0.224 0.225 (ImageNet's, as no tag of timm is named)",
+        'features pooled by timm\'s "avg"',
     )
 
 
@@ -144,7 +147,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path, new_format):
     path, target = tmp_path / "bad.pt", tmp_path / "made by the file"
     torch.save({"state_dict": _Payload(target)}, path, _use_new_zipfile_serialization=new_format)
     with pytest.raises(CheckpointError, match=r"it asks for \w+\.mkdir\), and code from a file is not run"):
-        read_checkpoint(path)
+        read_weights(path)
     assert not target.exists()
 
 
@@ -159,23 +162,23 @@ def test_a_truncated_file_is_refused(tmp_path, resnet, kind, kept):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(CheckpointError, match="cut "):
-        read_checkpoint(path)
+        read_weights(path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"epoch": 3}}])
 def test_files_without_weights_are_refused(tmp_path, content):
     with pytest.raises(CheckpointError, match="weights"):
-        read_checkpoint(save(tmp_path, content))
+        read_weights(save(tmp_path, content))
 
 
 def test_no_file_and_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="No such file"):
-        read_checkpoint(tmp_path / "nothing.pt")
-    with pytest.raises(CheckpointError, match="Is a directory"):
-        read_checkpoint(tmp_path)
+        read_weights(tmp_path / "nothing.pt")
+    with pytest.raises(CheckpointError, match="is a folder: name the file in it"):
+        read_weights(tmp_path)
     (tmp_path / "notes.txt").write_text("no weights in here, but a line of text that is long enough")
     with pytest.raises(CheckpointError, match="neither a whole safetensors file nor"):
-        read_checkpoint(tmp_path / "notes.txt")
+        read_weights(tmp_path / "notes.txt")
 
 
 def test_unknown_architectures_are_refused_with_names_that_are_near():

@@ -52,7 +52,7 @@ class Extraction:
     # "averaged": each on a grid of 1 x 1
     reading: Annotated[str, one_of(READINGS)] = added("whole maps")
     # not in the paper: stage 1 of a ResNet-50 is 200,704 numbers an image; a map that has more than this many is
-    # average-pooled to the largest square grid within
+    # average-pooled to the largest square grid within, and one of more channels than that to 1 x 1
     stage_budget: Count = 4096
     layers: Annotated[tuple[Layer, ...], MinLen(1)] = LAYERS  # what is kept; CUT_POINTS may be among them
     dtype: Literal["float32", "float16"] = "float32"  # of the stored stages; "float16" halves their size
@@ -100,7 +100,7 @@ def extract(
     if isinstance(source, Run):
         what = {"run": source.key, "epoch": source.recipe.epochs if epoch is None else epoch}
     else:
-        what = {"weights": source.digest, "architecture": source.architecture, "image_size": source.image_size}
+        what = source.spec
     spec = what | {"data": images.digest, "extraction": extraction}
     spec |= {"precision": lab.precision, "version": EXTRACTION_VERSION}
 
@@ -130,7 +130,10 @@ def over_epochs(
 
 
 def read_stages(maps: Sequence[Tensor], extraction: Extraction) -> list[Tensor]:
-    """The maps (N, C, H, W) of all stages as vectors (N, C * side * side), by the reading and within the budget."""
+    """The maps (N, C, H, W) of all stages as vectors (N, C * side * side), by the reading and within the budget.
+
+    A map with more channels than the budget keeps all of them, each averaged to one number.
+    """
     budget, grid = extraction.stage_budget, None
     if extraction.reading == "equal numbers":
         smallest = min(stage[0].numel() for stage in maps)
@@ -144,11 +147,9 @@ def read_stages(maps: Sequence[Tensor], extraction: Extraction) -> list[Tensor]:
 
 def _pooled(maps: Tensor, budget: int, grid: int | None) -> Tensor:
     channels, height, width = maps.shape[1:]
-    if channels > budget:
-        raise ValueError(f"{channels} channels do not fit a stage_budget of {budget} dimensions: raise it")
     if grid is None and maps[0].numel() <= budget:
         return maps.flatten(1)
-    side = min(int((budget / channels) ** 0.5), height, width, grid or height)
+    side = max(1, min(int((budget / channels) ** 0.5), height, width, grid or height))
     return F.adaptive_avg_pool2d(maps, side).flatten(1)
 
 

@@ -16,6 +16,7 @@ from workbook.evaluation.extraction import POOLED, extract, head_accuracy
 from workbook.evaluation.scoring import MEASURES, backbone_diversity
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.fields import Count, Whole, check_fields
+from workbook.keys import key_of
 from workbook.lab import Lab
 from workbook.metrics import calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
 from workbook.models.backbones import Backbone
@@ -127,7 +128,7 @@ def stage_cka(x: Run | Pretrained, y: Run | Pretrained, images: Images, recipe: 
 
 
 def _key_of(source: Run | Pretrained) -> str:
-    return source.key if isinstance(source, Run) else f"{source.digest}, {source.image_size} pixels"
+    return source.key if isinstance(source, Run) else f"{source.digest} as {key_of(source.spec)}"
 
 
 def _opened(source: Run | Pretrained) -> tuple[Backbone, int, str]:

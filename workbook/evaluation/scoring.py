@@ -1,7 +1,9 @@
 """Any model to be scored: a run of the store, a checkpoint file, or a model of timm by its name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 from timm.models.vision_transformer import VisionTransformer
@@ -18,6 +20,8 @@ from workbook.models.checkpoints import Pretrained, from_checkpoint, from_timm
 from workbook.pretraining.runs import load_run
 from workbook.store import Store
 
+T = TypeVar("T")
+_READING = ("image_size", "mean", "std", "small_stem")
 _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
 
 # What every class split is measured by; Pi needs both sides of a concept split besides.
@@ -28,6 +32,9 @@ MEASURES: dict[str, Callable[..., float]] = {
     "MSC": metrics.mean_silhouette,
 }
 
+# `backbone_diversity` of a model whose layers cannot be told
+NO_LAYERS = pd.DataFrame({"kind": [], "matrices": [], "cluster": [], "spectral": []}, pd.Index([], name="layer"))
+
 
 def open_model(
     model: str,
@@ -37,49 +44,82 @@ def open_model(
     part: str | None = None,
     prefix: str | None = None,
     image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    small_stem: bool = False,
     fresh: bool = False,
 ) -> Pretrained:
     """The backbone that `model` names: the key of a run, a checkpoint file (with its architecture), or a timm name.
 
-    part, prefix: see `from_checkpoint`. image_size: the side of the images that the backbone reads, None = its own.
-    fresh: a timm model without its trained weights.
-    Raises CheckpointError where there is no such model, or its weights cannot be used.
+    architecture, part, prefix: of a file, see `from_checkpoint`. image_size, mean, std: how images are read, see
+    `preprocessing_of`; None = by its rule. small_stem: of a file, or of a fresh model of timm. fresh: a timm model
+    without its trained weights.
+    Raises CheckpointError where there is no such model, its weights cannot be used, it cannot read such images, or
+    something is given that this kind of model does not take.
     """
+    given: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix, "image_size": image_size}
+    given |= {"mean": mean, "std": std, "small_stem": small_stem or None, "fresh": fresh or None}
+    given = {name: value for name, value in given.items() if value is not None}
     if is_key(model):
-        return load_run(model, store).backbone()
+        _refuse_others(given, ("image_size",), f"a run of the store knows what it is: {model}")
+        return load_run(model, store).backbone(image_size=image_size)
     path = Path(model).expanduser()
     if not path.exists() and path.suffix not in _FILES and path.parent == Path("."):
-        return from_timm(model, pretrained=not fresh, image_size=image_size)
+        _refuse_others(given, (*_READING, "fresh"), f"a model of timm has no file: {model}")
+        return from_timm(model, pretrained=not given.pop("fresh", False), **given)
+    _refuse_others(given, ("architecture", "part", "prefix", *_READING), f"a file has weights: {model}")
     if architecture is None:
         raise CheckpointError(f"a file does not say what it is: name the architecture of {model}, as timm calls it")
-    return from_checkpoint(path, architecture, part=part, prefix=prefix, image_size=image_size)
+    return from_checkpoint(path, **given)
+
+
+def _refuse_others(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    if others := sorted(set(given) - set(known)):
+        raise CheckpointError(f"{what}; leave out {', '.join(others)}")
 
 
 def backbone_diversity(backbone: Backbone) -> pd.DataFrame:
-    """`model_diversity` as B has it: over a ViT's attention layers (App. J), over all layers of any other model."""
+    """`model_diversity` as B has it: over a ViT's attention layers (App. J), over all layers of any other model.
+
+    Raises ValueError where no layer counts, or an attention layer cannot be cut into heads.
+    """
     is_transformer = isinstance(backbone.model, VisionTransformer)
     return metrics.model_diversity(backbone.model, metrics.ATTENTION if is_transformer else None)
 
 
-def measure_features(features: Features, side_of: dict[str, str]) -> pd.DataFrame:
+def tried(measure: Callable[[], T], otherwise: T) -> tuple[T, str]:
+    """What `measure` gives, and ""; where it does not apply, `otherwise`, and why it does not."""
+    try:
+        return measure(), ""
+    except ValueError as error:
+        return otherwise, str(error)
+
+
+def measure_features(features: Features, side_of: Mapping[str, str]) -> pd.DataFrame:
     """Every feature metric of both papers on the pooled features: one row for each side of the data.
 
     side_of: class name -> "pre" or "eval", or the same for all classes where there is no concept split.
-    Columns: side, classes, images, phi, V_intra, S_inter, MSC, R, and Pi, which is one value for both sides together
-    (NaN without a concept split). Directions and sources: see `workbook.metrics`.
+    Columns: side, classes, images, phi, V_intra, S_inter, MSC, R, and Pi, which is one value for both sides together;
+    a measure that does not apply is NaN, and `reasons` says of each why. Directions and sources: `workbook.metrics`.
     """
     pooled, labels = features.layer("pooled"), features.labels
     sides = pd.Series([side_of[name] for name in features.class_names])
-    mixture = float("nan")
-    if set(sides) == {"pre", "eval"}:
-        mixture = metrics.feature_mixture(pooled, labels, (sides == "eval").tolist())
-    rows = []
+
+    def mixture() -> float:
+        if set(sides) != {"pre", "eval"}:
+            raise ValueError("the data set has no concept split")
+        return metrics.feature_mixture(pooled, labels, (sides == "eval").tolist())
+
+    rows, mixed = [], tried(mixture, float("nan"))
     for side in sides.unique():
         chosen = (sides == side).to_numpy()[labels]
         part, own = pooled[chosen], labels[chosen]
+        measures = {name: partial(measure, part, own) for name, measure in MEASURES.items()}
+        measures |= {"R": partial(metrics.feature_redundancy, part)}
+        found = {name: tried(measure, float("nan")) for name, measure in measures.items()} | {"Pi": mixed}
+        reasons = "; ".join(f"{name}: {why}" for name, (_, why) in found.items() if why)
         row = {"side": side, "classes": int((sides == side).sum()), "images": len(part)}
-        row |= {name: measure(part, own) for name, measure in MEASURES.items()}
-        rows.append(row | {"R": metrics.feature_redundancy(part), "Pi": mixture})
+        rows.append(row | {name: value for name, (value, _) in found.items()} | {"reasons": reasons})
     return pd.DataFrame(rows)
 
 

@@ -13,8 +13,8 @@ from workbook.metrics.diversity import Components, check_weights, cluster_divers
 
 Kind = Literal["conv", "linear", "attention"]
 
-# Where timm and torchvision keep the classifier.
-CLASSIFIERS = ("fc", "classifier", "head", "heads", "head_dist")
+# Where timm, torchvision and the ResNets for CIFAR keep the classifier.
+CLASSIFIERS = ("fc", "classifier", "head", "heads", "head_dist", "linear", "logits", "last_linear")
 # Attention layers by their children's names: how many of Q, K and V each holds, one after the other.
 _PROJECTIONS: tuple[dict[str, int], ...] = (
     {"qkv": 3},

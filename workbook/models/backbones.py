@@ -1,10 +1,12 @@
 """Backbones: timm models without their classifier, with five stages exposed."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import timm
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -38,8 +40,8 @@ class Backbone(nn.Module):
         stage_modules: tuple[str, ...],
         *,
         # not in the paper: ImageNet's channel statistics, on every data set
-        mean: tuple[float, ...] = (0.485, 0.456, 0.406),
-        std: tuple[float, ...] = (0.229, 0.224, 0.225),
+        mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
+        std: Sequence[float] = IMAGENET_DEFAULT_STD,
     ) -> None:
         super().__init__()
         self.model = model
@@ -74,6 +76,10 @@ class Backbone(nn.Module):
         # a few models of timm name a stage that they only hold and never call: they have fewer
         return [self._as_map(maps[name]) for name in self._stage_modules if name in maps], pooled
 
+    def without_stages(self) -> None:
+        """From now on it has features alone: its stages cannot be read."""
+        self._stage_modules = ()
+
     def _as_map(self, output: Tensor) -> Tensor:
         if output.ndim == 3:  # a ViT's tokens (N, prefix + H * W, C)
             side = int(output.shape[1] ** 0.5)
@@ -84,17 +90,21 @@ class Backbone(nn.Module):
         return output
 
 
-def existing_backbone(model: Any, stage_modules: tuple[str, ...] | None) -> Backbone:
-    """A timm model with its own channel statistics; where its stages are not given, those that timm names.
+def existing_backbone(
+    model: Any, stage_modules: tuple[str, ...] | None, *, small_stem: bool = False, **statistics: Sequence[float]
+) -> Backbone:
+    """A timm model; where its stages are not given, those that timm names. statistics: mean and std, see `Backbone`.
 
     Of more than five the last of each fifth is taken. A few models name modules that they have not: no stage.
+    Raises ValueError for a small stem of what is no ResNet with one convolution as its stem.
     """
     if stage_modules is None:
         modules = dict(model.named_modules())
         named = [info["module"] for info in model.feature_info if info["module"] in modules]
         stage_modules = tuple(named[-(-len(named) * i // 5) - 1] for i in range(1, 6)) if len(named) > 5 else (*named,)
-    statistics = model.pretrained_cfg
-    return Backbone(model, stage_modules, mean=statistics["mean"], std=statistics["std"])
+    if small_stem:
+        _shrink_stem(model)
+    return Backbone(model, stage_modules, **statistics)
 
 
 def is_vit(name: str) -> bool:
@@ -103,7 +113,13 @@ def is_vit(name: str) -> bool:
 
 
 def create_backbone(
-    name: str, *, image_size: int, small_stem: bool = False, drop_path: float = 0.0, global_pool: bool = False
+    name: str,
+    *,
+    image_size: int,
+    small_stem: bool = False,
+    drop_path: float = 0.0,
+    global_pool: bool = False,
+    **statistics: Sequence[float],
 ) -> Backbone:
     """A randomly initialised backbone; weights come from torch's global generator.
 
@@ -111,7 +127,7 @@ def create_backbone(
     ResNets, a first stride of 1 for EfficientNet, patches a quarter as long for ViT (16 -> 4) and half as long
     for Swin (4 -> 2). `drop_path`: with this probability the last residual branch is left out in training, earlier
     ones more rarely (Huang et al. 2016). `global_pool`: the features of a ViT are the mean over its patches in place of
-    its class token, as MAE's scripts finetune.
+    its class token, as MAE's scripts finetune. `statistics`: mean and std, see `Backbone`.
     """
     if name not in STAGES:
         raise ValueError(f"unknown backbone {name!r}; known: {', '.join(STAGES)}")
@@ -125,12 +141,18 @@ def create_backbone(
     own: dict[str, Any] = {"narrow_resnet": _narrow_resnet, "tiny_vit": _tiny_vit}
     model: Any = own[name](**how) if name in own else timm.create_model(name, **how)
     if small_stem and isinstance(model, ResNet):
-        model.conv1 = nn.Conv2d(3, model.conv1.out_channels, 3, stride=1, padding=1, bias=False)
-        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
-        model.maxpool = nn.Identity()
+        _shrink_stem(model)
     if small_stem and name.startswith("efficientnet"):
         model.conv_stem.stride = (1, 1)
-    return Backbone(model, STAGES[name])
+    return Backbone(model, STAGES[name], **statistics)
+
+
+def _shrink_stem(model: Any) -> None:
+    if not (isinstance(model, ResNet) and isinstance(model.conv1, nn.Conv2d)):
+        raise ValueError(f"a small stem is known of {', '.join(STAGES)} and timm's other ResNets with a plain one")
+    model.conv1 = nn.Conv2d(3, model.conv1.out_channels, 3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
 
 
 # not in the papers: four blocks at 96 channels learn by DINO and MAE in minutes on two cores

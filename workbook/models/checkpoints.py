@@ -1,56 +1,69 @@
 """Weights that were made elsewhere: timm's, and checkpoint files of whoever wrote them."""
 
 import hashlib
-import pickle
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from workbook.errors import CheckpointError
 from workbook.models.backbones import STAGES, Backbone, create_backbone, existing_backbone
-
-# Buffers of batch norm that count steps: no weight, and older files lack them.
-_COUNTERS = "num_batches_tracked"
-_SHOWN = 5  # names in a message
+from workbook.models.matching import load_weights
+from workbook.models.preprocessing import Preprocessing, preprocessing_of, timm_config
+from workbook.models.weight_files import first_line, read_weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrained:
     """A backbone whose weights come from outside the store.
 
-    digest: of every weight and its name. notes: what loading did and what of the file it did not use, one sentence
-    each.
+    pooling: how its features are made of its last map, in timm's words ("avg", "token"). digest: of every weight and
+    its name. notes: what loading did, what of the file it did not use, and how images are read, one sentence each.
     """
 
     name: str
     architecture: str
     backbone: Backbone
-    image_size: int
+    preprocessing: Preprocessing
+    small_stem: bool
+    pooling: str
     digest: str
     notes: tuple[str, ...]
 
+    @property
+    def image_size(self) -> int:
+        return self.preprocessing.image_size
 
-def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | None = None) -> Pretrained:
+    @property
+    def spec(self) -> dict[str, Any]:
+        """All that makes its features, for a key in the store; the same weights by another way in have the same."""
+        architecture = self.architecture.split(".")[0]
+        what = {"weights": self.digest, "architecture": architecture, "pooling": self.pooling}
+        return what | {"small_stem": self.small_stem} | asdict(self.preprocessing)
+
+
+def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | None = None, **how: Any) -> Pretrained:
     """timm's model of this name without its classifier: with timm's weights, or freshly initialised.
 
-    Raises CheckpointError for an unknown name, and where the weights cannot be had.
+    how: mean and std, see `preprocessing_of`, and small_stem, of a fresh model, see `create_backbone`.
+    Raises CheckpointError for an unknown name, for what the model cannot be or read, and where the weights cannot be
+    had.
     """
-    name = architecture.split(".")[0]  # timm's names may say which weights: resnet50.a1_in1k
-    if pretrained:
-        notes: tuple[str, ...] = ("weights as timm has them",)
-        backbone = existing_backbone(_timm_model(architecture, pretrained=True), STAGES.get(name))
-        size = image_size or backbone.model.pretrained_cfg["input_size"][-1]
+    small_stem = how.pop("small_stem", False)
+    reading, told = preprocessing_of(architecture, of_timm=pretrained, image_size=image_size, **how)
+    if not pretrained:
+        backbone = _fresh(architecture, reading, small_stem=small_stem)
+        notes = ("freshly initialised, not trained", told)
+    elif small_stem:
+        raise CheckpointError(f"timm's weights of {architecture} have another stem: leave the small one out")
     else:
-        notes, (backbone, size) = ("freshly initialised, not trained",), _fresh(architecture, image_size)
-    return Pretrained(name=architecture, architecture=architecture, notes=notes, **_found(backbone, size))
+        model = _timm_model(architecture, reading.image_size, pretrained=True)
+        backbone = existing_backbone(model, STAGES.get(architecture.split(".")[0]), mean=reading.mean, std=reading.std)
+        notes = ("weights as timm has them", told)
+    return _pretrained(backbone, architecture, architecture, reading, notes, small_stem=small_stem)
 
 
 def from_checkpoint(
@@ -60,165 +73,110 @@ def from_checkpoint(
     part: str | None = None,
     prefix: str | None = None,
     image_size: int | None = None,
-    **shape: Any,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    small_stem: bool = False,
+    global_pool: bool = False,
 ) -> Pretrained:
-    """A file's weights in the backbone of this architecture (one of ours, or any of timm's).
+    """A file's weights in the backbone of this architecture (one of ours, or any of timm's, with a tag or without).
 
-    The file is safetensors, or what torch.save wrote; pickled code is never run. part: the entry that holds the
-    weights, where a file has several. prefix: what stands before the backbone's names in the file, such as
-    "module.encoder_q."; None finds it. shape: small_stem and global_pool, as in `create_backbone`.
-    Raises CheckpointError for a file that cannot be read, for a weight that is missing, has another shape or is not
-    finite. What the file has besides is listed in the notes.
+    The file is safetensors, or what torch.save wrote; pickled code is never run. Of all that it holds, at any depth,
+    those weights are taken that have the architecture's names. part: the way to them ("a.b.c"), where several have.
+    prefix: what stands before the backbone's names, such as "module.encoder_q."; None finds it. image_size, mean, std:
+    see `preprocessing_of`. small_stem, global_pool: see `create_backbone`.
+    Raises CheckpointError for a file that cannot be read, for a weight that is missing, has another shape, is no float
+    or not finite, and for images that the architecture cannot read. What the file has besides is listed in the notes.
     """
     path = Path(path)
-    weights = read_checkpoint(path, part)
-    backbone, size = _fresh(architecture, image_size, **shape)
-    notes = _load(backbone.model, weights, path, architecture, prefix)
-    found = _found(backbone, size, averaged=shape.get("global_pool", False))
-    return Pretrained(name=path.stem, architecture=architecture, notes=notes, **found)
+    reading, told = preprocessing_of(architecture, of_timm=False, image_size=image_size, mean=mean, std=std)
+    backbone = _fresh(architecture, reading, small_stem=small_stem, global_pool=global_pool)
+    loaded = load_weights(backbone.model, read_weights(path), path, architecture, part=part, prefix=prefix)
+    notes = (*loaded, told)
+    return _pretrained(backbone, path.stem, architecture, reading, notes, small_stem=small_stem, averaged=global_pool)
 
 
-def _found(backbone: Backbone, image_size: int, *, averaged: bool = False) -> dict[str, Any]:
-    return {"backbone": backbone.eval(), "image_size": image_size, "digest": _digest(backbone, averaged)}
+def _pretrained(
+    backbone: Backbone,
+    name: str,
+    architecture: str,
+    reading: Preprocessing,
+    notes: tuple[str, ...],
+    *,
+    small_stem: bool,
+    averaged: bool = False,
+) -> Pretrained:
+    pooling = _pooling(backbone.model)
+    told = [f'features pooled by timm\'s "{pooling}"' if pooling else "features as the architecture pools them"]
+    told += ["with a small stem"] * small_stem + _check_reading(backbone.eval(), architecture, reading.image_size)
+    return Pretrained(
+        name=name,
+        architecture=architecture,
+        backbone=backbone,
+        preprocessing=reading,
+        small_stem=small_stem,
+        pooling=pooling,
+        digest=_digest(backbone, averaged),
+        notes=(*notes, *told),
+    )
 
 
-def read_checkpoint(path: Path, part: str | None = None) -> dict[str, Tensor]:
-    """The weights of a file by name, whatever wrote it; see `from_checkpoint`."""
-    path = Path(path)
+def _pooling(model: Any) -> str:
+    pool = getattr(model, "global_pool", "")
+    return pool if isinstance(pool, str) else getattr(pool, "pool_type", "")
+
+
+@torch.inference_mode()
+def _check_reading(backbone: Backbone, architecture: str, image_size: int) -> list[str]:
+    """What its stages cannot give, one sentence; CheckpointError where it gives no features of such images at all."""
+    remarks: list[str] = []
+    image = torch.zeros(1, 3, image_size, image_size)
     try:
-        start = path.open("rb").read(1)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path} ({error.strerror}): name a checkpoint file") from error
-    # a zip archive or a bare pickle is torch's; a safetensors file starts with the length of its header
-    content = _torch_file(path) if start in (b"P", b"\x80") else _safetensors_file(path)
-    return _weights_of(content, path, part)
-
-
-def _torch_file(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        raise CheckpointError(
-            f"{path} is no checkpoint, or holds more than tensors{f' (it asks for {asked[1]})' if asked else ''}, and "
-            "code from a file is not run. Save its weights alone: torch.save(model.state_dict(), path)"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        what = f"{path} is not a whole checkpoint"
-        raise CheckpointError(f"{what} ({_first_line(error)}): copy or download it again") from error
-
-
-def _safetensors_file(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        what = f"{path} is neither a whole safetensors file nor one of torch.save"
-        raise CheckpointError(f"{what} ({_first_line(error)}): copy or download it again") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].strip()[:120]
-
-
-def _weights_of(content: Any, path: Path, part: str | None) -> dict[str, Tensor]:
-    """The one mapping of names to tensors in what a file holds, at its top or one level below."""
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__} and no weights by name")
-    within = {str(name): _tensors(value) for name, value in content.items() if isinstance(value, Mapping)}
-    parts = {name: tensors for name, tensors in within.items() if tensors}
-    if part is not None:
-        if part not in parts:
-            raise CheckpointError(f"{path} has no part {part!r} with weights; it has {', '.join(parts) or 'none'}")
-        return parts[part]
-    if own := _tensors(content):
-        return own
-    if len(parts) > 1:
-        raise CheckpointError(f"{path} has several sets of weights: choose one as part: {', '.join(parts)}")
-    if not parts:
-        raise CheckpointError(f"{path} has no weights: its entries are {_some([str(name) for name in content])}")
-    return next(iter(parts.values()))
-
-
-def _tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
-    return {str(name): value for name, value in mapping.items() if isinstance(value, Tensor)}
-
-
-def _load(
-    model: Any, weights: Mapping[str, Tensor], path: Path, architecture: str, prefix: str | None
-) -> tuple[str, ...]:
-    """Put the weights into the model; what was done, one sentence each."""
-    wanted = model.state_dict()
-    if prefix is None:
-        prefix = _find_prefix(wanted, weights, path, architecture)
-    found = {name: weights[prefix + name] for name in wanted if prefix + name in weights}
-    missing = [name for name in wanted if name not in found]
-    needed = [name for name in missing if not name.endswith(_COUNTERS)]
-    if needed:
-        raise CheckpointError(
-            f"{path} is no whole {architecture}: {len(needed)} of {len(wanted)} weights are missing "
-            f"({_some(needed)}); its own are called {_some(list(weights))}. Name another architecture or prefix"
-        )
-    for name, tensor in found.items():
-        if tensor.shape != wanted[name].shape:
+        features = backbone.stages(image)[1]
+    except Exception as error:  # whatever the layers of one of timm's thousand models raise
+        remarks = [f"its stages cannot be read ({first_line(error)})"]
+        backbone.without_stages()
+        try:
+            features = backbone(image)
+        except Exception as error:
             raise CheckpointError(
-                f"{path} is another architecture than {architecture}: {name} has shape {tuple(tensor.shape)}, "
-                f"not {tuple(wanted[name].shape)} (of a transformer, the image size may differ)"
-            )
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            bad = int((~torch.isfinite(tensor)).sum())
-            raise CheckpointError(f"{path}: {bad} values of {name} are not finite; this model diverged, or is damaged")
-    model.load_state_dict(found, strict=not missing)
-    unused = [name for name in weights if name.removeprefix(prefix) not in wanted or not name.startswith(prefix)]
-    notes = {
-        f"{len(found)} entries of {path.name} are the backbone": True,
-        f'"{prefix}" stands before their names': prefix,
-        f"not in the file: {len(missing)} step counters of batch norm": missing,
-        f"not used: {len(unused)} other entries ({_some(unused)})": unused,
-    }
-    return tuple(note for note, holds in notes.items() if holds)
+                f"{architecture} cannot read images of {image_size} pixels ({first_line(error)}): name another size"
+            ) from error
+    if features.ndim != 2:
+        raise CheckpointError(f"{architecture} gives no vector of an image but an array of {tuple(features.shape)}")
+    return remarks
 
 
-def _find_prefix(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path, architecture: str) -> str:
-    """What stands before the names of most of the wanted weights."""
-    matches: dict[str, int] = {}
-    for name in weights:
-        # every way to cut the name where a module's name may begin
-        for cut in [0] + [position + 1 for position, letter in enumerate(name) if letter == "."]:
-            if name[cut:] in wanted:
-                matches[name[:cut]] = matches.get(name[:cut], 0) + 1
-    if not matches:
-        raise CheckpointError(
-            f"{path} has none of the weights of {architecture} ({_some(list(wanted))}); its own are called "
-            f"{_some(list(weights))}. Name another architecture"
-        )
-    best = [prefix for prefix, count in matches.items() if count == max(matches.values())]
-    if len(best) > 1:
-        raise CheckpointError(f"{path} has several {architecture}: choose one by its prefix: {', '.join(best)}")
-    return best[0]
-
-
-def _fresh(architecture: str, image_size: int | None, **shape: bool) -> tuple[Backbone, int]:
-    """A backbone of this architecture, ours or timm's, and the size of its images."""
+def _fresh(architecture: str, reading: Preprocessing, **shape: Any) -> Backbone:
+    """A backbone of this architecture, ours or timm's."""
+    name = architecture.split(".")[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what is scored as freshly initialised is the same each time
-        if architecture in STAGES:
-            size = image_size or 224
-            return create_backbone(architecture, image_size=size, **shape), size
-        backbone = existing_backbone(_timm_model(architecture, pretrained=False), None)
-    return backbone, image_size or backbone.model.pretrained_cfg["input_size"][-1]
+        try:
+            if name in STAGES:
+                return create_backbone(name, image_size=reading.image_size, **shape, mean=reading.mean, std=reading.std)
+            if shape.pop("global_pool", False):
+                raise ValueError(f"global_pool is known of {', '.join(STAGES)} alone")
+            model = _timm_model(architecture, reading.image_size, pretrained=False)
+            return existing_backbone(model, None, **shape, mean=reading.mean, std=reading.std)
+        except (ValueError, AssertionError) as error:  # timm asserts that patches fit into the image
+            raise CheckpointError(
+                f"{architecture} cannot be made for images of {reading.image_size} pixels ({first_line(error)})"
+            ) from error
 
 
-def _timm_model(architecture: str, *, pretrained: bool) -> Any:
-    if not timm.is_model(architecture):
-        near = ", ".join(timm.list_models(f"*{architecture.split('_')[0].split('.')[0]}*")[:_SHOWN])
-        raise CheckpointError(f"timm has no model {architecture!r}; its names are like {near or 'resnet50'}")
+def _timm_model(architecture: str, image_size: int, *, pretrained: bool) -> Any:
+    """timm's model without its classifier, for images of this size."""
+    known = timm_config(architecture)
+    # what reads images of any size takes no size
+    sized = {"img_size": image_size} if known.fixed_input_size and image_size != known.input_size[-1] else {}
     try:
-        return timm.create_model(architecture, pretrained=pretrained, num_classes=0)
-    except Exception as error:  # whatever the hub's client raises without a network
-        raise CheckpointError(
-            f"timm cannot load its weights of {architecture} ({_first_line(error)}): connect to the network once, "
-            "name a checkpoint file, or ask for fresh weights"
-        ) from error
+        return timm.create_model(architecture, pretrained=pretrained, num_classes=0, **sized)
+    except Exception as error:  # whatever the hub's client raises without a network, and models of other sizes
+        failed = f"timm cannot {'load its weights of' if pretrained else 'make'} {architecture}"
+        ways_out = "connect to the network once, name a checkpoint file, or ask for fresh weights"
+        size = f"it is asked for images of {image_size} pixels in place of its {known.input_size[-1]}"
+        advice = "; ".join([ways_out] * pretrained + [size] * bool(sized))
+        raise CheckpointError(f"{failed} ({first_line(error)}): {advice or 'name another architecture'}") from error
 
 
 def _digest(backbone: Backbone, averaged: bool) -> str:
@@ -227,7 +185,3 @@ def _digest(backbone: Backbone, averaged: bool) -> str:
         blake.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         blake.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return blake.hexdigest()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

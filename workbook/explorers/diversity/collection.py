@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -126,9 +127,9 @@ def named_models(models: Sequence[str | Mapping[str, Any]], store: Store) -> Col
     for given in models:
         how = {"model": given} if isinstance(given, str) else dict(given)
         name, accuracy = how.pop("name", None), how.pop("accuracy", None)
-        known = ("model", "architecture", "part", "prefix", "image_size", "fresh")
+        known = [parameter for parameter in signature(open_model).parameters if parameter != "store"]
         if "model" not in how or set(how) - set(known):
-            raise CheckpointError(f"a model is described by {', '.join((*known, 'name', 'accuracy'))}; got {given!r}")
+            raise CheckpointError(f"a model is described by {', '.join([*known, 'name', 'accuracy'])}; got {given!r}")
         opened = open_model(how.pop("model"), store, **how)
         name = name or opened.name
         layers[name] = backbone_diversity(opened.backbone)
