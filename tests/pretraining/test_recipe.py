@@ -75,8 +75,8 @@ def test_fields_for_finetuning_change_no_key_of_any_method(base, key):
 @pytest.mark.parametrize(
     ("recipe", "key"),
     [
-        (with_method(PROFILES["smoke"].recipe, "SL"), "7408061a013763548c3a"),
-        (with_method(PROFILES["smoke"].recipe, "SL-MLP"), "6d379a9d0a50420ad6ad"),
+        (with_method(PROFILES["smoke"].recipe, "SL"), "762d447b72d6467aabf1"),
+        (with_method(PROFILES["smoke"].recipe, "SL-MLP"), "f965b7e087f4f46e4de8"),
         (with_method(POCKET, "SL"), "785c51011c7b8291de59"),
         (with_method(POCKET, "SL-MLP"), "284facb7a43136d12c3c"),
         (with_method(POCKET, "SimCLR"), "716df83a57d54a8b2c87"),

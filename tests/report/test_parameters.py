@@ -49,7 +49,6 @@ def test_a_value_that_a_field_refuses_is_told_before_anything_runs():
         ("'3'", "3"),
         ('"00000000000000000e12"', "00000000000000000e12"),
         ("{a: b}", {"a": "b"}),
-        ("", None),
         ("missing.yaml", "missing.yaml"),
         ("1:30", "1:30"),  # YAML 1.1 takes the first three for 90, a broken date and a broken number
         ("2020-99-99", "2020-99-99"),
@@ -59,6 +58,12 @@ def test_a_value_that_a_field_refuses_is_told_before_anything_runs():
 )
 def test_values(text, value):
     assert parse_value("x", text) == value
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_nothing_is_no_value(text):
+    with pytest.raises(ReportError, match="ema has no value: -p ema=null is none"):
+        parse_value("ema", text)
 
 
 def test_the_path_of_a_manifest_is_made_absolute(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """NumPy's files, held against what they claim before any of it is read."""
 
+import os
 import tokenize
 import zipfile
 import zlib
@@ -13,6 +14,7 @@ from typing import IO
 import numpy as np
 
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError
+from workbook.files import told
 
 # An array that is packed smaller than this by so many times is hardly data: black images are packed a thousandfold,
 # drawings of one colour fifty times
@@ -46,8 +48,10 @@ def open_array(base: Path, place: str) -> Iterator[OpenArray]:
     """
     name, _, key = place.partition(":")
     path = base / name
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise MissingDataError(str(path))
+    with told(CorruptDataError, "read", path), path.open("rb"):  # what cannot be opened is no broken array
+        pass
     with _reading(str(path)), path.open("rb") as file:
         packed = file.read(2) == b"PK"
         file.seek(0)

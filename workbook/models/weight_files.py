@@ -4,6 +4,7 @@ import argparse
 import pickle
 import re
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -84,17 +85,20 @@ def _content(path: Path) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuses the archives that torch.save did not write."""
+    """Refuses what torch.save did not write, and a spoilt entry, which torch does not look for."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.rpartition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+            spoilt = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError, OSError):
         return  # cut or damaged: torch says how
     if "constants.pkl" in names:
         raise CheckpointError(
             f"{path} is a TorchScript archive, a program with its weights, and code from a file is not run. If you "
             "trust it, save its weights alone: torch.save(torch.jit.load(path).state_dict(), other)"
         )
+    if spoilt:
+        raise CheckpointError(f"{path} is damaged: {spoilt} has another checksum than it was saved with; copy it again")
     if "data.pkl" not in names:
         raise CheckpointError(f"{path} is an archive that torch.save did not write ({some(sorted(names))}): unpack it")
 

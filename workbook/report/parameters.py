@@ -32,6 +32,8 @@ def parse_value(name: str, text: str) -> Any:
     """
     if text == "None":
         return None
+    if not text.strip():
+        raise ReportError(f"{name} has no value: -p {name}=null is none, -p {name}='\"\"' an empty text")
     try:
         value = read_yaml(text, name).value
     except ValueError as error:
