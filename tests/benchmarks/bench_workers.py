@@ -66,7 +66,7 @@ def photographs(root: Path, count: int) -> Manifest:
     for number in range(count):
         noise = [draw.integers(0, 256, (3 * side, 4 * side, 3), np.uint8) for side in (1, 2, 4, 8, 16)]
         clouds = sum(np.asarray(Image.fromarray(part).resize((500, 375)), float) / 5 for part in noise)
-        grain = draw.normal(0, 5, (375, 500, 1))
+        grain = draw.normal(0, 7, (375, 500, 1))
         image = Image.fromarray((clouds + grain).clip(0, 255).astype(np.uint8))
         for split in ("train", "test"):
             path = root / "photographs" / split / f"class{number % 2}" / f"{number}.jpg"

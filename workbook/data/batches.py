@@ -107,11 +107,12 @@ class _Crops(Dataset):
         # channels-last, as `_cut` and the device have them
         views = [torch.empty(len(indices), crop.size, crop.size, 3, dtype=torch.uint8) for crop in self.crops]
         for few in torch.arange(len(indices)).split(_DECODED):
-            images = [self.images[indices[place]] for place in few]
+            places = few.tolist()
+            images = [self.images[indices[place]] for place in places]
             aspect = torch.tensor([image.width / image.height for image in images])
             for crop, view, (numbers, mirrored) in zip(self.crops, views, drawn, strict=True):
                 cut = boxes(numbers[..., few], crop.scale, crop.ratio, aspect).T.tolist()
-                for place, image, box in zip(few, images, cut, strict=True):
+                for place, image, box in zip(places, images, cut, strict=True):
                     part = _cut(image, box, crop.size)
                     view[place] = part.flip(1) if mirrored[place] else part
         return [view.permute(0, 3, 1, 2) for view in views], torch.from_numpy(self.images.labels[indices])
@@ -123,9 +124,9 @@ def _cut(image: Image.Image, box: list[float], size: int) -> Tensor:
     width, height = max(1, round(wide * image.width)), max(1, round(tall * image.height))
     left, top = int(x * (image.width - width + 1)), int(y * (image.height - height + 1))
     # cut before it becomes an array: most of an image is not needed, and what is lies together
-    pixels = torch.from_numpy(np.array(image.crop((left, top, left + width, top + height)))).permute(2, 0, 1)
-    resized = F.interpolate(pixels[None], (size, size), mode="bilinear", antialias=True)
-    return resized[0].permute(1, 2, 0)
+    pixels = torch.from_numpy(np.array(image.crop((left, top, left + width, top + height))))
+    resized = F.interpolate(pixels[None].permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=True)
+    return resized.permute(0, 2, 3, 1)[0]
 
 
 def shuffled(
