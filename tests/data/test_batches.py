@@ -78,6 +78,17 @@ def test_an_epoch_that_was_left_does_not_come_into_the_next_one():
     assert all(same(a, b) for a, b in zip(whole, collect(source, 1), strict=True))
 
 
+@pytest.mark.parametrize("kind", [MemoryBatches, WorkerBatches])
+@pytest.mark.parametrize("policy", ["autoaugment", "rand-m9"])
+def test_all_that_augments_is_on_the_device(kind, policy):
+    """On the "meta" device, which like a GPU does not compute with what lies elsewhere."""
+    augmentation = Augmentation(jitter=0.8, greyscale=0.2, solarise=(0.2, 0.2), policy=policy, cutout=0.5, erase=0.25)
+    size = {"size": 16} if kind is MemoryBatches else {"workers": 0}
+    source = kind(make_images(), views=[View(augmentation, 16)], device=torch.device("meta"), **size)
+    (((view,), labels),) = source.batches([[0, 1, 2]], seed=0)
+    assert view.device.type == labels.device.type == "meta" and view.shape == (3, 3, 16, 16)
+
+
 def test_workers_do_not_outlive_their_source():
     source = make(WorkerBatches, make_images(), workers=2)
     collect(source, 1)
