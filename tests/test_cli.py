@@ -55,6 +55,15 @@ def test_features_of_a_scored_model_are_listed(run, fabric):
     assert f"of weights from outside, mobilenetv2_035, {model.digest}" in listed.output
 
 
+def test_a_set_is_shrunk_to_one_that_is_whole(run, tmp_path):
+    shrunk = run("data", "shrink", str(write_set(tmp_path)), "--side", "8")
+    assert shrunk.exit_code == 0, shrunk.output
+    *files, said = shrunk.output.split()
+    path = tmp_path / "data" / "small-8" / "small-8.yaml"
+    assert str(path) in files and said == f"dataset={path}"
+    assert run("data", "verify", str(path), "--all").exit_code == 0
+
+
 def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
     spec = {"flavour": "sweet", "parts": [1, 2], "version": 3}
     Store().get_or_make("cakes", spec, lambda folder: write_atomically(folder / "x.npy", b"123"))
@@ -88,6 +97,8 @@ def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
         (("report", "-p", "backbone=resnet9999"), "'resnet9999' is unknown"),
         (("data", "verify", "cifar-100"), "cifar100"),
         (("data", "verify", "cifar100"), "WORKBOOK_DATA"),
+        (("data", "shrink", "cifar100"), "are 32 pixels wide, so none gets smaller"),
+        (("data", "shrink", "imagenet1k"), "WORKBOOK_DATA"),
         (("results", "adopt", "smoke"), "no evidence"),
         (("score", "mobilenetv2_035", "--fresh", "--profile", "pockt"), "did you mean 'pocket'"),
         (("score", "resnet51"), "timm has no model 'resnet51'"),

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from workbook.plain_yaml import read_yaml
+from workbook.plain_yaml import read_yaml, write_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -56,3 +56,27 @@ def test_a_part_is_found_by_its_place():
     assert [document.line(place) for place in (("a",), ("b", 1, "d"), ("b", "kind", 1, "no"), ("z",), ())] == [
         *(1, 4, 4, None, None)
     ]
+
+
+def test_what_is_written_is_read_as_the_same_value():
+    texts = [
+        "no",
+        "1e5",
+        "007",
+        "1:30",
+        "null",
+        "~",
+        "",
+        " a",
+        "2020-01-31",
+        "été",
+        "a: b",
+        "- c",
+        "#d",
+        "{e}",
+        "12",
+        ".5",
+    ]
+    value = {"texts": texts, "numbers": [0, -3, 0.25, 1e-7, 1e300], "rest": [True, None, {}, []], "again": texts}
+    value |= {text: 1 for text in texts}
+    assert read_yaml(write_yaml(value), "it").value == value

@@ -49,6 +49,15 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the loader would take for something else than text, and writes every part out."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
 class Document:
     """What a text says, and where in it a part stands."""
@@ -88,6 +97,12 @@ def read_yaml(text: str, where: str) -> Document:
         raise ValueError(f"{where}{line}: {said}") from error
     except yaml.YAMLError as error:  # a character that YAML does not have
         raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def write_yaml(value: Any) -> str:
+    """A text of which `read_yaml` makes the same plain value."""
+    layout = {"sort_keys": False, "allow_unicode": True, "width": 120, "default_flow_style": None}
+    return yaml.dump(value, Dumper=_Dumper, **layout)
 
 
 def _check_events(text: str) -> None:

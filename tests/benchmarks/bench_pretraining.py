@@ -16,11 +16,12 @@ from dataclasses import replace
 from itertools import cycle, islice
 
 import torch
+from image_by_image import ImageByImage
 from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from workbook.data.batches import MemoryBatches, WorkerBatches, shuffled
+from workbook.data.batches import MemoryBatches, shuffled
 from workbook.data.sources import load_images
 from workbook.devices import make_fabric
 from workbook.pretraining.loop import create_model
@@ -61,7 +62,7 @@ def measure(recipe: Recipe, fabric: Fabric, steps: int, rounds: int) -> list[flo
     held = MemoryBatches(images, recipe.image_size, views, fabric.device)
     fixed = next(held.batches(order[:1], seed=0))
     fixed = ([torch.rand_like(view) for view in fixed[0]], fixed[1])
-    dataset = WorkerBatches(images, views, fabric.device).views  # the transforms of the worker's path
+    dataset = ImageByImage(images, views)
 
     def loader(workers: int) -> Iterator[Batch]:
         sampler = [[(index, index) for index in batch] for batch in order]

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from workbook.data.augmentation import POLICIES, Augmentation, _blur_kernel
-from workbook.data.batched import CropAndFlip
+from tests.conftest import make_images
+from workbook.data.augmentation import POLICIES, Augmentation, View, _blur_kernel
+from workbook.data.batches import MemoryBatches, WorkerBatches
 from workbook.data.policies import GREY
+from workbook.data.readers import PixelRows
 from workbook.models.backbones import create_backbone
 from workbook.seeding import seeded
 
@@ -13,20 +14,25 @@ STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0}
 STRONG = Augmentation(jitter=0.8, greyscale=0.2, blur=(0.5, 0.5), solarise=(0.2, 0.2))
 
 
-def on_batch(augmentation: Augmentation, images: torch.Tensor) -> torch.Tensor:
+def seen(kind, augmentation: Augmentation, images: torch.Tensor, **size) -> torch.Tensor:
+    """What a source of batches makes of a batch in [0, 1]."""
+    pixels = PixelRows((images * 255).round().byte().permute(0, 2, 3, 1).numpy())
+    source = make_images(len(images), size=images.shape[-1], decode=pixels)
+    batches = kind(source, views=[View(augmentation, images.shape[-1])], device=torch.device("cpu"), **size)
     with seeded(0):
-        return augmentation.for_batches(images.shape[-1])(images)
+        (((view,), _),) = batches.batches([list(range(len(images)))], seed=0)
+    return view
 
 
-def on_images(augmentation: Augmentation, images: torch.Tensor) -> torch.Tensor:
-    """What the worker's path makes of a batch in [0, 1], back in [0, 1]."""
-    bytes_ = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    with seeded(0):
-        transform = augmentation.for_images(images.shape[-1])
-        return torch.stack([transform(Image.fromarray(pixels)) for pixels in bytes_]).float() / 255
+def in_memory(augmentation: Augmentation, images: torch.Tensor) -> torch.Tensor:
+    return seen(MemoryBatches, augmentation, images, size=images.shape[-1])
 
 
-BOTH = pytest.mark.parametrize("path", [on_batch, on_images], ids=["batches", "images"])
+def by_workers(augmentation: Augmentation, images: torch.Tensor) -> torch.Tensor:
+    return seen(WorkerBatches, augmentation, images, workers=0)
+
+
+BOTH = pytest.mark.parametrize("path", [in_memory, by_workers])
 
 
 @pytest.fixture
@@ -36,9 +42,8 @@ def images() -> torch.Tensor:
 
 
 def test_by_default_an_image_is_cropped_and_flipped_and_nothing_else():
-    assert [type(step) for step in Augmentation().for_batches(16)] == [CropAndFlip]
-    assert len(Augmentation().for_images(16).transforms) == 3
-    assert len(STRONG.for_batches(16)) == 5 and len(STRONG.for_images(16).transforms) == 7
+    assert len(Augmentation().after_crop(16)) == 0
+    assert len(STRONG.after_crop(16)) == 4
 
 
 @BOTH

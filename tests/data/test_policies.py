@@ -3,10 +3,12 @@ import torch
 from torchvision.transforms import InterpolationMode, v2
 
 from workbook.data.augmentation import POLICIES
-from workbook.data.policies import GREY, OPERATIONS, Cutout, Erase, Policy
+from workbook.data.batched import draws
+from workbook.data.policies import GREY, OPERATIONS, Cutout, Erase, Policy, _below
 from workbook.seeding import seeded
 
 BINS, SIZE = 31, 32
+CPU = torch.device("cpu")
 SPACE = v2.RandAugment._AUGMENTATION_SPACE | v2.AutoAugment._AUGMENTATION_SPACE
 
 
@@ -68,7 +70,7 @@ def test_every_operation_is_drawn_as_often_as_torchvision_draws_it(policy, monke
             OPERATIONS, name, lambda images, by, name=name: ours[name].extend(by.flatten().tolist()) or images
         )
     with seeded(0):
-        Policy(POLICIES[policy](), SIZE)(torch.zeros(count, 3, SIZE, SIZE, dtype=torch.uint8))
+        Policy(POLICIES[policy](), SIZE)(torch.zeros(count, 3, SIZE, SIZE, dtype=torch.uint8), draws(count, CPU))
     for name, expected in theirs.items():
         if name == "Identity":  # also what happens where torchvision does nothing
             continue
@@ -83,7 +85,7 @@ def test_patches_stay_inside_and_leave_the_rest(images):
     grey = torch.tensor(GREY, dtype=torch.uint8).view(3, 1, 1)
     for step in (Cutout(0.5), Erase(1.0, (0.02, 1 / 3), (0.3, 3.3))):
         with seeded(0):
-            out = step(images)
+            out = step(images, draws(len(images), CPU))
         changed = (out != images).any(1, keepdim=True)
         assert torch.equal(torch.where(changed, grey, images), out) and changed.any()
 
@@ -93,8 +95,24 @@ def test_what_is_erased_is_drawn_as_torchvision_draws_it():
     count, blank = 4000, torch.full((4000, 3, SIZE, SIZE), 255, dtype=torch.uint8)
     theirs = v2.RandomErasing(0.25, scale=(0.02, 1 / 3), ratio=(0.3, 3.3))
     with seeded(0):
-        ours = Erase(0.25, (0.02, 1 / 3), (0.3, 3.3))(blank)[:, 0] != 255
+        ours = Erase(0.25, (0.02, 1 / 3), (0.3, 3.3))(blank, draws(count, CPU))[:, 0] != 255
         theirs = torch.stack([theirs(image) for image in blank])[:, 0] != 255
     for measure in (lambda cut: cut.any((1, 2)), lambda cut: cut.sum((1, 2)), lambda cut: cut.any(2).sum(1)):
         one, other = measure(ours).double(), measure(theirs).double()
         assert one.mean().item() == pytest.approx(other.mean().item(), abs=5 * one.std().item() * (2 / count) ** 0.5)
+
+
+@pytest.mark.parametrize("policy", list(POLICIES))
+def test_devices_that_share_a_batch_change_its_images_as_one_does(images, policy):
+    steps = (Policy(POLICIES[policy](), SIZE), Cutout(0.5), Erase(0.5, (0.02, 1 / 3), (0.3, 3.3)))
+    for step in steps:
+        with seeded(0):
+            alone = step(images, draws(len(images), CPU))
+        for rank in (0, 1):
+            with seeded(0):
+                assert torch.equal(step(images[rank::2], draws(6, CPU, rank=rank, world=2)), alone[rank::2])
+
+
+def test_whole_numbers_stay_below_the_most():
+    last = torch.tensor([0.0, 1 - 2**-24])  # the ends of what torch.rand gives
+    assert all(_below(most, last).tolist() == [0, most - 1] for most in range(1, 3000))

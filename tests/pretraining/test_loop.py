@@ -93,8 +93,8 @@ def test_the_global_generator_is_left_as_it_was(tmp_path, fabric):
 class StopAfter:
     """Decorates the source of batches: raises KeyboardInterrupt after some of them."""
 
-    def __init__(self, monkeypatch, batches: int) -> None:
-        original = loop.MemoryBatches.batches
+    def __init__(self, monkeypatch, batches: int, kind: type = loop.MemoryBatches) -> None:
+        original = kind.batches
         left = [batches]
 
         def stopping(source, order, seed):
@@ -104,7 +104,7 @@ class StopAfter:
                 left[0] -= 1
                 yield batch
 
-        monkeypatch.setattr(loop.MemoryBatches, "batches", stopping)
+        monkeypatch.setattr(kind, "batches", stopping)
 
 
 @pytest.mark.parametrize("batches", [0, 2, 4, 7, 11])
@@ -165,6 +165,20 @@ def test_large_images_have_as_many_views(tmp_path, fabric, name):
     pretrain(recipe, make_images(image_size=None, size=24), tmp_path, fabric)
     history = pd.read_json(tmp_path / "history.json", orient="records")
     assert history["spread"].iloc[0] > 0.1 and history["accuracy"].isna().all()
+
+
+def test_large_images_resume_too(tmp_path, fabric, monkeypatch):
+    recipe = with_method(replace(RECIPE, epochs=2, checkpoint_epochs=()), "SimCLR")
+    images = make_images(image_size=None, size=24)
+    folders = [tmp_path / "whole", tmp_path / "resumed"]
+    for folder in folders:
+        folder.mkdir()
+    pretrain(recipe, images, folders[0], fabric)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        StopAfter(patch, 5, loop.WorkerBatches)
+        pretrain(recipe, images, folders[1], fabric)
+    pretrain(recipe, images, folders[1], fabric)
+    assert same(*(weights(folder, 2) for folder in folders))
 
 
 def test_a_method_that_cannot_train_on_these_images_says_so_first(tmp_path, fabric):

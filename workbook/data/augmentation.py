@@ -1,4 +1,4 @@
-"""What is done to an image each time it is seen, on the device for batches or in a worker for one image."""
+"""What is done to an image each time it is seen: it is cropped, and then changed with its batch, on the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from annotated_types import Le
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from workbook.data.batched import Blur, ColourJitter, CropAndFlip, Greyscale, Solarise, Sometimes
+from workbook.data.batched import Blur, ColourJitter, CropAndFlip, Draw, Greyscale, Solarise, Sometimes, Steps
 from workbook.data.policies import Cutout, Erase, Policy
 from workbook.fields import ASCENDING, NotNegative, Positive, Probability, UpToOne, check_fields, one_of
 from workbook.keys import added
@@ -26,8 +26,6 @@ Hue = Annotated[NotNegative, Le(0.5)]  # half a turn is the furthest
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Crop, flip, colour jitter, greyscale, blur, solarisation, policy, cutout, erasing, in this order.
-
-    The same choices on both paths.
 
     The defaults are supervised pretraining's: a random resized crop and a horizontal flip. Names of probabilities
     are those of what happens. A pair holds the probabilities in the first and in the second view of an image
@@ -60,41 +58,24 @@ class Augmentation:
         blur, solarise = (sum(pair) / 2 if number is None else pair[number] for pair in (self.blur, self.solarise))
         return replace(self, blur=(blur, blur), solarise=(solarise, solarise))
 
-    def for_batches(self, size: int) -> nn.Module:
-        """float (N, 3, H, W) in [0, 1] to (N, 3, size, size), other random choices for every image."""
-        steps: list[nn.Module] = [CropAndFlip(size, self.crop_scale, self.crop_ratio, self.flip)]
+    def crop(self, size: int) -> CropAndFlip:
+        """The first step, of which a worker makes a version of its own, see `batches.WorkerBatches`."""
+        return CropAndFlip(size, self.crop_scale, self.crop_ratio, self.flip)
+
+    def after_crop(self, size: int) -> Steps:
+        """All that follows: float (N, 3, size, size) in [0, 1], other random choices for every image."""
         likely: list[Sometimes] = [
             ColourJitter(self.jitter_strength, self.jitter),
             Greyscale(self.greyscale),
             Blur(_blur_kernel(size), _BLUR_SIGMA, self.blur[0]),
             Solarise(self.solarise[0]),
         ]
-        steps += [step for step in likely if step.probability]
-        if last := self._last_steps(size):
-            steps.append(_Bytes(last))
-        return nn.Sequential(*steps)
+        steps: list[nn.Module] = [step for step in likely if step.probability]
+        if on_bytes := self._on_bytes(size):
+            steps.append(_Bytes(on_bytes))
+        return Steps(steps)
 
-    def for_images(self, size: int) -> v2.Transform:
-        """A PIL image to uint8 (3, size, size)."""
-        steps: list[Callable] = [
-            v2.RandomResizedCrop(size, scale=self.crop_scale, ratio=self.crop_ratio),
-            v2.RandomHorizontalFlip(self.flip),
-        ]
-        if self.jitter:
-            steps.append(v2.RandomApply([v2.ColorJitter(*self.jitter_strength)], self.jitter))
-        if self.greyscale:
-            steps.append(v2.RandomGrayscale(self.greyscale))
-        if self.blur[0]:
-            steps.append(v2.RandomApply([v2.GaussianBlur(_blur_kernel(size), _BLUR_SIGMA)], self.blur[0]))
-        if self.solarise[0]:
-            steps.append(v2.RandomSolarize(128, self.solarise[0]))
-        steps.append(v2.PILToTensor())
-        if last := self._last_steps(size):
-            steps.append(_OneImage(last))
-        return v2.Compose(steps)
-
-    def _last_steps(self, size: int) -> list[nn.Module]:
-        """What takes uint8 (N, 3, size, size), and is the same code on both paths."""
+    def _on_bytes(self, size: int) -> list[nn.Module]:
         steps: list[nn.Module] = []
         if self.policy:
             steps.append(Policy(POLICIES[self.policy](), size))
@@ -110,21 +91,10 @@ class _Bytes(nn.Module):
 
     def __init__(self, steps: list[nn.Module]) -> None:
         super().__init__()
-        self.steps = nn.Sequential(*steps)
+        self.steps = Steps(steps)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.steps((images * 255).round().clamp(0, 255).byte()).float().div_(255)
-
-
-class _OneImage(nn.Module):
-    """Steps for a batch on one image."""
-
-    def __init__(self, steps: list[nn.Module]) -> None:
-        super().__init__()
-        self.steps = nn.Sequential(*steps)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.steps(image[None])[0]
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        return self.steps((images * 255).round().clamp(0, 255).byte(), draw).float().div_(255)
 
 
 class View(NamedTuple):

@@ -4,6 +4,7 @@ The pictures are kornia's. Its own modules draw on the CPU, and a GPU would wait
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,27 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
 Range = tuple[float, float]
+# (*shape) -> (*shape, N): numbers in [0, 1) for every image of a batch, at each call others
+Draw = Callable[..., Tensor]
 _DRAWS = 10  # of a box
+
+
+def draws(count: int, device: torch.device, *, rank: int = 0, world: int = 1) -> Draw:
+    """From torch's global state on the device, for `count` images.
+
+    Where `world` devices share a batch, and each takes every `world`-th image from its `rank` on, all draw for the
+    whole batch, from the same state, and keep their own: an image's numbers do not depend on how many there are.
+    """
+    return lambda *shape: torch.rand(*shape, count * world, device=device)[..., rank::world]
+
+
+class Steps(nn.ModuleList):
+    """One step after the other, from the same source of numbers."""
+
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        for step in self:
+            images = step(images, draw)
+        return images
 
 
 class CropAndFlip(nn.Module):
@@ -27,10 +48,10 @@ class CropAndFlip(nn.Module):
         super().__init__()
         self.size, self.scale, self.ratio, self.flip = size, scale, ratio, flip
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
         count, device = len(images), images.device
-        width, height, x, y = draw_boxes(count, self.scale, self.ratio, device)
-        mirrored = torch.rand(count, device=device) < self.flip
+        drawn, mirrored = self.drawn(draw)
+        width, height, x, y = boxes(drawn, self.scale, self.ratio)
         # of every output pixel to its place in the image, whose borders are at -1 and 1
         places = torch.zeros(count, 2, 3, device=device)
         places[:, 0, 0], places[:, 0, 2] = torch.where(mirrored, -width, width), (2 * x - 1) * (1 - width)
@@ -38,21 +59,28 @@ class CropAndFlip(nn.Module):
         grid = F.affine_grid(places, [count, 3, self.size, self.size], align_corners=False)
         return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
+    def drawn(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """What `boxes` takes, and (N,) bool: which images are mirrored."""
+        return draw(4, _DRAWS), draw() < self.flip
 
-def draw_boxes(count: int, scale: Range, ratio: Range, device: torch.device) -> Tensor:
-    """(4, N): width and height of crops of square images, and where they lie between left and right, top and bottom.
 
+def boxes(drawn: Tensor, scale: Range, ratio: Range, aspect: Tensor | None = None) -> Tensor:
+    """(4, N): width and height of crops of images, and where they lie between left and right, top and bottom.
+
+    drawn: (4, draws, N) in [0, 1). aspect: (N,), width over height of the images; None = they are square.
     All are fractions. Area and the logarithm of width over height are uniform; of ten draws the first that fits into
     the image counts, else what is left of the whole image at the nearest ratio, in the middle: torchvision's rule.
     """
-    area, shape = torch.rand(2, _DRAWS, count, device=device)
+    area, shape, *places = drawn
     area = scale[0] + (scale[1] - scale[0]) * area
     low, high = map(math.log, ratio)
-    shape = (low + (high - low) * shape).exp()
-    boxes = torch.stack([(area * shape).sqrt(), (area / shape).sqrt(), *torch.rand(2, _DRAWS, count, device=device)])
-    box, fits = first_that_fits((boxes[:2] <= 1).all(0), boxes)
-    whole = torch.stack([torch.full_like(area[0], side) for side in (min(1, ratio[1]), min(1, 1 / ratio[0]), 0.5, 0.5)])
-    return torch.where(fits, box, whole)
+    aspect = torch.ones_like(area[0]) if aspect is None else aspect
+    shape = (low + (high - low) * shape).exp() / aspect  # of the fractions
+    candidates = torch.stack([(area * shape).sqrt(), (area / shape).sqrt(), *places])
+    box, fits = first_that_fits((candidates[:2] <= 1).all(0), candidates)
+    widest, tallest = (ratio[1] / aspect).clamp(max=1), (aspect / ratio[0]).clamp(max=1)
+    middle = torch.full_like(aspect, 0.5)
+    return torch.where(fits, box, torch.stack([widest, tallest, middle, middle]))
 
 
 def first_that_fits(fits: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,21 +90,28 @@ def first_that_fits(fits: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Sometimes(nn.Module):
-    """A change that each image of (N, 3, H, W) in [0, 1] undergoes with this probability."""
+    """A change that each image of (N, 3, H, W) in [0, 1] undergoes with this probability.
+
+    numbers: how many `changed` takes for each image, (numbers, N).
+    """
+
+    numbers = 0
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
 
-    def forward(self, images: Tensor) -> Tensor:
-        chosen = torch.rand(len(images), device=images.device) < self.probability
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        first, *rest = draw(1 + self.numbers)
+        chosen = first < self.probability
         if images.device.type != "cpu":  # how many there are is not known here: all are changed, and some kept
-            return torch.where(chosen[:, None, None, None], self.changed(images), images)
+            return torch.where(chosen[:, None, None, None], self.changed(images, *rest), images)
         out = images.clone()
-        out[chosen] = self.changed(images[chosen])
+        out[chosen] = self.changed(images[chosen], *(numbers[chosen] for numbers in rest))
         return out
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images: Tensor, *numbers: Tensor) -> Tensor:
+        """numbers: (N,) each, in [0, 1)."""
         raise NotImplementedError
 
 
@@ -86,15 +121,16 @@ class ColourJitter(Sometimes):
     strength: s of each; the first three are multiplied by 1 - s to 1 + s, and the hue turns by -s to s of its circle.
     """
 
+    numbers = 4
+
     def __init__(self, strength: tuple[float, float, float, float], probability: float) -> None:
         super().__init__(probability)
         self.strength = strength
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images: Tensor, *numbers: Tensor) -> Tensor:
         for number in torch.randperm(4).tolist():
             if strength := self.strength[number]:
-                by = strength * (2 * torch.rand(len(images), device=images.device) - 1)
-                images = _JITTERS[number](images, by)
+                images = _JITTERS[number](images, strength * (2 * numbers[number] - 1))
         return images.clamp(0, 1)
 
 
@@ -109,25 +145,27 @@ _JITTERS = (
 class Greyscale(Sometimes):
     """Every channel the image's luma."""
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images: Tensor, *numbers: Tensor) -> Tensor:
         return rgb_to_grayscale(images).expand_as(images)
 
 
 class Blur(Sometimes):
     """A Gaussian of `kernel` pixels whose standard deviation lies in `sigma`."""
 
+    numbers = 1
+
     def __init__(self, kernel: int, sigma: Range, probability: float) -> None:
         super().__init__(probability)
         self.kernel, self.sigma = kernel, sigma
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images: Tensor, *numbers: Tensor) -> Tensor:
         low, high = self.sigma
-        sigma = low + (high - low) * torch.rand(len(images), 1, device=images.device)
-        return gaussian_blur2d(images, self.kernel, sigma.expand(-1, 2)) if len(images) else images
+        sigma = low + (high - low) * numbers[0]
+        return gaussian_blur2d(images, self.kernel, sigma[:, None].expand(-1, 2)) if len(images) else images
 
 
 class Solarise(Sometimes):
     """What is brighter than a half, inverted."""
 
-    def changed(self, images: Tensor) -> Tensor:
+    def changed(self, images: Tensor, *numbers: Tensor) -> Tensor:
         return torch.where(images < 0.5, images, 1 - images)

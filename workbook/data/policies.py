@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tv
 
-from workbook.data.batched import Range, first_that_fits
+from workbook.data.batched import Draw, Range, first_that_fits
 
 # Channel means in bytes of what the backbones subtract: a patch of this colour is nothing to them.
 GREY = (124, 116, 104)
@@ -48,18 +48,23 @@ class Policy(nn.Module):
         self.strength = table(lambda name, probability, number: strength(name, number))
         self.signed = table(lambda name, probability, number: space[name][1])
 
-    def forward(self, images: Tensor) -> Tensor:
-        count, device = len(images), images.device
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
         choices, steps = self.operation.shape
-        drawn = torch.randint(choices, (count, 1 if self.pairs else steps), device=device).expand(count, steps)
+        chosen = _below(choices, draw(1 if self.pairs else steps)).T.expand(-1, steps)  # (N, steps)
         operation, probability, strength, signed = (
-            table.gather(0, drawn) for table in (self.operation, self.probability, self.strength, self.signed)
+            table.gather(0, chosen) for table in (self.operation, self.probability, self.strength, self.signed)
         )
-        operation = operation.where(torch.rand(count, steps, device=device) < probability, _NAMES.index("Identity"))
-        strength = torch.where(signed & (torch.rand(count, steps, device=device) < 0.5), -strength, strength)
+        happens, turns = draw(2, steps).mT
+        operation = operation.where(happens < probability, _NAMES.index("Identity"))
+        strength = torch.where(signed & (turns < 0.5), -strength, strength)
         for step in range(steps):
             images = _changed(images, operation[:, step], strength[:, step, None, None, None])
         return images
+
+
+def _below(most: int, drawn: Tensor) -> Tensor:
+    """Whole numbers below `most`, each as likely, of numbers in [0, 1)."""
+    return (most * drawn).long()
 
 
 def _changed(images: Tensor, operation: Tensor, strength: Tensor) -> Tensor:
@@ -148,11 +153,10 @@ class Cutout(nn.Module):
         super().__init__()
         self.length = length
 
-    def forward(self, images: Tensor) -> Tensor:
-        count, _, height, width = images.shape
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        height, width = images.shape[-2:]
         side = round(self.length * min(height, width))
-        top = torch.randint(height, (count,), device=images.device) - side // 2
-        left = torch.randint(width, (count,), device=images.device) - side // 2
+        top, left = _below(height, draw()) - side // 2, _below(width, draw()) - side // 2
         return _patched(images, top, left, top + side, left + side)
 
 
@@ -166,10 +170,9 @@ class Erase(nn.Module):
         super().__init__()
         self.probability, self.scale, self.ratio = probability, scale, ratio
 
-    def forward(self, images: Tensor) -> Tensor:
-        count, _, *sides = images.shape
-        height, width = sides
-        drawn = torch.rand(5, _DRAWS, count, device=images.device)
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        height, width = images.shape[-2:]
+        drawn = draw(5, _DRAWS)
         area = height * width * (self.scale[0] + (self.scale[1] - self.scale[0]) * drawn[0])
         low, high = map(math.log, self.ratio)
         shape = (low + (high - low) * drawn[1]).exp()

@@ -133,7 +133,8 @@ def pretrain(
     views = model.views(recipe.augmentation, recipe.image_size)
     source: MemoryBatches | WorkerBatches
     if images.image_size is None:
-        source = WorkerBatches(images, views, fabric.device)
+        shared = {"rank": fabric.global_rank, "world": fabric.world_size}
+        source = WorkerBatches(images, views, fabric.device, **shared)
     else:
         source = MemoryBatches(images, recipe.image_size, views, fabric.device)
     history = _resume(folder, training)
