@@ -44,7 +44,7 @@ def store(tmp_path) -> Store:
 
 @pytest.fixture(scope="session")
 def fabric() -> Fabric:
-    return make_fabric("cpu")
+    return make_fabric("cpu", "float32")
 
 
 @pytest.fixture

@@ -1,15 +1,21 @@
 import pytest
 import torch
 
+from workbook import devices
 from workbook.devices import DEVICES, PRECISIONS, choose_device, make_fabric, precision_of
 
 
-def test_cpus_compute_in_float32_unless_asked():
-    assert [precision_of(make_fabric("cpu", precision)) for precision in PRECISIONS] == [
-        "32-true",
-        "32-true",
-        "bf16-mixed",
-    ]
+@pytest.mark.parametrize(
+    ("flags", "auto"),
+    [("avx512_bf16 amx_bf16 amx_tile", "bf16-mixed"), ("avx2 avx512_bf16", "32-true"), (None, "32-true")],
+    ids=["AMX", "without", "no file"],
+)
+def test_cpus_compute_in_bfloat16_where_they_have_amx_or_are_asked(monkeypatch, tmp_path, flags, auto):
+    monkeypatch.setattr(devices, "_CPU", tmp_path / "cpuinfo")
+    if flags:
+        devices._CPU.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
+    found = [precision_of(make_fabric("cpu", precision)) for precision in PRECISIONS]
+    assert found == [auto, "32-true", "bf16-mixed"]
 
 
 def test_precision_is_what_is_computed_in():

@@ -35,6 +35,7 @@ IMPORTS = {
     "report": "cells errors figures files papers parameters plain_yaml profiles",
     "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
     "explorers": "data errors evaluation figures lab metrics papers pretraining progress provenance store study",
+    "bench": "data errors evaluation files metrics papers pretraining provenance report study",
     "cli": "data devices errors evaluation files pretraining profiles report store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}

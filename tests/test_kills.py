@@ -66,7 +66,7 @@ WORK: list[Callable[[Study], None]] = [pretrain, read_features, probe, lay_out_m
 def _do(work: Callable[[Study], None], root: Path) -> None:
     torch.set_num_threads(1)
     loop.RESUME_SECONDS = 0.0  # whoever is killed after each second keeps what was done in each
-    work(Study(PROFILE, Lab(Store(root), make_fabric("cpu"))))
+    work(Study(PROFILE, Lab(Store(root), make_fabric("cpu", "float32"))))
 
 
 def _start(work: Callable[[Study], None], root: Path) -> multiprocessing.Process:

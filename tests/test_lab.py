@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from workbook.devices import make_fabric
@@ -6,7 +8,7 @@ from workbook.lab import Lab
 
 
 def test_precision_is_as_keys_say_it(store):
-    assert Lab(store, make_fabric("cpu")).precision == "32-true"
+    assert Lab(store, make_fabric("cpu", "float32")).precision == "32-true"
     assert Lab(store, make_fabric("cpu", "bfloat16")).precision == "bf16-mixed"
 
 
@@ -18,3 +20,13 @@ def test_where_one_only_reads_nothing_is_made(lab):
     with pytest.raises(NotStoredError):
         reading.store.remember("scores", {"a": 2}, pytest.fail)
     assert not lab.store.read_only and lab.store.remember("scores", {"a": 2}, lambda: 4) == 4
+
+
+def test_how_many_runs_train_at_a_time(store, fabric):
+    assert Lab(store, fabric, jobs=3).reading().jobs == 3
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        Lab(store, fabric, jobs=0)
+    shared = SimpleNamespace(world_size=2)
+    assert Lab(store, shared).jobs == 1
+    with pytest.raises(ValueError, match="2 processes train each run together.*set runs_at_a_time to 1"):
+        Lab(store, shared, jobs=2)

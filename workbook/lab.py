@@ -14,6 +14,14 @@ class Lab:
 
     store: Store
     fabric: Fabric
+    jobs: int = 1  # runs that train on the device at a time, see `pretraining.runs.train_each`
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ValueError(f"jobs must be at least 1, got {self.jobs}")
+        if self.jobs > 1 and self.fabric.world_size > 1:
+            what = f"{self.fabric.world_size} processes train each run together, and {self.jobs} runs cannot take turns"
+            raise ValueError(f"{what}: set runs_at_a_time to 1, or start without torchrun")
 
     @property
     def precision(self) -> str:

@@ -124,6 +124,8 @@ class Profile:
     injection: Injection = field(default_factory=Injection)
     device: Annotated[str, one_of(DEVICES)] = "auto"
     precision: Annotated[str, one_of(PRECISIONS)] = "auto"  # see `make_fabric`
+    # small networks leave a GPU waiting: so many share it, each with its own part of the memory. See `train_each`
+    runs_at_a_time: Count = 1
 
     def __post_init__(self) -> None:
         check_fields(self, ProfileError)
@@ -142,7 +144,7 @@ class Profile:
     def changed(self) -> dict[str, Any]:
         """Where it lies -> the value of every field that is not as in the profile of this name.
 
-        Without seeds, which each verdict has, and without device and precision, which are no part of a study's design.
+        Without seeds, which each verdict has, and without how it is computed, which is no part of a study's design.
         """
         default = {path: value for path, _, value in _leaves(PROFILES[self.name])} if self.name in PROFILES else {}
         fixed = {path: value for path, _, value in _leaves(self) if path not in _FREE}
@@ -158,7 +160,7 @@ class Profile:
 
 # what a sweep sets for each of its recipes is not a profile's
 _FIXED = ("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start")
-_FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision")  # see `Profile.changed`
+_FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision", "runs_at_a_time")  # see `Profile.changed`
 
 
 def load_profile(name: str, /, **overrides: Any) -> Profile:

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
-    fabric, rows = make_fabric("cpu"), []
+    fabric, rows = make_fabric("cpu", "float32"), []
     for method in args.methods:
         for seed in range(args.seeds):
             rows.append(asdict(learn(recipe_of(method, seed), fabric)) | {"code": provenance()["code"]})

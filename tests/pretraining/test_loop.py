@@ -206,7 +206,7 @@ def test_killed_for_real_it_resumes(whole, tmp_path, fabric):
             time.sleep(1)  # time to be killed in
 
         loop._save_resume = save_slowly
-        loop.pretrain(RECIPE, make_images(), Path({str(tmp_path)!r}), make_fabric("cpu"))
+        loop.pretrain(RECIPE, make_images(), Path({str(tmp_path)!r}), make_fabric("cpu", "float32"))
         """
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
@@ -349,7 +349,7 @@ def test_two_processes_train_one_run(tmp_path):
             from workbook.pretraining.runs import train
             from workbook.store import Store
 
-            fabric = make_fabric("cpu")
+            fabric = make_fabric("cpu", "float32")
             recipe = replace(RECIPE, dataset="digits", image_size=8, epochs=1, checkpoint_epochs=(), images_per_class=8)
             run = train(recipe, Lab(Store({str(tmp_path / "store")!r}), fabric))
             weight = run.model().head.weight.double().sum()
@@ -381,7 +381,7 @@ def test_two_processes_share_negatives_queues_and_targets(tmp_path):
             from workbook.pretraining.loop import pretrain
             from workbook.pretraining.recipe import with_method
 
-            fabric = make_fabric("cpu")
+            fabric = make_fabric("cpu", "float32")
             rank = fabric.global_rank
 
             def of_one_process(z):  # (2, 8, 5) views of all eight images

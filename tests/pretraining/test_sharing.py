@@ -16,7 +16,7 @@ from tests.pretraining.small import DIGITS, PROJECTOR
 from workbook.devices import make_fabric
 from workbook.lab import Lab
 from workbook.pretraining import runs
-from workbook.pretraining.runs import Run, train, train_all
+from workbook.pretraining.runs import Run, train, train_all, train_each
 from workbook.store import Store
 
 SHORT = replace(DIGITS, epochs=2, projector=PROJECTOR)
@@ -38,7 +38,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 def _train_sweep(root: Path, told: Path, together: Barrier) -> None:
     torch.set_num_threads(1)
     together.wait()
-    found = train_all(SWEEP, Lab(Store(root), make_fabric("cpu")))
+    found = train_all(SWEEP, Lab(Store(root), make_fabric("cpu", "float32")))
     told.write_text("".join("s" if run.stored else "t" for run in found))
 
 
@@ -51,6 +51,31 @@ def one_thread():
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def test_runs_that_train_at_a_time_are_those_that_train_in_turn(tmp_path, fabric):
+    sweep = [SWEEP[1], SWEEP[0]]
+    with one_thread():
+        alone = train_all(sweep, Lab(Store(tmp_path / "alone"), fabric))
+    together = Lab(Store(tmp_path / "together"), fabric, jobs=2)
+    runs_of_both = train_all(sweep, together)
+    assert [run.recipe for run in runs_of_both] == sweep and not any(run.stored for run in runs_of_both)
+    assert all(map(same, runs_of_both, alone))
+    again = train_all(sweep, together)
+    assert [run.key for run in again] == [run.key for run in runs_of_both] and all(run.stored for run in again)
+
+
+def test_a_run_is_asked_for_when_one_is_done(tmp_path, fabric):
+    asked = []
+
+    def recipes():
+        for recipe in SWEEP[:2]:
+            asked.append(recipe.seed)
+            yield recipe
+
+    coming = train_each(recipes(), Lab(Store(tmp_path), fabric))
+    assert next(coming).recipe.seed == 0 and asked == [0]
+    assert [run.recipe.seed for run in coming] == [1] and asked == [0, 1]
 
 
 def test_two_processes_share_a_sweep(tmp_path, fabric):
@@ -108,13 +133,13 @@ import torch
 
 torch.set_num_threads(1)
 loop.RESUME_SECONDS = 0.0
-step = loop._Training.step
+step = loop.Training.step
 def slow_step(training, views, labels, moment):
     if moment.step >= 9:  # in the second epoch
         open("amid", "w").close()
         time.sleep(0.2)
     return step(training, views, labels, moment)
-loop._Training.step = slow_step
+loop.Training.step = slow_step
 """
 
 
@@ -124,7 +149,7 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
     try:
         assert client.execute_interactive(STOPPED_CELL, timeout=120)["content"]["status"] == "ok"
-        asked = client.execute("train(SHORT, Lab(Store('store'), make_fabric('cpu')))")
+        asked = client.execute("train(SHORT, Lab(Store('store'), make_fabric('cpu', 'float32')))")
         wait_for((tmp_path / "amid").exists)
         manager.interrupt_kernel()
         answer = reply_to(client, asked)
@@ -137,7 +162,8 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
         with store.lock("runs", runs._plan([SHORT], Lab(store, fabric))[0].spec, wait=False) as held:
             assert held, "the kernel, which still runs, has let go of it"
 
-        again = "loop._Training.step = step; print(len(train(SHORT, Lab(Store('store'), make_fabric('cpu'))).history))"
+        lab = "Lab(Store('store'), make_fabric('cpu', 'float32'))"
+        again = f"loop.Training.step = step; print(len(train(SHORT, {lab}).history))"
         assert client.execute_interactive(again, timeout=120)["content"]["status"] == "ok"
     finally:
         client.stop_channels()

@@ -134,7 +134,7 @@ def test_two_processes_finetune_one_run(tmp_path, fabric):
             from workbook.pretraining.supervised import CrossEntropy
             from workbook.store import Store
 
-            fabric = make_fabric("cpu")
+            fabric = make_fabric("cpu", "float32")
             lab = Lab(Store({str(tmp_path / "store")!r}), fabric)
             first = train(FEW, lab)
             seen, create = [], loop.create_model

@@ -153,21 +153,31 @@ def write_verdicts(
     and `code`. measurements: the tidy table behind the figures, one row a measured value. WORKBOOK_REPORT is set while
     a report runs, and not in JupyterLab.
     """
-    target = os.environ.get("WORKBOOK_REPORT")
-    if target:
-        code = {name: provenance[name] for name in ("code", "python") if name in provenance}
-        document = {
-            "hardware": provenance.get("hardware", ""),
-            "versions": code | dict(provenance.get("libraries", {})),
-            "seeds": [int(seed) for seed in seeds],
-            "verdicts": [
-                asdict(verdict) | {"claim": {name: getattr(verdict.claim, name) for name in _RECORDED}}
-                for verdict in verdicts
-            ],
-            "measurements": [] if measurements is None else json.loads(measurements.to_json(orient="records")),
-        }
+    if target := os.environ.get("WORKBOOK_REPORT"):
+        document = as_findings(verdicts, provenance, seeds=seeds, measurements=measurements)
         write_atomically(Path(target), json.dumps(document, indent=1, allow_nan=False) + "\n")
     return verdict_table(verdicts)
+
+
+def as_findings(
+    verdicts: Sequence[Verdict],
+    provenance: Mapping[str, Any],
+    *,
+    seeds: Sequence[int] = (),
+    measurements: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """What a report's record says of the verdicts, as plain values; see `write_verdicts`."""
+    code = {name: provenance[name] for name in ("code", "python") if name in provenance}
+    return {
+        "hardware": provenance.get("hardware", ""),
+        "versions": code | dict(provenance.get("libraries", {})),
+        "seeds": [int(seed) for seed in seeds],
+        "verdicts": [
+            asdict(verdict) | {"claim": {name: getattr(verdict.claim, name) for name in _RECORDED}}
+            for verdict in verdicts
+        ],
+        "measurements": [] if measurements is None else json.loads(measurements.to_json(orient="records")),
+    }
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def files_of(recipe: Recipe) -> list[str]:
 
 
 @dataclass
-class _Training:
+class Training:
     """A recipe, the device that it trains on, and what changes from step to step."""
 
     recipe: Recipe
@@ -129,7 +129,9 @@ def pretrain(
     if recipe.start is not None and backbone is None:
         raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
     model = _first_model(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
-    training = _set_up(recipe, model, fabric, images_to_train(recipe, images))
+    recorded = can_replay(recipe, model, fabric)
+    compiled = recorded and images_to_train(recipe, images) >= _COMPILED_FROM
+    training = set_up(recipe, model, fabric, recorded=recorded, compiled=compiled)
     views = model.views(recipe.augmentation, recipe.image_size)
     source: MemoryBatches | WorkerBatches
     if images.image_size is None:
@@ -186,19 +188,23 @@ def _first_model(
     return model
 
 
-def _set_up(recipe: Recipe, model: Model, fabric: Fabric, work: int) -> _Training:
-    """work: how many images will be shown."""
+def set_up(recipe: Recipe, model: Model, fabric: Fabric, *, recorded: bool = False, compiled: bool = False) -> Training:
+    """The training before its first step. recorded: its steps are replayed, see `can_replay`. compiled: the backbone
+    is, at its first step."""
     # the decay grows from 0 with the steps, or the average of a short training would be its start
     ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
     names = ("lr", "momentum", "weight_decay", "decay_embeddings", "adam_beta", "layer_decay")
     chosen = {name: getattr(recipe, name) for name in names}
-    # LARS and the moving average compute their rates in Python
-    recorded = _records(fabric) and model.alike() and ema is None and recipe.optimizer != "lars"
-    if recorded and work >= _COMPILED_FROM:
+    if compiled:
         model.backbone.model.compile()
     optimizer = create_optimizer(recipe.optimizer, model, **chosen, recorded=recorded)
     wrapped, optimizer = fabric.setup(model, optimizer)
-    return _Training(recipe, fabric, model, wrapped, optimizer, ema, recorded)
+    return Training(recipe, fabric, model, wrapped, optimizer, ema, recorded)
+
+
+def can_replay(recipe: Recipe, model: Model, fabric: Fabric) -> bool:
+    """Whether every step is the same work for this device: LARS and the moving average compute rates in Python."""
+    return _records(fabric) and model.alike() and recipe.ema is None and recipe.optimizer != "lars"
 
 
 def _records(fabric: Fabric) -> bool:
@@ -216,7 +222,7 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _train_epoch(
-    training: _Training, source: MemoryBatches | WorkerBatches, count: int, epoch: int, bar: tqdm
+    training: Training, source: MemoryBatches | WorkerBatches, count: int, epoch: int, bar: tqdm
 ) -> dict[str, float]:
     """One epoch; its row of the history."""
     recipe, fabric = training.recipe, training.fabric
@@ -260,20 +266,20 @@ def _over_devices(fabric: Fabric, value: Tensor, how: str) -> float:
     return float(cast(Tensor, fabric.all_reduce(value, reduce_op=how)))
 
 
-def _save_checkpoint(folder: Path, training: _Training, epoch: int) -> None:
+def _save_checkpoint(folder: Path, training: Training, epoch: int) -> None:
     if training.fabric.is_global_zero:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in training.result.state_dict().items()}
         write_atomically(folder / checkpoint_name(epoch), to_safetensors(tensors))
 
 
-def _save_resume(folder: Path, training: _Training, history: list[dict[str, float]]) -> None:
+def _save_resume(folder: Path, training: Training, history: list[dict[str, float]]) -> None:
     if training.fabric.is_global_zero:
         buffer = io.BytesIO()
         torch.save({name: part.state_dict() for name, part in training.parts.items()} | {"history": history}, buffer)
         write_atomically(folder / _RESUME, _checksum(buffer.getvalue()) + buffer.getvalue())
 
 
-def _resume(folder: Path, training: _Training) -> list[dict[str, float]]:
+def _resume(folder: Path, training: Training) -> list[dict[str, float]]:
     """Load the state after the last complete epoch, where there is one; the history so far."""
     path = folder / _RESUME
     if not path.exists():

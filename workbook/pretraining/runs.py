@@ -1,7 +1,7 @@
 """Runs: recipes that were trained, from the store or trained now."""
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
@@ -155,8 +157,40 @@ def train_all(recipes: Sequence[Recipe], lab: Lab) -> "Runs":
     if left:
         work = sum(images_to_train(planned[at].recipe, planned[at].images) for at in left)
         with progress_bar("runs", work, shown=lab.fabric.is_global_zero) as bar:
-            runs |= _train_left(planned, left, lab, bar)
+            runs |= _train_left(planned, left, lab, bar) if lab.jobs == 1 else _train_apart(planned, left, lab, bar)
     return Runs(runs[at] for at in range(len(planned)))
+
+
+def train_each(recipes: Iterable[Recipe], lab: Lab) -> Iterator[Run]:
+    """The runs of these recipes, in their order, `lab.jobs` of them trained at a time, each by a process of its own.
+
+    The next recipe is asked for when a process is free. Processes that share a GPU take turns on it, and truly use it
+    together under NVIDIA's MPS. Whatever ends this early ends the processes; what they began is resumed.
+    Raises what `train` does.
+    """
+    work = Parallel(lab.jobs, batch_size=1, pre_dispatch=lab.jobs, return_as="generator")
+    try:
+        for recipe in work(delayed(_trained)(recipe, lab) for recipe in recipes):
+            yield train(recipe, lab)
+    finally:
+        if lab.jobs > 1:  # idle processes would keep their part of the GPU's memory
+            get_reusable_executor().shutdown(kill_workers=True)
+
+
+def _trained(recipe: Recipe, lab: Lab) -> Recipe:
+    """The recipe, whose run is in the store now; the bar is that of whoever asked."""
+    _train_left(_plan([recipe], lab), [0], lab, tqdm(disable=True, total=0))
+    return recipe
+
+
+def _train_apart(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
+    """As `_train_left`, `lab.jobs` at a time; the bar is told of a run when it is done."""
+    bar.set_description_str(f"{len(left)} runs, {min(lab.jobs, len(left))} at a time")
+    runs = {}
+    for at, run in zip(left, train_each((planned[at].recipe for at in left), lab), strict=True):
+        runs[at] = replace(run, stored=False)
+        bar.update(images_to_train(planned[at].recipe, planned[at].images))
+    return runs
 
 
 def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:

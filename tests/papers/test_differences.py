@@ -1,0 +1,131 @@
+"""What claims are judged by, on tables whose numbers are done by hand."""
+
+import pandas as pd
+import pytest
+
+from workbook.papers import differences
+from workbook.papers.claims import CLAIMS
+from workbook.papers.differences import at_end, beyond_threshold, of_mixture, of_redundancy, of_stages, of_variation
+from workbook.papers.statistics import STATISTICS
+
+# method -> accuracy of stages 1 to 5 and pooled, of seed 5; that of seed 6 is one higher where there is one
+ACCURACY = {
+    "SL": (10, 20, 30, 40, 36, 35),
+    "SL-MLP": (11, 21, 32, 44, 47, 48),
+    "BYOL": (5, 6, 7, 8, 10, 11),
+    "BYOL w/o MLP": (5, 6, 7, 8, 7, 6),
+    "MoCo v1": (4, 5, 6, 9, 8, 7),
+    "MoCo v1 w/ MLP": (4, 5, 6, 9, 9.5, 7),
+    "MoCo v2": (3, 4, 5, 6, 9, 9),
+    "MoCo v2 w/o MLP": (3, 4, 5, 6, 5, 5),
+}
+LAYERS = ("stage1", "stage2", "stage3", "stage4", "stage5", "pooled")
+SUPERVISED = ("SL", "SL-MLP")
+
+
+def stages(*methods: str, layers: tuple[str, ...] = LAYERS) -> pd.DataFrame:
+    """Two seeds of SL and SL-MLP, one of every other method."""
+    rows = []
+    for method in methods:
+        for seed in (5, 6) if method in SUPERVISED else (5,):
+            found = zip(LAYERS, ACCURACY[method], strict=True)
+            rows += [(method, seed, layer, value + seed - 5) for layer, value in found if layer in layers]
+    return pd.DataFrame(rows, columns=["method", "seed", "layer", "accuracy"])
+
+
+def curves(**of_method: dict[int, tuple[float, ...]]) -> pd.DataFrame:
+    """method=epoch -> phi_pre, phi_eval, accuracy, pi, R_pre; two seeds, the second of which has one more of each."""
+    names = ["phi_pre", "phi_eval", "accuracy", "pi", "R_pre"]
+    rows = [
+        {"method": method, "seed": seed, "epoch": epoch} | {n: v + seed for n, v in zip(names, values, strict=True)}
+        for method, epochs in of_method.items()
+        for seed in (0, 1)
+        for epoch, values in epochs.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+SL = {0: (1, 1, 10, 0.9, 0.1), 4: (3, 5, 30, 0.7, 0.2), 12: (8, 4, 25, 0.4, 0.3)}
+MLP = {0: (1, 1, 10, 0.9, 0.1), 4: (2, 5, 31, 0.8, 0.1), 12: (5, 6, 35, 0.75, 0.15)}
+BYOL = {0: (1, 1, 10, 0.9, 0.1), 2: (1, 2, 12, 0.95, 0.2), 6: (2, 3, 20, 0.85, 0.05)}
+PLAIN = {0: (1, 1, 10, 0.9, 0.1), 6: (7, 1, 15, 0.5, 0.45)}
+TABLE = curves(**{"SL": SL, "SL-MLP": MLP, "BYOL": BYOL, "BYOL w/o MLP": PLAIN})
+
+
+def test_stages_of_every_method():
+    found = of_stages(stages(*ACCURACY))
+    flat = {name: values.iloc[0].tolist() if values.ndim == 2 else values.iloc[0] for name, values in found.items()}
+    assert flat == {
+        "A.stages.sl-drops": 40 - 36,
+        "A.stages.slmlp-rises": 47 - 44,
+        "A.pooled.slmlp-above": 48 - 35,
+        "A.stages.byol-rises": 10 - 8,
+        "A.stages.mocov1-drops": 9 - 8,
+        "A.stages.mocov2-rises": 9 - 6,
+        "A.stages.mlp-byol": (10 - 8) - (7 - 8),
+        "A.stages.mlp-mocov1": (9.5 - 9) - (8 - 9),
+        "A.stages.mlp-mocov2": (9 - 6) - (5 - 6),
+        "A.stages.slmlp-monotone": [21 - 11, 32 - 21, 44 - 32],
+        "A.stages.sl-above-byol": [10 - 5, 20 - 6, 30 - 7, 40 - 8],
+        "A.stages.sl-above-mocov1": [10 - 4, 20 - 5, 30 - 6, 40 - 9],
+        "A.stages.sl-above-mocov2": [10 - 3, 20 - 4, 30 - 5, 40 - 6],
+        "A.stages.slmlp-above-byol": [11 - 5, 21 - 6, 32 - 7, 44 - 8],
+    }
+    assert list(found["A.stages.sl-drops"].index) == [5, 6]
+    assert list(found["A.stages.sl-above-byol"].index) == [5], "only the seeds that both methods have"
+
+
+def test_what_the_table_lacks_is_left_out():
+    late = stages(*SUPERVISED, layers=("stage4", "stage5", "pooled"))
+    assert [*of_stages(late)] == ["A.stages.sl-drops", "A.stages.slmlp-rises", "A.pooled.slmlp-above"]
+    end = TABLE[(TABLE["epoch"] == 12) & TABLE["method"].isin(SUPERVISED)]
+    assert [*of_variation(end)] == ["A.variation.phi"]
+    assert [*of_mixture(end)] == ["A.mixture.pi"]
+    assert [*of_redundancy(end)] == ["A.redundancy.sl"]
+
+
+def test_variation_at_the_end():
+    found = of_variation(TABLE)
+    assert found.pop("A.variation.sl-descends").loc[0].tolist() == [10, 30, 25]
+    assert {name: values[0] for name, values in found.items()} == {
+        "A.variation.phi": 8 - 5,
+        "A.variation.phi-eval": 6 - 4,
+        "A.variation.phi-byol": 7 - 2,
+        "A.variation.sl-phi-byol": 8 - 2,
+        "A.variation.byol-accuracy": 20 - 25,
+    }
+    # SL's phi on eval-D is highest at epoch 4, where its phi on pre-D is 3
+    assert beyond_threshold(TABLE).tolist() == [5 - 3, 5 - 3]
+
+
+def test_mixture_at_the_end_and_from_a_third_on():
+    found = of_mixture(TABLE)
+    assert found.pop("A.mixture.sl-falls").loc[0].tolist() == [0.9, 0.7, 0.4]
+    assert {name: values[0] for name, values in found.items()} == pytest.approx(
+        {
+            "A.mixture.pi": 0.75 - 0.4,
+            "A.mixture.slmlp-stays": (0.7 - 0.4) - (0.8 - 0.75),
+            "A.mixture.byol": 0.85 - 0.4,
+            "A.mixture.byol-stays": (0.7 - 0.4) - (0.95 - 0.85),
+        }
+    )
+
+
+def test_redundancy_at_the_end():
+    found = {name: values[1] for name, values in of_redundancy(TABLE).items()}
+    assert found == pytest.approx({"A.redundancy.sl": 0.3 - 0.15, "A.redundancy.byol": 0.45 - 0.05})
+    assert at_end(TABLE).loc[("BYOL", 1), "epoch"] == 6
+
+
+def test_what_is_not_finite_stays_to_be_refused():
+    table = TABLE.assign(R_pre=TABLE["R_pre"].where(TABLE["seed"] == 0))
+    values = of_redundancy(table)["A.redundancy.sl"]
+    with pytest.raises(ValueError, match="finite"):
+        STATISTICS[CLAIMS["A.redundancy.sl"].statistic].estimate(values)
+
+
+def test_every_difference_is_of_a_claim_of_its_notebook():
+    found = {"01": of_stages(stages(*ACCURACY)), "03": of_variation(TABLE), "04": of_mixture(TABLE)}
+    found["05"] = differences.of_redundancy(TABLE)
+    for number, of_claims in found.items():
+        assert all(any(name.startswith(number) for name in CLAIMS[claim].notebooks) for claim in of_claims)

@@ -1,0 +1,134 @@
+"""What the claims of notebooks 01, 03, 04 and 05 are judged by, from what was measured.
+
+Each function takes a tidy table, which has `method` and `seed` beside the columns that it names, and gives what the
+statistic of each claim takes: a difference a seed, positive where the paper is right. Methods are compared seed by
+seed, over the seeds that both have. A claim on methods, layers or epochs that are not in the table is left out.
+"""
+
+from typing import TypeVar
+
+import pandas as pd
+
+from workbook.papers.statistics import falls
+
+Differences = dict[str, pd.Series | pd.DataFrame]
+Values = TypeVar("Values", pd.Series, pd.DataFrame)
+
+_OF_RUN = ["method", "seed"]
+_EARLY = ["stage1", "stage2", "stage3", "stage4"]
+# a method with its MLP and without, by what ids of claims call it
+_PAIRS = {
+    "byol": ("BYOL", "BYOL w/o MLP"),
+    "mocov1": ("MoCo v1 w/ MLP", "MoCo v1"),
+    "mocov2": ("MoCo v2", "MoCo v2 w/o MLP"),
+    "supcon": ("SupCon", "SupCon w/o MLP"),
+}
+
+
+def of_stages(table: pd.DataFrame) -> Differences:
+    """A 3.2, 3.3, 4.2, notebook 01. table: layer, accuracy (percent on eval-D), of one epoch of each run."""
+    accuracy = table.pivot(index=_OF_RUN, columns="layer", values="accuracy")
+    pooled, step = accuracy["pooled"], accuracy["stage5"] - accuracy["stage4"]
+    found: Differences = {
+        "A.stages.sl-drops": -step["SL"],
+        "A.stages.slmlp-rises": step["SL-MLP"],
+        "A.pooled.slmlp-above": _less(pooled["SL-MLP"], pooled["SL"]),
+    }
+    signs = {"BYOL": ("byol-rises", 1), "MoCo v1": ("mocov1-drops", -1), "MoCo v2": ("mocov2-rises", 1)}
+    found |= {f"A.stages.{claim}": sign * step[name] for name, (claim, sign) in signs.items() if name in step}
+    for name in ("byol", "mocov1", "mocov2"):
+        with_mlp, without = _PAIRS[name]
+        if with_mlp in step and without in step:
+            found[f"A.stages.mlp-{name}"] = _less(step[with_mlp], step[without])
+    return found | (_of_early_stages(accuracy[_EARLY]) if set(_EARLY) <= set(accuracy) else {})
+
+
+def _of_early_stages(accuracy: pd.DataFrame) -> Differences:
+    sl, mlp = accuracy.loc["SL"], accuracy.loc["SL-MLP"]
+    found: Differences = {"A.stages.slmlp-monotone": mlp.diff(axis=1).iloc[:, 1:]}
+    for name, method in {"byol": "BYOL", "mocov1": "MoCo v1", "mocov2": "MoCo v2"}.items():
+        if method in accuracy.index:
+            found[f"A.stages.sl-above-{name}"] = _less(sl, accuracy.loc[method])
+    if "BYOL" in accuracy.index:
+        found["A.stages.slmlp-above-byol"] = _less(mlp, accuracy.loc["BYOL"])
+    return found
+
+
+def of_variation(table: pd.DataFrame) -> Differences:
+    """A 4.2, 4.3, notebook 03. table: epoch, phi_pre, phi_eval, accuracy (percent on eval-D).
+
+    `A.variation.phi-eval` has a premise, see `beyond_threshold`.
+    """
+    last = at_end(table)
+    sl, mlp = last.loc["SL"], last.loc["SL-MLP"]
+    found: Differences = {"A.variation.phi": _less(sl["phi_pre"], mlp["phi_pre"])}
+    accuracy = _curves(table, "SL", "accuracy")
+    if accuracy.shape[1] > 1:
+        found["A.variation.phi-eval"] = _less(mlp["phi_eval"], sl["phi_eval"])
+        found["A.variation.sl-descends"] = accuracy
+    for name in ("supcon", "byol"):
+        with_mlp, without = _PAIRS[name]
+        if with_mlp in last.index and without in last.index:
+            phi = last["phi_pre"]
+            found[f"A.variation.phi-{name}"] = _less(phi[without], phi[with_mlp])
+    if "BYOL" in last.index:
+        byol = last.loc["BYOL"]
+        found["A.variation.sl-phi-byol"] = _less(sl["phi_pre"], byol["phi_pre"])
+        found["A.variation.byol-accuracy"] = _less(byol["accuracy"], sl["accuracy"])
+    return found
+
+
+def beyond_threshold(table: pd.DataFrame) -> pd.Series:
+    """How far SL-MLP's phi on pre-D lies above the threshold t of Theorem 1 (A 4.3), a value a seed.
+
+    not in the paper: it gives no number for t. It is SL's phi on pre-D at the checkpoint at which its phi on eval-D, on
+    the mean over seeds, is highest.
+    """
+    turn = _curves(table, "SL", "phi_eval").mean().idxmax()
+    return _less(at_end(table).loc["SL-MLP", "phi_pre"], _curves(table, "SL", "phi_pre")[turn])
+
+
+def of_mixture(table: pd.DataFrame) -> Differences:
+    """A 4.2, notebook 04. table: epoch, pi. A fall is measured as `falls` does."""
+    sl, mlp = _curves(table, "SL", "pi"), _curves(table, "SL-MLP", "pi")
+    found: Differences = {"A.mixture.pi": _less(_end(mlp), _end(sl))}
+    several = sl.shape[1] > 1
+    if several:
+        found |= {"A.mixture.sl-falls": sl, "A.mixture.slmlp-stays": _less(falls(sl), falls(mlp))}
+    if "BYOL" in set(table["method"]):
+        byol = _curves(table, "BYOL", "pi")
+        found["A.mixture.byol"] = _less(_end(byol), _end(sl))
+        if several:
+            found["A.mixture.byol-stays"] = _less(falls(sl), falls(byol))
+    return found
+
+
+def of_redundancy(table: pd.DataFrame) -> Differences:
+    """A Table 1, notebook 05, but for what is compared with a shorter pretraining. table: epoch, R_pre."""
+    redundancy = at_end(table)["R_pre"]
+    found: Differences = {"A.redundancy.sl": _less(redundancy["SL"], redundancy["SL-MLP"])}
+    for name in ("byol", "mocov1"):
+        with_mlp, without = _PAIRS[name]
+        if with_mlp in redundancy and without in redundancy:
+            found[f"A.redundancy.{name}"] = _less(redundancy[without], redundancy[with_mlp])
+    return found
+
+
+def at_end(table: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch of every run, indexed by method and seed."""
+    return table.loc[table.groupby(_OF_RUN)["epoch"].idxmax()].set_index(_OF_RUN)
+
+
+def _curves(table: pd.DataFrame, method: str, value: str) -> pd.DataFrame:
+    """One row a seed, one column an epoch, ascending."""
+    return table[table["method"] == method].pivot(index="seed", columns="epoch", values=value)
+
+
+def _end(curves: pd.DataFrame) -> pd.Series:
+    return curves[curves.columns[-1]]
+
+
+def _less(values: Values, others: Values) -> Values:
+    """values - others, over the seeds that both have; what is not finite in them stays, to be refused."""
+    seeds = values.index.intersection(others.index)
+    return values.loc[seeds] - others.loc[seeds]
