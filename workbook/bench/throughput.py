@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from workbook.bench.budget import Budget
+from workbook.data.batched import draws
 from workbook.data.batches import MemoryBatches, ViewBatch, shuffled
 from workbook.data.images import Images
 from workbook.data.policies import Policy
@@ -137,7 +138,9 @@ def of_policies(recipe: Recipe, images: Images, fabric: Fabric, steps: int) -> t
     before = speed(few, lambda chosen, number: [theirs(pixels[at]) for at in chosen], len(few[0]), fabric)
     ours, there = Policy(theirs, recipe.image_size).to(fabric.device), pixels.to(fabric.device)
     chosen = list(torch.tensor(order, device=fabric.device))
-    return before, speed(chosen, lambda at, number: ours(there[at]), recipe.batch_size, fabric)
+    return before, speed(
+        chosen, lambda at, number: ours(there[at], draws(len(at), fabric.device)), recipe.batch_size, fabric
+    )
 
 
 def _picture(pixels: Tensor) -> Image.Image:
