@@ -61,8 +61,8 @@ def scoring_here(patch: pytest.MonkeyPatch, folder: Path) -> None:
                 names |= given | {"profile": "smoke"} if index == parameters_cell(notebook) else {}
         return [SimpleNamespace(status="passed", findings=read_findings(findings))]
 
-    patch.setattr("workbook.cli.run_reports", run)
-    patch.setattr("workbook.cli.REPORTS", folder / "reports")
+    patch.setattr("workbook.report.runner.run_reports", run)
+    patch.setattr("workbook.report.survey.REPORTS", folder / "reports")
     patch.setattr(pio.renderers, "default", "")
     patch.setenv("WORKBOOK_STORE", os.fspath(folder / "store"))
     patch.setenv("WORKBOOK_DATA", os.fspath(folder))

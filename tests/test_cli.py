@@ -1,5 +1,7 @@
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -24,8 +26,27 @@ from workbook.store import Store
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBOOK_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr("workbook.cli.REPORTS", tmp_path / "reports")
+    monkeypatch.setattr("workbook.report.survey.REPORTS", tmp_path / "reports")
     return lambda *words: CliRunner().invoke(app, words)
+
+
+LISTS = """
+import sys
+from workbook.cli import app
+for words in (["--help"], ["data", "list"], ["store", "list"], ["store", "verify"]):
+    app(words, standalone_mode=False)
+print("LOADED", *{name.partition(".")[0] for name in sys.modules})
+"""
+HEAVY = {"torch", "pandas", "sklearn", "scipy", "timm", "torchvision", "plotly", "papermill", "nbformat"}
+
+
+def test_what_only_lists_waits_for_no_library(run):
+    """Nor for the one that names a run."""
+    recipe = {"projector": None, "dataset": "digits", "backbone": "resnet18", "seed": 0}
+    Store().get_or_make("runs", {"recipe": recipe}, lambda folder: write_atomically(folder / "x", b"1"))
+    told = subprocess.run([sys.executable, "-c", LISTS], capture_output=True, text=True, check=True).stdout
+    assert "SL on digits, resnet18, seed 0" in told and "tiny-imagenet-200" in told
+    assert not HEAVY & set(told.rpartition("LOADED")[2].split())
 
 
 def test_the_store_is_listed_and_cleared(run):
@@ -205,7 +226,7 @@ def reported(monkeypatch):
             ReportResult(notebook="n", title="", status="passed", date="", seconds=0, profile="", findings=findings)
         ]
 
-    monkeypatch.setattr("workbook.cli.run_reports", run_reports)
+    monkeypatch.setattr("workbook.report.runner.run_reports", run_reports)
     return asked
 
 

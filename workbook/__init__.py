@@ -4,9 +4,10 @@ Data flows one way: manifest -> images -> run -> features -> metric -> figure an
 """
 
 import os
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from workbook.lazy import loaded_on_demand
 
 if TYPE_CHECKING:
     from workbook.data import load_images as load_images
@@ -23,11 +24,7 @@ try:
 except PackageNotFoundError:  # a copy of the package alone, which nobody installed
     __version__ = "unknown"
 
-# loaded when asked for: a command that needs none of it does not wait for torch
-_ROOMS = {"Study": "study", "Store": "store", "load_images": "data", "load_profile": "profiles"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"workbook has no {name!r}; at the top are {', '.join(_ROOMS)}")
-    return getattr(import_module(f"workbook.{_ROOMS[name]}"), name)
+__all__ = ["Store", "Study", "load_images", "load_profile"]
+__getattr__ = loaded_on_demand(
+    __name__, {"Study": "study", "Store": "store", "load_images": "data.sources", "load_profile": "profiles"}
+)

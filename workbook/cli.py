@@ -1,31 +1,19 @@
-"""The `workbook` command."""
+"""The `workbook` command. Each of its commands imports what it needs: most need no torch, and the help nothing."""
 
 import json
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from joblib import cpu_count
 from typer.core import TyperGroup
 
-from workbook.data import Manifest, data_root, list_manifests, load_images, load_manifest, verify_data
-from workbook.data.shrink import shrink_data
-from workbook.data.sources import place
-from workbook.devices import choose_device
 from workbook.errors import ReportError, WorkbookError
-from workbook.evaluation.scoring import open_model
-from workbook.files import IN_CHECKOUT, named_file, user_path
-from workbook.pretraining.methods import recipe_name
-from workbook.profiles import load_profile
-from workbook.report.notebooks import copy_notebooks
-from workbook.report.parameters import parse_assignments, parse_value
-from workbook.report.results import adopt
-from workbook.report.runner import run_reports
-from workbook.report.survey import NOTEBOOKS, REPORTS
-from workbook.store import Store
+
+if TYPE_CHECKING:
+    from workbook.data import Manifest
 
 
 class _PlainErrors(TyperGroup):
@@ -42,6 +30,8 @@ class _PlainErrors(TyperGroup):
 
 def _start() -> None:
     """What environment variables say of folders is of the folder that the command starts in, for its kernels, too."""
+    from workbook.files import user_path
+
     for name in ("WORKBOOK_DATA", "WORKBOOK_STORE"):
         if os.environ.get(name):
             os.environ[name] = str(user_path(os.environ[name]))
@@ -62,6 +52,8 @@ Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of you
 @data_app.command("list")
 def data_list() -> None:
     """The data sets that have a manifest."""
+    from workbook.data import list_manifests, load_manifest
+
     rows: list[tuple[str, ...]] = [("NAME", "CLASSES", "TRAIN", "TEST", "IN THE PAPER", "CONCEPT SPLIT", "TITLE")]
     for name in list_manifests():
         manifest = load_manifest(name)
@@ -76,6 +68,9 @@ def data_list() -> None:
 @data_app.command("show")
 def data_show(name: Name) -> None:
     """What a manifest says, and how to get the data."""
+    from workbook.data import data_root, load_manifest
+    from workbook.data.sources import place
+
     manifest = load_manifest(name)
     holdout, split = manifest.holdout, manifest.concept_split
     facts = {
@@ -103,6 +98,8 @@ def data_verify(
 ) -> None:
     """Check counts, classes, checksums and images, and note where a paper states other sizes; exit status 1 if
     something is wrong."""
+    from workbook.data import verify_data
+
     found = verify_data(name, every_image=every_image)
     for line in found.checked:
         typer.echo(f"ok     {line}")
@@ -120,6 +117,9 @@ def data_shrink(
 ) -> None:
     """Write smaller JPEGs of a data set beside it, as a set of their own: training decodes them faster. An interrupted
     call goes on where it was."""
+    from workbook.data.shrink import shrink_data
+    from workbook.files import named_file
+
     for path in shrink_data(named_file(name), side):
         typer.echo(path)
     typer.echo(f"its manifest is the last of these; pass it as dataset: -p dataset={path}")
@@ -128,6 +128,8 @@ def data_shrink(
 @store_app.command("list")
 def store_list() -> None:
     """What the store holds, oldest first, and how much of each kind."""
+    from workbook.store import Store
+
     store = Store()
     sizes: dict[str, list[float]] = {}
     for entry in store.entries():
@@ -145,6 +147,8 @@ def store_list() -> None:
 @store_app.command("verify")
 def store_verify() -> None:
     """Compare every stored file with the checksum that it was written with; exit status 1 if something is wrong."""
+    from workbook.store import Store
+
     wrong = 0
     for entry in Store().entries():
         problems = entry.artefact.problems() if entry.artefact else [entry.problem]
@@ -162,6 +166,8 @@ def store_verify() -> None:
 @store_app.command("remove")
 def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store list` shows it.")]) -> None:
     """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
+    from workbook.store import Store
+
     for path in Store().remove(key):
         typer.echo(f"removed {path}")
 
@@ -169,6 +175,8 @@ def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store lis
 @store_app.command("clear")
 def store_clear(kind: Annotated[str, typer.Argument(help="features, for example: by far the largest.")]) -> None:
     """Remove everything of one kind; it is made anew when it is needed. Runs are removed key by key."""
+    from workbook.store import Store
+
     typer.echo(f"removed {Store().clear(kind):,} {kind}")
 
 
@@ -188,6 +196,15 @@ def report(
 ) -> None:
     """Run notebooks into reports/PROFILE/ with an index, of another data set reports/PROFILE-DATASET/; exit status 1 if
     one of them failed."""
+    from joblib import cpu_count
+
+    from workbook.data import load_manifest
+    from workbook.devices import choose_device
+    from workbook.profiles import load_profile
+    from workbook.report.parameters import parse_assignments, parse_value
+    from workbook.report.runner import run_reports
+    from workbook.report.survey import NOTEBOOKS, REPORTS
+
     given = parse_assignments(assignments or [])
     # Unknown profiles and devices are told now, not by every notebook in turn.
     manifest = load_manifest(parse_value("dataset", given["dataset"])) if "dataset" in given else None
@@ -207,6 +224,9 @@ def report(
 @app.command("new")
 def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or an empty one.")]) -> None:
     """Copy the notebooks into a folder of your own, to run and change there."""
+    from workbook.report.notebooks import copy_notebooks
+    from workbook.report.survey import NOTEBOOKS
+
     copied = copy_notebooks(folder, source=NOTEBOOKS)
     typer.echo(f"copied {len(copied)} files to {copied[0].parent}")
     typer.echo(f"run them in JupyterLab, or with: workbook report {copied[0].parent}/*.ipynb")
@@ -235,6 +255,14 @@ def score(
     out: Out = None,
 ) -> None:
     """Score one model: a page with its diversity, CIS, feature measures and stages, and its numbers here."""
+    from workbook.data import load_images, load_manifest
+    from workbook.evaluation.scoring import open_model
+    from workbook.files import named_file
+    from workbook.profiles import load_profile
+    from workbook.report.runner import run_reports
+    from workbook.report.survey import NOTEBOOKS, REPORTS
+    from workbook.store import Store
+
     model, dataset = named_file(model), dataset and named_file(dataset)
     # What cannot be scored is told now, and leaves the page of an earlier score as it is.
     load_profile(profile)
@@ -272,6 +300,10 @@ def results_adopt(
     profile: Annotated[str, typer.Argument(help="Whose reports are kept as evidence; never smoke.")],
 ) -> None:
     """Copy the verdicts of reports/PROFILE/ to notebooks/results/PROFILE/, rounded, without machine paths."""
+    from workbook.files import IN_CHECKOUT
+    from workbook.report.results import adopt
+    from workbook.report.survey import NOTEBOOKS, REPORTS
+
     if not IN_CHECKOUT:
         raise ReportError("results are adopted in a checkout, from where they are committed; clone the repository")
     for path in adopt(profile, reports=REPORTS, results=NOTEBOOKS / "results"):
@@ -296,6 +328,8 @@ _SUMMARIES = {
 
 def _summary(kind: str, spec: dict[str, Any]) -> str:
     """One line of an artefact; of one that is not known here, all that is short."""
+    from workbook.pretraining.names import recipe_name
+
     with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
         if kind == "runs":
             recipe = spec["recipe"]
@@ -309,7 +343,7 @@ def _summary(kind: str, spec: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 
-def _paper_sizes(manifest: Manifest) -> str:
+def _paper_sizes(manifest: "Manifest") -> str:
     """What the papers state where it is not what the set has."""
     stated = []
     for paper, sizes in manifest.paper_sizes.items():
@@ -320,7 +354,7 @@ def _paper_sizes(manifest: Manifest) -> str:
     return "; ".join(stated)
 
 
-def _concept_split(manifest: Manifest) -> str:
+def _concept_split(manifest: "Manifest") -> str:
     if manifest.concept_split is None:
         return "none"
     status = "official" if manifest.concept_split.official else "not official"

@@ -9,9 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from joblib import cpu_count
-
 from workbook import __version__
 from workbook.files import CHECKOUT
 
@@ -20,6 +17,8 @@ _LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "korn
 
 def provenance() -> dict[str, object]:
     """What is recorded with every artefact and every verdict; plain values."""
+    import torch  # here, because a store is listed without it
+
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": _code_version(),
@@ -57,6 +56,9 @@ def _versions() -> dict[str, str]:
 @cache
 def hardware() -> str:
     """One line a reader understands: processor, cores, and how many of them are used; or the GPU."""
+    import torch
+    from joblib import cpu_count
+
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     cores, used = cpu_count(), torch.get_num_threads()

@@ -31,7 +31,7 @@ from workbook.data.batches import plain_batches
 from workbook.data.images import Images
 from workbook.errors import MissingDataError
 from workbook.evaluation.scoring import open_model
-from workbook.pretraining.methods import recipe_name
+from workbook.pretraining.names import recipe_name
 from workbook.probes.linear import ProbeRecipe
 from workbook.probes.logistic import regularisation_path
 from workbook.store import Store

@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
-from workbook.pretraining.methods import SETTINGS, Objective, Projector, method_name, recipe_name
+from workbook.pretraining.methods import SETTINGS, Objective
 from workbook.pretraining.model import MODELS
+from workbook.pretraining.names import Projector, method_name, recipe_name
 from workbook.pretraining.recipe import METHODS, Recipe, with_method
 
 LARGE = Recipe(dataset="imagenet1k")

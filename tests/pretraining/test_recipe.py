@@ -8,8 +8,9 @@ from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
 from workbook.keys import key_of, plain
 from workbook.pretraining.heads import Centroids
 from workbook.pretraining.injection import injection_recipe, injection_vit_recipe, supervised_vit_recipe
-from workbook.pretraining.methods import SETTINGS, Projector, method_name, recipe_name
+from workbook.pretraining.methods import SETTINGS
 from workbook.pretraining.moco import MoCoChoices
+from workbook.pretraining.names import Projector, method_name, recipe_name
 from workbook.pretraining.recipe import METHODS, Recipe, sweep, with_method
 from workbook.pretraining.starts import RunStart
 from workbook.pretraining.supervised import CrossEntropy

@@ -131,9 +131,14 @@ def first_group(pattern: str, texts: Sequence[str]) -> list[str | None]:
     return [group if there else None for group, there in zip(groups, found, strict=True)]
 
 
+def _no_text() -> pa.Array:
+    """One text that is missing, to try a pattern on: to make an array of a list, pyarrow loads pandas."""
+    return pa.nulls(1, pa.string())
+
+
 def _replaces(pattern: str, replacement: str) -> bool:
     try:
-        pc.replace_substring_regex(pa.array([""]), pattern, replacement)
+        pc.replace_substring_regex(_no_text(), pattern, replacement)
     except pa.ArrowInvalid:
         return False
     return True
@@ -162,7 +167,7 @@ class FileList(Facts):
     def _has_one_group(cls, pattern: str | None) -> str | None:
         if pattern is not None:
             try:
-                pc.match_substring_regex(pa.array([""]), pattern)
+                pc.match_substring_regex(_no_text(), pattern)
             except pa.ArrowInvalid as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
             if not _replaces(pattern, r"\1") or _replaces(pattern, r"\2"):

@@ -10,7 +10,7 @@ from workbook.evaluation.extraction import head_accuracy
 from workbook.lab import Lab
 from workbook.models.backbones import is_vit
 from workbook.pretraining.heads import CENTROIDS
-from workbook.pretraining.methods import Projector
+from workbook.pretraining.names import Projector
 from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.runs import pretraining_images, train
 from workbook.pretraining.starts import Start

@@ -11,7 +11,8 @@ import torch
 
 from workbook.models.backbones import create_backbone
 from workbook.models.projectors import MLPProjector
-from workbook.pretraining.methods import BYOL_VIEWS, Projector
+from workbook.pretraining.methods import BYOL_VIEWS
+from workbook.pretraining.names import Projector
 from workbook.pretraining.recipe import Recipe, with_method
 
 

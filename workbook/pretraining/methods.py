@@ -1,34 +1,21 @@
-"""The methods of both papers: objective, projector, augmentation and optimiser of each, and what it is called."""
+"""The methods of both papers: objective, projector, augmentation and optimiser of each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbook.keys import added
 from workbook.pretraining.byol import BYOLChoices
 from workbook.pretraining.contrastive import CESelfSupConChoices, SelfSupConChoices, SimCLRChoices, SupConChoices
 from workbook.pretraining.dino import DINOChoices
 from workbook.pretraining.label_injection import LabelInjection
 from workbook.pretraining.mae import MAEChoices
 from workbook.pretraining.moco import MoCoChoices
+from workbook.pretraining.names import PLAIN, PROJECTORS, Projector
 from workbook.pretraining.supervised import CrossEntropy
 from workbook.pretraining.swav import SwAVChoices
 
 _Contrast = MoCoChoices | SimCLRChoices | SupConChoices | SelfSupConChoices | CESelfSupConChoices
 Objective = CrossEntropy | LabelInjection | BYOLChoices | _Contrast | SwAVChoices | DINOChoices | MAEChoices
-
-
-@dataclass(frozen=True, kw_only=True)
-class Projector:
-    """The MLP between backbone and loss; the defaults are A 4.1's, which BYOL shares (A Table 2)."""
-
-    hidden_dim: int = 4096
-    out_dim: int = 256
-    input_fc: bool = True
-    norm: bool = True
-    relu: bool = True
-    output_fc: bool = True
-    count: int = added(1)  # so many, one after the other (A Fig. 10a)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,46 +25,20 @@ class Setting:
     objective: Objective
     # at a small batch, given its size, as queues and heads made for ImageNet do not fit 1,000 images; None = the same
     small_objective: Callable[[int], Objective] | None = None
-    projector: Projector | None  # its MLP, where it can have one
-    plain: bool = False  # by itself it has none
     views: Mapping[str, Any] = field(default_factory=dict)  # fields of the augmentation
     large: Mapping[str, Any] = field(default_factory=dict)  # other fields of the recipe, at a large batch
     small: Mapping[str, Any] = field(default_factory=dict)  # and at a small one
 
+    @property
+    def projector(self) -> Projector | None:
+        """Its MLP, where it can have one."""
+        return PROJECTORS[self.objective.name]
 
-def method_name(objective: str, projector: Projector | None) -> str:
-    """What tables call this objective with this projector.
+    @property
+    def plain(self) -> bool:
+        """Whether by itself it has none."""
+        return self.objective.name in PLAIN
 
-    "SL", "SL-MLP", "BYOL w/o MLP"; a projector that lacks a component of the method's own is named by those it has,
-    as in A Table 5: "SL-MLP (BN, ReLU)"; two projectors: "SL-MLP x 2".
-    """
-    if objective not in SETTINGS:  # a label injection: no method of pretraining, but what follows one
-        return objective
-    setting = SETTINGS[objective]
-    if projector is None:
-        return objective if setting.plain else f"{objective} w/o MLP"
-    name = "SL-MLP" if objective == "SL" else f"{objective} w/ MLP" if setting.plain else objective
-    if _components(projector) != _components(setting.projector):
-        name += f" ({', '.join(_components(projector))})"
-    return name if projector.count == 1 else f"{name} x {projector.count}"
-
-
-def recipe_name(recipe: Mapping[str, Any]) -> str:
-    """The method's name of a recipe as the store holds it."""
-    projector = recipe["projector"]
-    objective = recipe.get("objective", {"name": "SL"})["name"]
-    return method_name(objective, None if projector is None else Projector(**projector))
-
-
-def _components(projector: Projector | None) -> list[str]:
-    titles = {"input_fc": "Input FC", "norm": "BN", "relu": "ReLU", "output_fc": "Output FC"}
-    return [title for name, title in titles.items() if projector is not None and getattr(projector, name)]
-
-
-# A gives sizes for SL-MLP and BYOL alone; the others' are from their own papers. Without a bias in the output FC
-# (Table 5) and, for SimCLR, without its last batch norm
-_PLAIN_MLP = Projector(hidden_dim=2048, out_dim=128, norm=False)
-_NORMED_MLP = Projector(hidden_dim=2048, out_dim=128)
 
 _COLOUR = {"jitter": 0.8, "greyscale": 0.2}
 BYOL_VIEWS = _COLOUR | {"crop_scale": (0.08, 1.0), "blur": (1.0, 0.1), "solarise": (0.0, 0.2)}
@@ -107,33 +68,29 @@ def _moco(name: Any, temperature: float, views: Mapping[str, Any]) -> Setting:
         # not in the papers: 16 batches, and a key encoder that follows within the few steps there are. v1 shares v2's
         # cosine schedule here; A's footnote 3 says that theirs differ
         small_objective=lambda batch: MoCoChoices(name=name, temperature=temperature, queue=16 * batch, momentum=0.99),
-        projector=_PLAIN_MLP,
-        plain=name == "MoCo v1",
         views=views,
         large=_MOCO_SGD,
     )
 
 
 SETTINGS: dict[str, Setting] = {
-    "SL": Setting(objective=CrossEntropy(), projector=Projector(), plain=True),
-    "BYOL": Setting(objective=BYOLChoices(), projector=Projector(), views=BYOL_VIEWS, large=_BYOL_LARS),
+    "SL": Setting(objective=CrossEntropy()),
+    "BYOL": Setting(objective=BYOLChoices(), views=BYOL_VIEWS, large=_BYOL_LARS),
     "MoCo v1": _moco("MoCo v1", 0.07, _MOCO1_VIEWS),
     "MoCo v2": _moco("MoCo v2", 0.2, _MOCO2_VIEWS),
-    "SimCLR": Setting(objective=SimCLRChoices(), projector=_NORMED_MLP, views=_SIMCLR_VIEWS, large=_OTHER_LARS),
-    "SupCon": Setting(objective=SupConChoices(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
-    "SelfSupCon": Setting(objective=SelfSupConChoices(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
-    "CE+SelfSupCon": Setting(objective=CESelfSupConChoices(), projector=_PLAIN_MLP, views=_SUPCON_VIEWS),
+    "SimCLR": Setting(objective=SimCLRChoices(), views=_SIMCLR_VIEWS, large=_OTHER_LARS),
+    "SupCon": Setting(objective=SupConChoices(), views=_SUPCON_VIEWS),
+    "SelfSupCon": Setting(objective=SelfSupConChoices(), views=_SUPCON_VIEWS),
+    "CE+SelfSupCon": Setting(objective=CESelfSupConChoices(), views=_SUPCON_VIEWS),
     "SwAV": Setting(
         objective=SwAVChoices(),
         small_objective=lambda batch: SwAVChoices(prototypes=300, queue=15 * batch),  # 3,840 at 256, as its authors
-        projector=_NORMED_MLP,
         views=_SWAV_VIEWS,
         large=_OTHER_LARS,
     ),
     "DINO": Setting(
         objective=DINOChoices(),
         small_objective=lambda batch: DINOChoices(outputs=1024, momentum=0.99),
-        projector=Projector(hidden_dim=2048, out_dim=256),
         views=_DINO_VIEWS,
         large=_DINO_ADAM,
         small=_SMALL_DINO,
@@ -141,8 +98,6 @@ SETTINGS: dict[str, Setting] = {
     "MAE": Setting(
         objective=MAEChoices(),
         small_objective=lambda batch: MAEChoices(decoder_dim=96, decoder_depth=2, decoder_heads=3),
-        projector=None,
-        plain=True,
         views={"crop_scale": (0.2, 1.0)},
         large=_MAE_ADAM,
         small=_SMALL_MAE,

@@ -10,7 +10,8 @@ from workbook.data.augmentation import Augmentation
 from workbook.fields import AtLeastTwo, Count, Decay, NotNegative, Positive, UpToOne, Whole, check_fields, one_of
 from workbook.keys import added
 from workbook.models.backbones import STAGES
-from workbook.pretraining.methods import SETTINGS, Objective, Projector, Setting, method_name
+from workbook.pretraining.methods import SETTINGS, Objective, Setting
+from workbook.pretraining.names import Projector, method_name
 from workbook.pretraining.optimizers import OPTIMIZERS
 from workbook.pretraining.starts import Start
 from workbook.pretraining.supervised import CrossEntropy
