@@ -181,7 +181,7 @@ WRONG = [
     ("epochs", 2.5, "recipe.epochs takes int, got 2.5"),
     ("warmup_epochs", -1, "recipe.warmup_epochs must be at least 0, got -1"),
     ("checkpoint_epochs", 3, r"recipe.checkpoint_epochs takes list\[int, ...\], got 3"),
-    ("checkpoint_epochs", [99], "checkpoint_epochs must lie in .0, 5., got 99"),
+    ("checkpoint_epochs", [99], "checkpoint_epochs must lie in .0, 3., got 99"),
     ("dtype", "int8", "extraction.dtype must be 'float32' or 'float16', got 'int8'"),
     ("seeds", -3, "seeds must be at least 1, got -3"),
     ("injection.methods", ["Mocov9"], r"methods\[0\]: 'Mocov9' is unknown .did you mean 'MoCo v"),
