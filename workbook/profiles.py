@@ -306,7 +306,7 @@ POCKET = replace(
     measured_per_class=100,
     extraction=Extraction(stage_budget=16_384, dtype="float16"),  # every stage whole
     # a coarser grid than B's 45 values: on these features a stage's C is about 0.01, the projector's 1 or above
-    probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-6, 3))),
+    probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-6, 3)), patience=2.0),
     transfer=Transfer(
         sets_a=("omniglot:eval",),
         # and digits, which neither paper has: log-odds over data sets take two
@@ -363,7 +363,7 @@ PAPER = replace(
     ),
     probe_images_per_class=None,
     extraction=Extraction(stage_budget=8192, dtype="float16"),
-    probe=ProbeRecipe(),
+    probe=ProbeRecipe(patience=2.0),
     transfer=replace(STUDY.transfer, all_classes=True, sets_a=SETS_A, sets_b=SETS_B),
     seeds=1,  # as in the papers; a verdict takes seeds=3 and ablation.seeds=3
     first_seed=0,

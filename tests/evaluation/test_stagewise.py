@@ -72,6 +72,16 @@ def test_c_can_be_chosen_on_other_images(runs, parts, lab):
     assert chosen == expected.accuracy != alone
 
 
+def test_a_patient_probe_says_how_far_its_path_went_and_older_keys_hold(runs, parts, lab):
+    fitted, tested = (extract(runs[0], part, POOLED, lab) for part in parts)
+    (row,) = probe_layers(fitted, tested, replace(PROBE, patience=2.0), lab)
+    (all_tried,) = probe_layers(fitted, tested, PROBE, lab)
+    assert row == all_tried | {"largest_c": 1.0}, "two values are two decades apart: both are tried"
+    specs = [artefact.spec["probe"] for artefact in lab.store.artefacts() if artefact.kind == "probes"]
+    without = {"c_values": [0.01, 1.0], "validation_fraction": 0.2, "seed": 0}
+    assert without in specs and without | {"patience": 2.0} in specs
+
+
 def test_probes_are_computed_once(runs, parts, lab, monkeypatch):
     first = stagewise_evaluation(runs, parts, POOLED, PROBE, lab)
     monkeypatch.setattr("workbook.evaluation.stagewise.linear_probe", None)

@@ -99,6 +99,54 @@ def test_names_of_the_labels_do_not_matter() -> None:
     assert first == other
 
 
+# --- the path over C ends early
+
+PATIENT = ProbeRecipe(c_values=tuple(10.0**power for power in range(-8, 5)), patience=2.0)
+
+
+def overlapping(n: int, dim: int, classes: int, *, separation: float) -> tuple[Tensor, Tensor]:
+    """Classes of unequal size: at a small C the most frequent one is the answer to everything."""
+    x, y = blobs(n, dim, classes, separation=separation)
+    kept = (y > 0) | (torch.arange(n) % 2 == 0)
+    return x[kept], y[kept]
+
+
+@pytest.mark.parametrize(
+    ("n", "dim", "classes", "separation"),
+    [(300, 10, 4, 0.5), (240, 200, 6, 0.3), (600, 40, 3, 0.1), (90, 5, 3, 1.0), (400, 80, 20, 0.6), (200, 15, 4, 8.0)],
+)
+def test_a_path_that_ends_early_chooses_as_one_that_tries_all(n, dim, classes, separation) -> None:
+    x, y = overlapping(n, dim, classes, separation=separation)
+    patient, all_tried = (probe(x, y, recipe) for recipe in (PATIENT, replace(PATIENT, patience=None)))
+    assert patient.result.c == all_tried.result.c and patient.result.accuracy == all_tried.result.accuracy
+    tried = len(patient.scores)
+    assert patient.scores == all_tried.scores[:tried]
+    assert patient.result.largest_c == PATIENT.c_values[tried - 1] and all_tried.result.largest_c == 1e4
+
+
+def test_the_path_ends_two_decades_above_the_best() -> None:
+    result, scores = probe(*blobs(240, 200, 6, separation=0.3), PATIENT)
+    assert result.largest_c == pytest.approx(100 * result.c)
+    assert len(scores) < len(PATIENT.c_values) - 1
+    # a grid of steps wider than that: one more value is tried
+    coarse = replace(PATIENT, c_values=(1e-7, 1e-4, 1e-1, 1e2))
+    result, scores = probe(*blobs(240, 200, 6, separation=0.3), coarse)
+    assert len(scores) == 2 + coarse.c_values.index(result.c)
+
+
+def test_a_plateau_at_small_c_is_no_peak() -> None:
+    """There the weights are in proportion to C, and what is classified does not change over many decades."""
+    recipe = replace(PATIENT, c_values=tuple(10.0**power for power in range(-12, 3)))
+    result, scores = probe(*overlapping(90, 5, 3, separation=1.0), recipe)
+    assert len(set(scores[:4])) == 1, "three decades without a rise"
+    assert result.c > 1e-9 and max(scores) > scores[0]
+
+
+def test_the_patience_of_a_recipe_is_more_than_nothing() -> None:
+    with pytest.raises(ValueError, match="patience must be greater than 0, got 0"):
+        ProbeRecipe(patience=0.0)
+
+
 def test_the_split_is_seeded() -> None:
     x, y = blobs(300, 10, 4)
     assert probe(x, y) == probe(x, y)

@@ -1,7 +1,6 @@
 """Stage-wise evaluation (A 3.2, Fig. 1): a linear probe on every stage of a frozen backbone."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 
 import pandas as pd
@@ -31,7 +30,8 @@ def stagewise_evaluation(
     parts: the images that probes are fitted to, and those that they are tested on. With `every_epoch` all checkpoints
     of a run are probed, else its last.
     Columns: method, seed, epoch, layer (as in `extraction.layers`), dims, accuracy (percent, top-1), c (the
-    regularisation chosen on a validation part of the first images). Features and probes are stored.
+    regularisation chosen on a validation part of the first images), largest_c (the last that was tried, where the
+    recipe lets the path over C end early). Features and probes are stored.
     """
     rows = []
     jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
@@ -48,7 +48,8 @@ def stagewise_evaluation(
 def probe_layers(
     fitted: Features, tested: Features, probe: ProbeRecipe, lab: Lab, *, validation: Features | None = None
 ) -> list[dict[str, object]]:
-    """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c. Probes are stored.
+    """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c, and largest_c where the recipe
+    has a patience. Probes are stored.
 
     validation: on which C is chosen; None = on a part of `fitted`.
     """
@@ -58,9 +59,10 @@ def probe_layers(
         chooser = None if validation is None else (validation.layer(layer), validation.labels)
         parts = (train_x, fitted.labels, test_x, tested.labels)
         result = linear_probe(*parts, probe, device=lab.fabric.device, validation=chooser)
-        return {"layer": layer, "dims": train_x.shape[1], "accuracy": result.accuracy, "c": result.c}
+        row = {"layer": layer, "dims": train_x.shape[1], "accuracy": result.accuracy, "c": result.c}
+        return row if probe.patience is None else row | {"largest_c": result.largest_c}
 
-    spec = {"train": fitted.artefact.key, "test": tested.artefact.key, "probe": asdict(probe), "version": PROBE_VERSION}
+    spec = {"train": fitted.artefact.key, "test": tested.artefact.key, "probe": probe, "version": PROBE_VERSION}
     if validation is not None:
         spec["validation"] = validation.artefact.key
     return [lab.store.remember("probes", spec | {"layer": layer}, partial(probed, layer)) for layer in fitted.layers]
