@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -354,7 +354,7 @@ def unsound_parameter(assignment: str) -> str | None:
     if ":" in text and type(value) is int:
         return "a count of sixty"
     if value is None:
-        return None if "None" in str(override_fields()[name]) else "None"
+        return None if type(None) in get_args(override_fields()[name]) else "None"
     rule = RULES.get(name.rpartition(".")[2], lambda value: type(value) is not float or math.isfinite(value))
     return None if rule(value) else f"{name.rpartition('.')[2]} out of its range"
 

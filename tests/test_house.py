@@ -22,7 +22,7 @@ IMPORTS = {
     "fields": "errors",
     "files": "errors",
     "models": "errors",
-    "probes": "errors fields metrics progress",
+    "probes": "errors fields keys metrics progress",
     "artefacts": "errors files keys",
     "data": "errors fields files keys lazy plain_yaml seeding",
     "papers": "files",
