@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from tests.test_study import TINY
+from workbook.artefacts import Artefact
 from workbook.devices import make_fabric
 from workbook.lab import Lab
 from workbook.pretraining import loop
@@ -26,11 +28,11 @@ KILLS = 10  # of each kind of work
 _WORTH = 0.3  # seconds: less is over before it can be killed often
 PROFILE = replace(
     TINY,
-    recipe=replace(TINY.recipe, epochs=8, images_per_class=20, image_size=16, checkpoint_epochs=(0, 2, 5)),
-    ablation=replace(TINY.ablation, epochs=6, images_per_class=20),
-    probe_images_per_class=20,
-    transfer=replace(TINY.transfer, sets_a=("digits",), images_per_class=20, finetune_epochs=6),
-    injection=replace(TINY.injection, vit_methods=(), cycles=(1, 2, None), epochs=6),
+    recipe=replace(TINY.recipe, epochs=6, checkpoint_epochs=(0, 2, 4)),
+    ablation=replace(TINY.ablation, epochs=4),
+    probe_images_per_class=10,
+    transfer=replace(TINY.transfer, images_per_class=10, finetune_epochs=3),
+    injection=replace(TINY.injection, vit_methods=(), cycles=(1, 2, None), epochs=4),
 )
 
 
@@ -66,7 +68,7 @@ WORK: list[Callable[[Study], None]] = [pretrain, read_features, probe, lay_out_m
 def _do(work: Callable[[Study], None], root: Path) -> None:
     torch.set_num_threads(1)
     loop.RESUME_SECONDS = 0.0  # whoever is killed after each second keeps what was done in each
-    work(Study(PROFILE, Lab(Store(root), make_fabric("cpu", "float32"))))
+    work(Study(PROFILE, Lab(Store(root), make_fabric("cpu"))))
 
 
 def _start(work: Callable[[Study], None], root: Path) -> multiprocessing.Process:
@@ -76,8 +78,18 @@ def _start(work: Callable[[Study], None], root: Path) -> multiprocessing.Process
     return process
 
 
-def _contents(root: Path) -> dict[tuple[str, str], dict[str, str]]:
-    return {(artefact.kind, artefact.key): artefact.checksums for artefact in Store(root).artefacts()}
+def _contents(root: Path) -> dict[tuple[str, str], dict[str, object]]:
+    """Of every artefact the checksum of every file; of a history what it says of other things than time."""
+    return {
+        (artefact.kind, artefact.key): artefact.checksums | _history(artefact) for artefact in Store(root).artefacts()
+    }
+
+
+def _history(artefact: Artefact) -> dict[str, object]:
+    if loop.HISTORY not in artefact.checksums:
+        return {}
+    rows = pd.read_json(artefact.file(loop.HISTORY)).drop(columns=["seconds", "images_per_second"])
+    return {loop.HISTORY: rows.to_json()}
 
 
 @pytest.mark.slow
