@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from lightly.loss import NTXentLoss
+from pytorch_metric_learning.losses import SupConLoss
 from torch import Tensor
 
 from tests.pretraining.small import (
@@ -14,7 +16,14 @@ from tests.pretraining.small import (
     make_views,
     unit,
 )
-from workbook.pretraining.contrastive import CESelfSupConChoices, SelfSupConChoices, SimCLRChoices, SupConChoices
+from workbook.pretraining.contrastive import (
+    CESelfSupConChoices,
+    SelfSupConChoices,
+    SimCLRChoices,
+    SupConChoices,
+    contrast,
+    own_names,
+)
 
 
 def contrast_by_hand(embeddings: Tensor, names: Tensor, temperature: float) -> Tensor:
@@ -48,3 +57,20 @@ def test_cross_entropy_and_self_sup_con_are_added(projector):
     result = model([a, b], LABELS, START)
     torch.testing.assert_close(result.loss, classes + 0.5 * contrast)
     assert 0 <= result.correct <= 8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_is_the_libraries_loss_with_their_gradients(dtype):
+    embeddings = torch.randn(16, 12, generator=torch.Generator().manual_seed(2)).to(dtype)
+    theirs_of = {
+        "by class": lambda rows: SupConLoss(0.2)(rows.float(), LABELS.repeat(2)),
+        "own": lambda rows: NTXentLoss(0.2)(*rows.float().chunk(2)),
+    }
+    for names, theirs in zip((LABELS, own_names(LABELS)), theirs_of.values(), strict=True):
+        rows = [embeddings.clone().requires_grad_() for _ in range(2)]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = contrast(rows[0], names, 0.2)
+        expected = theirs(rows[1])
+        torch.testing.assert_close(loss, expected)
+        ours, libraries = (torch.autograd.grad(*pair)[0] for pair in ((loss, rows[0]), (expected, rows[1])))
+        torch.testing.assert_close(ours, libraries)

@@ -376,29 +376,27 @@ def test_two_processes_share_negatives_queues_and_targets(tmp_path):
             from tests.pretraining.small import LABELS
             from tests.pretraining.test_loop import RECIPE
             from workbook.devices import make_fabric
-            from workbook.pretraining.contrastive import _gathered, _sup_con
             from lightly.loss import NTXentLoss
+            from pytorch_metric_learning.losses import SupConLoss
+            from workbook.pretraining.contrastive import contrast, own_names
             from workbook.pretraining.loop import pretrain
             from workbook.pretraining.recipe import with_method
 
             fabric = make_fabric("cpu", "float32")
             rank = fabric.global_rank
 
-            def of_one_process(z):  # (2, 8, 5) views of all eight images
-                return NTXentLoss(0.2)(*z), _sup_con(0.2)(z.flatten(0, 1), LABELS.repeat(2))
-
             torch.manual_seed(0)
-            z = torch.randn(2, 8, 5)
+            z = torch.randn(2, 8, 5)  # views of all eight images
             alone = z.clone().requires_grad_()
             mine = z[:, rank::2].clone().requires_grad_()
-            names = LABELS[rank::2]
-            for number in range(2):
-                whole = of_one_process(alone)[number]
-                if number == 0:
-                    part = NTXentLoss(0.2, gather_distributed=True)(*mine)
-                else:
-                    part = _sup_con(0.2)(*_gathered(mine.flatten(0, 1), names))
-                torch.testing.assert_close(fabric.all_reduce(part.detach(), reduce_op="mean"), whole.detach())
+            whole_of = {
+                "own": lambda: NTXentLoss(0.2)(*alone),
+                "by class": lambda: SupConLoss(0.2)(alone.flatten(0, 1), LABELS.repeat(2)),
+            }
+            names = {"own": own_names(LABELS[rank::2]), "by class": LABELS[rank::2]}
+            for kind in names:
+                whole, part = whole_of[kind](), contrast(mine.flatten(0, 1), names[kind], 0.2)
+                torch.testing.assert_close(part.detach(), whole.detach())
                 expected, = torch.autograd.grad(whole, alone)
                 got, = torch.autograd.grad(part, mine)
                 torch.testing.assert_close(got / 2, expected[:, rank::2])  # DDP averages over two

@@ -4,11 +4,8 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from lightly.loss import NTXentLoss
 from lightly.models.utils import concat_all_gather
 from lightly.utils import dist
-from pytorch_metric_learning.losses import SupConLoss
-from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor, nn
 
 from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread
@@ -51,26 +48,28 @@ class CESelfSupConChoices:
 
 
 class SimCLR(Model, choices=SimCLRChoices):
-    def __init__(self, objective: SimCLRChoices, encoder: Encoder, num_classes: int) -> None:
-        super().__init__(objective, encoder, num_classes)
-        self.loss = NTXentLoss(objective.temperature, gather_distributed=True)
-
-    def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
-        first, second = self.projector(self.backbone(torch.cat(views))).chunk(2)
-        return StepResult(self.loss(first, second), spread=embedding_spread(first))
-
-
-class SupCon(Model, choices=SupConChoices):
     """Without a projector the backbone's features themselves are compared, on the unit sphere."""
-
-    def __init__(self, objective: SupConChoices, encoder: Encoder, num_classes: int) -> None:
-        super().__init__(objective, encoder, num_classes)
-        self.loss, self.by_class = _sup_con(objective.temperature), not isinstance(objective, SelfSupConChoices)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
         embeddings = self.projector(self.backbone(torch.cat(views)))
-        names = labels if self.by_class else _own_names(labels)
-        return StepResult(self.loss(*_gathered(embeddings, names)), spread=embedding_spread(embeddings))
+        loss = contrast(embeddings, self.names(labels), self.objective.temperature)
+        return StepResult(loss, spread=embedding_spread(embeddings))
+
+    def alike(self) -> bool:
+        return True
+
+    def names(self, labels: Tensor) -> Tensor:
+        """(N,) a number an image; images of the same one are to be alike."""
+        return own_names(labels)
+
+
+class SelfSupCon(SimCLR, choices=SelfSupConChoices):
+    """On one device NT-Xent is SupCon's loss with a class an image."""
+
+
+class SupCon(SimCLR, choices=SupConChoices):
+    def names(self, labels: Tensor) -> Tensor:
+        return labels
 
 
 class CESelfSupCon(Model, choices=CESelfSupConChoices):
@@ -78,36 +77,42 @@ class CESelfSupCon(Model, choices=CESelfSupConChoices):
 
     def __init__(self, objective: CESelfSupConChoices, encoder: Encoder, num_classes: int) -> None:
         super().__init__(objective, encoder, num_classes)
-        self.loss = _sup_con(objective.temperature)
         self.head = nn.Linear(encoder.backbone.num_features, num_classes)
 
     def forward(self, views: list[Tensor], labels: Tensor, moment: Moment) -> StepResult:
         features = self.backbone(torch.cat(views))
         logits, embeddings = self.head(features), self.projector(features)
-        contrast = self.loss(*_gathered(embeddings, _own_names(labels)))
-        loss = F.cross_entropy(logits, labels.repeat(2)) + self.objective.weight * contrast
+        told_apart = contrast(embeddings, own_names(labels), self.objective.temperature)
+        loss = F.cross_entropy(logits, labels.repeat(2)) + self.objective.weight * told_apart
         correct = (logits.detach()[: len(labels)].argmax(1) == labels).sum()
         return StepResult(loss, correct, embedding_spread(embeddings))
+
+    def alike(self) -> bool:
+        return True
 
     def classify(self, images: Tensor) -> Tensor:
         return self.head(self.backbone(images))
 
 
-def _sup_con(temperature: float) -> SupConLoss:
-    return SupConLoss(temperature, reducer=MeanReducer())
+def contrast(embeddings: Tensor, names: Tensor, temperature: float) -> Tensor:
+    """() Supervised contrastive loss, L_out (Khosla et al. 2020, Eq. 2), of both views of N images.
+
+    embeddings (2N, D): the first views, then the second ones. names (N,): of which class an image is; where each is
+    a class of its own, this is NT-Xent (Chen et al. 2020, Eq. 1). Every device computes the whole loss, of all
+    devices' images; the gradients that lightly's gather adds up are then averaged.
+    """
+    names = names.repeat(2)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        rows = F.normalize(embeddings.float(), dim=1)
+        if dist.world_size() > 1:
+            rows, names = torch.cat(dist.gather(rows)), concat_all_gather(names)
+        own = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        log_shares = (rows @ rows.T / temperature).masked_fill(own, -torch.inf).log_softmax(1)
+    positives = (names[:, None] == names) & ~own  # at least the other view
+    # chosen, not multiplied by 0: an image has a share of minus infinity in itself
+    return -(torch.where(positives, log_shares, 0).sum(1) / positives.sum(1)).mean()
 
 
-def _own_names(labels: Tensor) -> Tensor:
+def own_names(labels: Tensor) -> Tensor:
     """(N,) one number an image, different on every device."""
     return torch.arange(len(labels), device=labels.device) + dist.rank() * len(labels)
-
-
-def _gathered(embeddings: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
-    """Both views' embeddings (2N, D) and the names (N,) of their images, from all devices, as pairs of the same length.
-
-    Every device computes the whole loss; lightly's gather adds up the gradients, which DDP then averages.
-    """
-    embeddings, names = embeddings.float(), names.repeat(2)
-    if dist.world_size() > 1:
-        embeddings, names = torch.cat(dist.gather(embeddings)), concat_all_gather(names)
-    return embeddings, names

@@ -4,21 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from lightly.loss import NTXentLoss
-from lightly.models.utils import batch_shuffle, batch_unshuffle
+import torch.nn.functional as F
+from lightly.models.utils import batch_shuffle, batch_unshuffle, concat_all_gather
 from lightly.utils import dist
 from torch import Tensor, nn
 
-from workbook.pretraining.model import (
-    Encoder,
-    Model,
-    Moment,
-    StepResult,
-    embedding_spread,
-    follow,
-    frozen_copy,
-    keep_in_state,
-)
+from workbook.pretraining.model import Encoder, Model, Moment, StepResult, embedding_spread, follow, frozen_copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +29,17 @@ class MoCoChoices:
 class MoCo(Model, choices=MoCoChoices):
     """Without a projector a linear layer makes the query, as in v1; that is v2 "w/o MLP" too (not in the paper)."""
 
+    queue: Tensor  # (keys, D) of length 1
+    oldest: Tensor  # (1,) where in it the next batch's keys go
+
     def __init__(self, objective: MoCoChoices, encoder: Encoder, num_classes: int) -> None:
         super().__init__(objective, encoder, num_classes)
         plain = encoder.projector is None
         self.head = nn.Linear(encoder.width, objective.dim) if plain else nn.Identity()
         self.target = frozen_copy(self._online)
-        size = (objective.queue, objective.dim if plain else encoder.width)
-        self.loss = NTXentLoss(objective.temperature, memory_bank_size=size, gather_distributed=True)
-        keep_in_state(self.loss.memory_bank)
+        width = objective.dim if plain else encoder.width
+        self.register_buffer("queue", F.normalize(torch.randn(objective.queue, width), dim=1))
+        self.register_buffer("oldest", torch.zeros(1, dtype=torch.long))
 
     @property
     def _online(self) -> nn.Sequential:
@@ -57,7 +51,22 @@ class MoCo(Model, choices=MoCoChoices):
             # a key's batch statistics come from other images than its query's: they must not give the pair away
             mixed, order = batch_shuffle(views[1], distributed=dist.world_size() > 1)
             keys = batch_unshuffle(self._in_groups(self.target, mixed), order, distributed=dist.world_size() > 1)
-        return StepResult(self.loss(queries, keys), spread=embedding_spread(queries))
+        return StepResult(self._told_apart(queries, keys), spread=embedding_spread(queries))
+
+    def _told_apart(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """() Cross-entropy of (N, D) queries' own keys among those in the queue, which these keys then join."""
+        with torch.autocast(queries.device.type, enabled=False):
+            queries, keys = F.normalize(queries.float(), dim=1), F.normalize(keys.float(), dim=1)
+            own, others = (queries * keys).sum(1, keepdim=True), queries @ self.queue.clone().T
+            logits = torch.cat([own, others], dim=1) / self.objective.temperature
+        keys = concat_all_gather(keys) if dist.world_size() > 1 else keys
+        places = (self.oldest + torch.arange(len(keys), device=keys.device)) % len(self.queue)
+        self.queue.index_copy_(0, places, keys)
+        self.oldest.add_(len(keys)).remainder_(len(self.queue))
+        return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+
+    def alike(self) -> bool:
+        return True
 
     def _in_groups(self, encode: nn.Module, images: Tensor) -> Tensor:
         groups = max(1, self.objective.norm_groups // dist.world_size())
@@ -71,6 +80,8 @@ class MoCo(Model, choices=MoCoChoices):
                 "whose own keys would be among their negatives: "
                 "lower the queue, or batch_size where the queue is so many batches"
             )
+        if queue < batch_size:
+            raise ValueError(f"a queue of {queue:,} keys does not hold those of one batch of {batch_size:,} images")
         if batch_size < 2 * groups:
             raise ValueError(f"{groups} norm_groups need a batch_size of 2 each, got {batch_size}")
 

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
-from lightly.models.modules.memory_bank import MemoryBankModule
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -184,10 +183,3 @@ def local_views(
     small = step * max(1, round(size * 3 / 7 / step))
     # not in the papers: the mean of both views' probabilities; DINO's own small crops have blur 0.5, never solarisation
     return tuple(View(replace(augmentation.view(None), crop_scale=scale), small) for _ in range(count))
-
-
-def keep_in_state(bank: MemoryBankModule) -> MemoryBankModule:
-    """The same bank, its content now a part of the state dict: a resumed run needs it."""
-    bank.register_buffer("bank", bank.bank)
-    bank.register_buffer("bank_ptr", bank.bank_ptr)
-    return bank

@@ -10,7 +10,7 @@ from lightly.models.utils import normalize_weight
 from lightly.utils import dist
 from torch import Tensor, nn
 
-from workbook.pretraining.model import Encoder, Moment, MultiCropModel, StepResult, embedding_spread, keep_in_state
+from workbook.pretraining.model import Encoder, Moment, MultiCropModel, StepResult, embedding_spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class SwAV(MultiCropModel, choices=SwAVChoices):
         normalize_weight(self.prototypes.weight)
         size, banks = (objective.queue, encoder.width), range(2 if objective.queue else 0)
         self.queues = nn.ModuleList(
-            keep_in_state(MemoryBankModule(size, gather_distributed=True, feature_dim_first=False)) for _ in banks
+            _keep_in_state(MemoryBankModule(size, gather_distributed=True, feature_dim_first=False)) for _ in banks
         )
         self.loss = SwaVLoss(
             objective.temperature, sinkhorn_epsilon=objective.epsilon, sinkhorn_gather_distributed=True
@@ -71,3 +71,10 @@ class SwAV(MultiCropModel, choices=SwAVChoices):
 
     def after_step(self, moment: Moment) -> None:
         normalize_weight(self.prototypes.weight)
+
+
+def _keep_in_state(bank: MemoryBankModule) -> MemoryBankModule:
+    """The same bank, its content now a part of the state dict: a resumed run needs it."""
+    bank.register_buffer("bank", bank.bank)
+    bank.register_buffer("bank_ptr", bank.bank_ptr)
+    return bank
