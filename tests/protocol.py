@@ -14,7 +14,7 @@ INTRODUCTION = """# Protocol
 
 What a verdict hangs on is fixed before its runs: the statistic, how many and which seeds, the profile with its data, and the data sets. Otherwise one could go on adding seeds until an interval lies where one likes it, or change a setting until an effect appears. The protocol stands in the code, in [claims.csv](../workbook/papers/claims.csv) and [protocol.py](../workbook/papers/protocol.py); this page is made of it by `python -m tests.protocol`, and a test holds it against them.
 
-- **Seeds.** {seeds} SL and SL-MLP have five, everything else three, as the column *n* says. Seeds 0 to 4 were looked at while the profiles were made, and serve no verdict.
+- **Seeds.** {seeds} SL and SL-MLP have five, everything else three, as the column *n* says. Lower seeds were looked at while the profiles were made, and serve no verdict.
 - **Profile.** As it is in [profiles.py](../workbook/profiles.py), without overrides; device and precision are free. Transfer is measured on those of its data sets that are on the machine, which the notebook names.
 - **Exploratory** is a verdict with other or more seeds, in a profile for which nothing was fixed, or with an override. It says what the interval says, and does not decide. To raise n after a look makes it exploratory, too.
 - **Each piece of evidence counts once.** What two statements say of one number is one claim.

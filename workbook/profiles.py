@@ -337,6 +337,7 @@ STUDY = replace(
         augmentation=Augmentation(crop_scale=(0.3, 1.0)),
         warmup_epochs=5,
     ),
+    first_seed=10,
     ablation=Ablation(seeds=3, backbones=("ResNet34", "ResNet50")),
     probe_images_per_class=250,
     measured_per_class=None,

@@ -54,7 +54,7 @@ def test_it_trains_measures_and_judges(base):
     records = {record.notebook: record for record in read_records(base / "reports/study")}
     first = records["01_stagewise_evaluation"]
     assert first.title.startswith("Does supervised pretraining lose")
-    assert first.findings["seeds"] == [5, 6] and first.profile == "study"
+    assert first.findings["seeds"] == [10, 11] and first.profile == "study"
     assert first.parameters["measured by"] == "python -m workbook.bench gpu"
     assert {verdict["status"] for verdict in first.verdicts} == {"not evaluated"}, "of two seeds"
     layers = pd.DataFrame(first.findings["measurements"]).groupby(["method", "seed"])["layer"].agg(set)
@@ -77,7 +77,7 @@ def test_its_records_are_adopted(base):
 def test_without_time_it_says_what_it_leaves_out_and_goes_on_later(base, tmp_path):
     stored = {artefact.path for artefact in Store().artefacts()}
     said = call(tmp_path / "none", "--minutes", "0")
-    assert "left out: seed 5" in said and "left out: SL: steps" in said and claims(tmp_path / "none") == set()
+    assert "left out: seed 10" in said and "left out: SL: steps" in said and claims(tmp_path / "none") == set()
     again = call(base / "reports/study")
     assert lines(again) == lines((base / "said").read_text()), "those of the first call"
     assert claims(base / "reports/study") == AT_END | LATER
