@@ -1,5 +1,8 @@
 """Images: selections, their digests, and pixels."""
 
+from dataclasses import replace
+from threading import Barrier
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +94,18 @@ def test_tensor_holds_each_image_in_its_place(images, monkeypatch):
     pixels = images.tensor(4)
     assert pixels.dtype == torch.uint8 and pixels.shape == (12, 3, 4, 4) and pixels.is_contiguous()
     assert torch.equal(pixels, torch.arange(12).to(torch.uint8)[:, None, None, None].expand(12, 3, 4, 4))
+
+
+def test_a_batch_is_decoded_by_several_threads(images):
+    both = Barrier(2)
+
+    def decode(row):
+        if row in (0, 255):
+            both.wait(timeout=10)  # one thread alone would wait for itself
+        return Image.new("RGB", (8, 8))
+
+    many = replace(images, decode=decode, rows=np.arange(256), labels=np.zeros(256, dtype=np.int64), factors=None)
+    assert many.tensor(8).shape == (256, 3, 8, 8)
 
 
 def test_tensor_keeps_rows_columns_and_channels():

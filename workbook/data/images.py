@@ -15,7 +15,7 @@ from torch import Tensor
 from workbook.data.pixels import FULL_DEPTH, rgb
 from workbook.errors import CorruptDataError
 
-_IMAGES_A_TASK = 256  # a task an image would spend as long on handing out tasks as on decoding
+_IMAGES_A_TASK = 16  # so that a batch of 256 is work for many cores; fewer would be handed out as long as decoded
 _MOST_PIXELS = 2**24  # 64 MiB: what an image is enlarged to before its centre is cut out
 
 
