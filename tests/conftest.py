@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from lightning_fabric import Fabric
@@ -22,6 +24,9 @@ class Squares:
         return Image.fromarray(noise.astype(np.uint8))
 
 
+_OTHERS = itertools.count()  # one number for all images that are not squares: a digest names what they hold
+
+
 def make_images(count: int = 64, classes: int = 4, size: int = 16, **changes) -> Images:
     """`count` images in memory, labels 0, 1, 2 ... repeating; a keyword replaces a field of Images."""
     fields = {
@@ -31,7 +36,7 @@ def make_images(count: int = 64, classes: int = 4, size: int = 16, **changes) ->
         "rows": np.arange(count),
         "labels": np.arange(count) % classes,
         "class_names": tuple(f"class{i}" for i in range(classes)),
-        "digest": f"squares-{count}-{classes}-{size}",
+        "digest": f"squares-{count}-{classes}-{size}" + (f"-{next(_OTHERS)}" if "decode" in changes else ""),
         "image_size": size,
     }
     return Images(**(fields | changes))

@@ -122,6 +122,26 @@ def test_tensor_keeps_rows_columns_and_channels():
     assert np.array_equal(one.tensor(4)[0].permute(1, 2, 0).numpy(), array)
 
 
+def test_small_images_are_decoded_once_and_the_latest_held(images, monkeypatch):
+    decoded = []
+    small = replace(images, decode=lambda row: decoded.append(row) or images.decode(row), image_size=8, digest="small")
+    first = small.tensor(4)
+    assert small.tensor(4) is first and len(decoded) == 12
+    monkeypatch.setattr("workbook.data.images._HELD_BYTES", first.nbytes + 3 * 4 * 4)
+    assert torch.equal(small.select(np.array([3])).tensor(4), first[3:4]) and small.tensor(4) is first
+    small.select(np.array([1, 2])).tensor(4)  # there is no room for all three
+    assert small.tensor(4) is not first and torch.equal(small.tensor(4), first)
+    other = replace(small, digest="large", image_size=None)
+    assert not small.small(8) and other.tensor(4) is not other.tensor(4)
+
+
+def test_of_small_images_no_broken_one_is_held(images):
+    broken = replace(images, decode=lambda row: 1 / 0, image_size=8, digest="mended")
+    with pytest.raises(ZeroDivisionError):
+        broken.tensor(4)
+    assert torch.equal(replace(broken, decode=images.decode).tensor(4), images.tensor(4))
+
+
 def test_a_corrupt_image_is_reported_with_set_and_split(images):
     def broken(row: int) -> Image.Image:
         raise CorruptDataError("file.png cannot be decoded")

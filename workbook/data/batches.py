@@ -146,18 +146,25 @@ def shuffled(
 
 
 def plain_batches(images: Images, size: int, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """All images in order, not augmented; the next batch is decoded while this one is used."""
+    """All images in order, not augmented; of large ones the next batch is decoded while this one is used."""
+    starts = range(0, len(images), batch_size)
+    parts = iter(images.tensor(size).split(batch_size)) if images.small(size) else _ahead(images, size, starts)
+    for start, pixels in zip(starts, parts, strict=True):
+        batch = pixels.to(device).float().div_(255)
+        labels = torch.from_numpy(images.labels[start : start + batch_size]).to(device)
+        yield batch.contiguous(memory_format=torch.channels_last), labels
 
-    def decode(start: int) -> Batch:
-        part = images.select(torch.arange(start, min(start + batch_size, len(images))).numpy())
-        return part.tensor(size), torch.from_numpy(part.labels)
+
+def _ahead(images: Images, size: int, starts: range) -> Iterator[Tensor]:
+    """The pixels of each batch."""
+
+    def decode(start: int) -> Tensor:
+        return images.select(np.arange(start, min(start + starts.step, len(images)))).decoded(size)
 
     with ThreadPoolExecutor(1) as ahead:
-        starts = range(0, len(images), batch_size)
         coming = [ahead.submit(decode, start) for start in starts[:1]]
         for start in [*starts[1:], None]:
-            pixels, labels = coming.pop().result()
+            pixels = coming.pop().result()
             if start is not None:
                 coming.append(ahead.submit(decode, start))
-            batch = pixels.to(device).float().div_(255)
-            yield batch.contiguous(memory_format=torch.channels_last), labels.to(device)
+            yield pixels

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,11 @@ from workbook.data.pixels import FULL_DEPTH, rgb
 from workbook.errors import CorruptDataError
 
 _IMAGES_A_TASK = 16  # so that a batch of 256 is work for many cores; fewer would be handed out as long as decoded
+_HELD_BYTES = 2**28  # a process: all of CIFAR-100 is 184 MB
 _MOST_PIXELS = 2**24  # 64 MiB: what an image is enlarged to before its centre is cut out
+
+_held: dict[tuple[str, int], Tensor] = {}  # pixels by (digest, side), see `Images.tensor`
+_HOLDING = Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +116,26 @@ class Images:
             raise ValueError(f"count must be at least 1 image, got {count}")
         return self.select(np.sort(np.random.default_rng(seed).permutation(len(self))[:count]))
 
+    def small(self, size: int) -> bool:
+        """Whether all of them, decoded to this side, are little enough to be held for the next who asks."""
+        return self.image_size is not None and len(self) * 3 * size**2 <= _HELD_BYTES
+
     def tensor(self, size: int) -> Tensor:
-        """All images as uint8 (N, 3, size, size), in memory; the shorter side resized, the centre kept."""
+        """All images as uint8 (N, 3, size, size), in memory; the shorter side resized, the centre kept.
+
+        Of small ones the latest are held, as every run and every checkpoint asks for the same: not to be written to.
+        """
+        if not self.small(size):
+            return self.decoded(size)
+        with _HOLDING:
+            found = _held.pop((self.digest, size), None)
+            _held[self.digest, size] = pixels = self.decoded(size) if found is None else found
+            while sum(held.nbytes for held in _held.values()) > _HELD_BYTES:
+                del _held[next(iter(_held))]  # the one that was asked for longest ago
+        return pixels
+
+    def decoded(self, size: int) -> Tensor:
+        """What `tensor` gives, held for nobody."""
         pixels = torch.empty((len(self), 3, size, size), dtype=torch.uint8)
         channels_last = pixels.numpy().transpose(0, 2, 3, 1)
 
