@@ -1,11 +1,11 @@
 import json
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from joblib import cpu_count
 
 from workbook import __version__
-from workbook.provenance import _code_version, hardware, other_versions, provenance
+from workbook.provenance import _code_version, _version, hardware, other_versions, provenance
 
 
 def test_it_is_plain_and_says_code_libraries_and_hardware():
@@ -14,6 +14,15 @@ def test_it_is_plain_and_says_code_libraries_and_hardware():
     assert set(found) == {"date", "code", "python", "libraries", "hardware", "threads"}
     assert found["libraries"]["torch"] == version("torch")
     assert found["threads"] == torch.get_num_threads() and found["date"].endswith("+00:00")
+
+
+def test_a_library_that_another_one_brought_along_has_the_version_of_its_module(monkeypatch):
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    expected = _version("lightning-fabric")
+    monkeypatch.setattr("workbook.provenance.version", missing)
+    assert _version("lightning-fabric") == expected == version("lightning-fabric")
 
 
 def test_the_hardware_is_one_line():

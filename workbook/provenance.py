@@ -5,7 +5,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,15 @@ def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES}
+    return {name: _version(name) for name in _LIBRARIES}
+
+
+def _version(library: str) -> str:
+    """That of its module where another distribution brought it along, as `lightning` does lightning-fabric."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return str(getattr(import_module(library.replace("-", "_")), "__version__", "unknown"))
 
 
 @cache
