@@ -9,9 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from workbook.bench.__main__ import app
+from workbook.bench.budget import Budget
+from workbook.bench.evidence import Evidence
 from workbook.report.record import read_records
 from workbook.report.results import adopt
 from workbook.store import Store
+from workbook.study import Study
 
 TOY = {"device": "cpu", "precision": "float32", "dataset": "generated", "images_per_class": 6, "image_size": 8}
 TOY |= {"backbone": "narrow_resnet", "epochs": 1, "checkpoint_epochs": "[0]", "batch_size": 16, "seeds": 2}
@@ -82,6 +85,15 @@ def test_without_time_it_says_what_it_leaves_out_and_goes_on_later(base, tmp_pat
     assert lines(again) == lines((base / "said").read_text()), "those of the first call"
     assert claims(base / "reports/study") == AT_END | LATER
     assert {artefact.path for artefact in Store().artefacts()} == stored, "everything came from the store"
+
+
+def test_a_seed_is_begun_only_where_it_is_measured_in_time(tmp_path):
+    budget = Budget(100.0)
+    evidence = Evidence(Study.of("smoke", device="cpu", seeds=3, runs_at_a_time=2), tmp_path, budget, {})
+    evidence.took, evidence.measuring = 20.0, 15.0  # 50 s for the first seed, 80 s for it and a second one
+    begun = [recipe.seed for recipe in evidence._in_time()]
+    assert len(begun) == 4 and evidence.unmeasured == 4
+    assert budget.left_out == [f"seed {begun[-1] + 1}, which takes about 110 s"]
 
 
 def test_a_report_of_the_notebook_stays(base, tmp_path):

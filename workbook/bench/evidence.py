@@ -53,6 +53,8 @@ class Evidence:
     budget: Budget
     given: Mapping[str, Any]  # overrides of the profile
     took: float = 0.0  # seconds of training that a run takes at most, as far as is known
+    measuring: float = 0.0  # the same of what follows its training
+    unmeasured: int = 0  # runs whose training was begun
     stages: pd.DataFrame = field(default_factory=pd.DataFrame)
     measures: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -67,17 +69,22 @@ class Evidence:
         for run in train_each(self._in_time(), self.study.lab):
             runs.append(run)
             self.took = max(self.took, float(run.history["seconds"].sum()))
+            before = self.budget.spent
             self._measure(run)
             self._write()
+            self.measuring = max(self.measuring, self.budget.spent - before)
+            self.unmeasured -= 1
         self._measure_early_stages(runs)
         self._measure_curves(runs)
         self._write()
 
     def _in_time(self) -> Iterator[Recipe]:
-        """The recipes, both of a seed in turn, as long as those of one more seed fit in."""
+        """The recipes, both of a seed in turn, as long as one more seed fits in, and what is begun with it."""
         for pair in zip(*(self.study.recipes(method) for method in SUPERVISED), strict=True):
-            seconds = self.took * (2 if self.study.lab.jobs == 1 else 1)
-            if self.budget.allows(f"seed {pair[0].seed}, whose training takes about {seconds:.0f} s", seconds):
+            training = self.took * (2 if self.study.lab.jobs == 1 else 1)
+            seconds = training + self.measuring * (self.unmeasured + len(pair))
+            if self.budget.allows(f"seed {pair[0].seed}, which takes about {seconds:.0f} s", seconds):
+                self.unmeasured += len(pair)
                 yield from pair
 
     def _measure(self, run: Run) -> None:
