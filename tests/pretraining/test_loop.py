@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,40 @@ def test_the_state_is_kept_when_its_time_has_come_and_no_sooner(tmp_path, fabric
     monkeypatch.setattr(loop, "_save_resume", lambda folder, training, history: kept.append(len(history)))
     pretrain(RECIPE, make_images(), tmp_path, fabric)
     assert kept == [2]
+
+
+def test_the_training_goes_on_while_the_state_is_written(tmp_path, fabric, monkeypatch, whole):
+    began, epochs = threading.Event(), []
+    train_epoch, write = loop._train_epoch, loop.write_atomically
+
+    def write_slowly(path, data):
+        if path.name == "resume.pt":
+            began.set()
+            assert second.wait(timeout=60), "the second epoch waits for the first one's state"
+        write(path, data)
+
+    def told(*args):
+        row = train_epoch(*args)
+        epochs.append(row["epoch"])
+        if len(epochs) == 2:
+            assert began.wait(timeout=60)
+            second.set()
+        return row
+
+    second = threading.Event()
+    monkeypatch.setattr(loop, "write_atomically", write_slowly)
+    monkeypatch.setattr(loop, "_train_epoch", told)
+    pretrain(RECIPE, make_images(), tmp_path, fabric)
+    assert same(weights(whole), weights(tmp_path)) and not (tmp_path / "resume.pt").exists()
+
+
+def test_a_state_that_cannot_be_written_ends_the_run(tmp_path, fabric, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        pretrain(replace(RECIPE, checkpoint_epochs=()), make_images(), tmp_path, fabric)
 
 
 def test_a_finished_folder_is_left_alone(whole, fabric):

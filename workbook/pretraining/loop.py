@@ -8,6 +8,7 @@ import hashlib
 import io
 import math
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -144,14 +145,15 @@ def pretrain(
         _save_checkpoint(folder, training, 0)
     count_earlier(bar, images_to_train(recipe, images, epochs=len(history)))
     kept = time.monotonic()
-    for epoch in range(len(history) + 1, recipe.epochs + 1):
-        bar.set_postfix({"epoch": f"{epoch}/{recipe.epochs}"} | _shown(history))
-        history.append(_train_epoch(training, source, len(images), epoch, bar))
-        if epoch in recipe.saved_epochs:
-            _save_checkpoint(folder, training, epoch)
-        if time.monotonic() - kept >= RESUME_SECONDS:
-            _save_resume(folder, training, history)
-            kept = time.monotonic()
+    with _Writer(folder / _RESUME) as resume:
+        for epoch in range(len(history) + 1, recipe.epochs + 1):
+            bar.set_postfix({"epoch": f"{epoch}/{recipe.epochs}"} | _shown(history))
+            history.append(_train_epoch(training, source, len(images), epoch, bar))
+            if epoch in recipe.saved_epochs:
+                _save_checkpoint(folder, training, epoch)
+            if time.monotonic() - kept >= RESUME_SECONDS:
+                _save_resume(resume, training, history)
+                kept = time.monotonic()
     if fabric.is_global_zero:
         write_atomically(folder / HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1))
         (folder / _RESUME).unlink(missing_ok=True)
@@ -272,11 +274,34 @@ def _save_checkpoint(folder: Path, training: Training, epoch: int) -> None:
         write_atomically(folder / checkpoint_name(epoch), to_safetensors(tensors))
 
 
-def _save_resume(folder: Path, training: Training, history: list[dict[str, float]]) -> None:
+class _Writer:
+    """Writes one file again and again while others go on; at the end the last is written. Raises what writing does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.thread = path, ThreadPoolExecutor(1)
+        self.last: Future[None] | None = None
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def write(self, data: memoryview) -> None:
+        self.wait()
+        self.last = self.thread.submit(lambda: write_atomically(self.path, _checksum(data) + data))
+
+    def wait(self) -> None:
+        if self.last is not None:
+            self.last.result()
+
+    def __exit__(self, *raised: object) -> None:
+        self.thread.shutdown()
+        self.wait()
+
+
+def _save_resume(resume: _Writer, training: Training, history: list[dict[str, float]]) -> None:
     if training.fabric.is_global_zero:
-        buffer = io.BytesIO()
+        buffer = io.BytesIO()  # a copy: the training goes on while it is written
         torch.save({name: part.state_dict() for name, part in training.parts.items()} | {"history": history}, buffer)
-        write_atomically(folder / _RESUME, _checksum(buffer.getvalue()) + buffer.getvalue())
+        resume.write(buffer.getbuffer())
 
 
 def _resume(folder: Path, training: Training) -> list[dict[str, float]]:
@@ -296,5 +321,5 @@ def _resume(folder: Path, training: Training) -> list[dict[str, float]]:
     return state["history"]
 
 
-def _checksum(data: bytes) -> bytes:
+def _checksum(data: bytes | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=_CHECKSUM_SIZE).digest()
