@@ -180,6 +180,33 @@ def test_what_a_process_makes_is_not_removed_under_its_hands(store):
     assert set(store.remove(key_of(SPEC))) == {folder, other.path}
 
 
+def test_what_is_made_anew_may_be_dropped_but_not_under_the_hands_of_another(store):
+    artefact = store.get_or_make("features", SPEC, write("one"))
+    Store(store.root, read_only=True).drop("features", SPEC)
+    with store.lock("features", SPEC):
+        Store(store.root).drop("features", SPEC)
+    assert store.find("features", SPEC) == artefact
+    store.drop("features", SPEC)
+    store.drop("features", SPEC)
+    assert store.find("features", SPEC) is None and not list(store.root.glob("partial/*/*"))
+
+
+def test_a_folder_that_is_removed_leaves_its_place_whole(store, monkeypatch):
+    artefact = store.get_or_make("features", SPEC, write("one"))
+
+    def killed(path):
+        assert (path / "artefact.json").exists() and not artefact.path.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workbook.store.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.remove(artefact.key)
+    assert store.entries() == []
+    store.drop("features", SPEC)  # what was left of it goes with the next
+    assert not list(store.root.glob("partial/*/*"))
+
+
 def test_arrays_are_whole_or_the_full_disk_is_told(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -271,10 +298,11 @@ def test_a_file_system_without_locks_is_told_and_never_done_without(store, monke
 def test_a_read_only_file_system_under_remove(store, monkeypatch):
     artefact = store.get_or_make("runs", SPEC, write("one"))
 
-    def rmtree(path: Path) -> None:
+    def refuse(path: Path, *_: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system", "value.txt")  # a name without its folder, as rmtree gives
 
-    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(StoreError, match="is read-only.*WORKBOOK_STORE"):
         store.remove(artefact.key)
     assert artefact.file("value.txt").read_text() == "one"

@@ -159,6 +159,18 @@ class Store:
             self._remove(path)
         return found
 
+    def drop(self, kind: str, spec: Mapping[str, Any]) -> None:
+        """Remove the artefact of this specification, which is made anew where it is asked for again.
+
+        It stays while another process is at work on it, and in a store that is read only.
+        """
+        path = self.root / kind / key_of(spec)
+        if self.read_only or not (os.path.lexists(path) or _leaving(path, self.root).exists()):
+            return
+        with self.lock(kind, spec, wait=False) as held:
+            if held:
+                self._erase(path)
+
     def clear(self, kind: str) -> int:
         """Remove every artefact of a kind that is computed from runs, and so is made anew when needed; how many.
 
@@ -190,8 +202,21 @@ class Store:
             if not held:
                 who = self._holder(name)
                 raise StoreError(f"{path} is in the hands of {who}: wait for its end, or end it, and remove it then")
-            with self._mended():
-                path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
+            self._erase(path)
+
+    def _erase(self, path: Path) -> None:
+        """Under its lock. A folder leaves its place at once, so that nobody meets half of it."""
+        with self._mended():
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+                return
+            leaving = _leaving(path, self.root)
+            if leaving.exists():  # of a process that was stopped here
+                shutil.rmtree(leaving)
+            if path.exists():
+                leaving.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(leaving)
+                shutil.rmtree(leaving)
 
     def _set_aside(self, folder: Path, files: Sequence[str]) -> None:
         """Leave in the folder what belongs to the artefact, and nothing else."""
@@ -279,6 +304,11 @@ class Store:
 
 def _is_one_of(path: Path, names: Sequence[str]) -> bool:
     return any(fnmatchcase(path.name, name) for name in names)
+
+
+def _leaving(path: Path, root: Path) -> Path:
+    """Where a folder under a key goes while it is removed; no key, so that nothing takes it for an artefact."""
+    return root / _PARTIAL / path.parent.name / f"{path.name}.removed"
 
 
 def _acquire(lock: FileLock, seconds: float) -> bool:
