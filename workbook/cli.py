@@ -320,9 +320,9 @@ _SUMMARIES = {
     "maps": "{embedding[kind]} of features {features}",
     "probes": "{layer} of features {train}",
     "cka": "of run {x} with run {y}",
-    "features": "of run {run}, epoch {epoch}",
+    "features": "{layers} of run {run}, epoch {epoch}",
     "accuracies": "of run {run}, epoch {epoch}",
-    "weights": "of weights from outside, {architecture}, {weights}",
+    "weights": "{layers} of weights from outside, {architecture}, {weights}",
 }
 
 
@@ -339,7 +339,8 @@ def _summary(kind: str, spec: dict[str, Any]) -> str:
         if kind == "scores":
             return f"{spec['protocol']} of features {', '.join(spec['features'])}"
         if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
-            return known.format(**spec)
+            layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
+            return known.format(**{"layers": layers} | spec)
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 

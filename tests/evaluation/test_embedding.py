@@ -1,5 +1,4 @@
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -94,7 +93,7 @@ class _Epoch:
     """Features of one epoch as `embed_epochs` takes them."""
 
     def __init__(self, key: str, pooled: np.ndarray) -> None:
-        self.artefact, self.labels, self.pooled = SimpleNamespace(key=key), np.arange(len(pooled)) % 4, pooled
+        self.key, self.labels, self.pooled = key, np.arange(len(pooled)) % 4, pooled
 
     def layer(self, name: str) -> np.ndarray:
         return {"pooled": self.pooled}[name]

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -7,19 +7,26 @@ import torch
 from tests.conftest import make_images
 from tests.pretraining.small import DIGITS
 from workbook.data.sources import load_images
+from workbook.errors import NotStoredError, StoreError
 from workbook.evaluation.extraction import (
     CUT_POINTS,
+    LAYERS,
     POOLED,
     Extraction,
+    Features,
+    _write_layers,
     extract,
     head_accuracy,
     over_epochs,
     read_stages,
 )
+from workbook.evaluation.layers import Network
+from workbook.files import write_array
+from workbook.keys import key_of
 from workbook.lab import Lab
 from workbook.pretraining.recipe import Projector, with_method
 from workbook.pretraining.runs import Run, load_run, train
-from workbook.store import Store
+from workbook.store import Artefact, Store
 
 RECIPE = replace(DIGITS, epochs=2)
 
@@ -36,7 +43,7 @@ def run(request, lab) -> Run:
 
 def test_every_layer_is_what_the_modules_give(run, lab):
     images = make_images(40, size=8)
-    features = extract(run, images, Extraction(stage_budget=64 * 16), lab)
+    features = extract(run, images, Extraction(stage_budget=64 * 16, dtype="float32"), lab)
     model = run.model()
     pixels = images.tensor(8).float() / 255
     with torch.inference_mode():
@@ -53,11 +60,11 @@ def test_every_layer_is_what_the_modules_give(run, lab):
 def test_features_are_made_once_and_depend_on_epoch_data_and_extraction(run, lab):
     images, extraction = make_images(40, size=8), Extraction(stage_budget=1024)
     keys = {
-        extract(run, images, extraction, lab).artefact.key,
-        extract(run, images, extraction, lab, epoch=2).artefact.key,
-        extract(run, images, extraction, lab, epoch=0).artefact.key,
-        extract(run, make_images(40, size=8, digest="other"), extraction, lab).artefact.key,
-        extract(run, images, replace(extraction, stage_budget=2048), lab).artefact.key,
+        extract(run, images, extraction, lab).key,
+        extract(run, images, extraction, lab, epoch=2).key,
+        extract(run, images, extraction, lab, epoch=0).key,
+        extract(run, make_images(40, size=8, digest="other"), extraction, lab).key,
+        extract(run, images, replace(extraction, stage_budget=2048), lab).key,
     }
     assert len(keys) == 4
 
@@ -86,6 +93,130 @@ def test_cut_points_of_many_projectors_stay_in_order(lab):
     run = train(recipe, lab)
     features = extract(run, make_images(10, size=8), Extraction(layers=(CUT_POINTS,)), lab)
     assert [int(name.split(".")[1]) for name in features.layers] == list(range(1, 13))
+
+
+# --- every layer lies in the store once
+
+
+@pytest.fixture
+def extracted(monkeypatch) -> list[set[str]]:
+    """The layers of every pass over images that the test makes."""
+    passes = []
+
+    def write(network, images, folders, fabric):
+        passes.append(set(network.extraction.layers))
+        _write_layers(network, images, folders, fabric)
+
+    monkeypatch.setattr("workbook.evaluation.extraction._write_layers", write)
+    return passes
+
+
+def test_a_layer_is_extracted_once_whatever_it_is_asked_for_with(run, lab, extracted):
+    images = make_images(12, size=8, digest="asked for twice")
+    has = set(LAYERS) if run.recipe.projector else set(LAYERS) - {"projector"}
+    extract(run, images, POOLED, lab)
+    every = extract(run, images, Extraction(), lab)
+    assert extracted == [{"pooled"}, has - {"pooled"}]
+    stages = extract(run, images, Extraction(layers=("stage2", "pooled")), lab)
+    np.testing.assert_array_equal(stages.layer("stage2"), every.layer("stage2"))
+    extract(run, images, Extraction(layers=("pooled",), stage_budget=7, reading="averaged"), lab)
+    assert len(extracted) == 2
+    extract(run, images, Extraction(layers=("stage2", "pooled"), stage_budget=64), lab)
+    assert extracted[2:] == [{"stage2"}]
+
+
+def test_layers_that_were_stored_together_are_read_where_they_lie(run, lab, extracted):
+    images = make_images(12, size=8, digest="of an earlier version")
+    extraction = Extraction(layers=("stage4", "pooled"))
+    numbers = np.arange(24.0, dtype=np.float32).reshape(12, 2)
+
+    def make(folder):
+        for name in ("stage4", "pooled", "labels"):
+            write_array(folder / f"{name}.npy", numbers)
+
+    whole = asdict(extraction) | {"layers": ["stage4", "pooled"]}
+    del whole["reading"]
+    spec = {"run": run.key, "epoch": 2, "data": images.digest, "extraction": whole}
+    lab.store.get_or_make("features", spec | {"precision": "32-true", "version": 1}, make)
+    features = extract(run, images, extraction, lab)
+    np.testing.assert_array_equal(features.layer("stage4"), numbers)
+    features.drop()
+    np.testing.assert_array_equal(features.layer("pooled"), numbers)
+    assert extracted == []
+
+
+def test_what_was_dropped_is_made_anew(run, lab, extracted):
+    images, extraction = make_images(12, size=8, digest="dropped"), Extraction(layers=("stage2", "stage4", "pooled"))
+    features = extract(run, images, extraction, lab)
+    before = features.layer("stage4")
+    features.drop()
+    stored = [found.spec for found in lab.store.artefacts() if found.kind == "features"]
+    assert not [spec for spec in stored if (spec["run"], spec["data"]) == (run.key, "dropped")]
+    first = np.array(before)  # whoever had opened it reads on
+    assert features.layers == ("stage2", "stage4", "pooled")
+    np.testing.assert_array_equal(features.layer("stage4"), first)
+    features.layer("pooled")
+    assert extracted == [{"stage2", "stage4", "pooled"}] * 2, "all in one pass"
+
+
+def test_a_layer_that_another_process_drops_while_it_is_read_is_made_anew(run, lab, monkeypatch):
+    images = make_images(12, size=8, digest="dropped under the hand")
+    features = extract(run, images, Extraction(layers=("stage4",)), lab)
+    found, calls = Artefact.file, []
+
+    def file(artefact, name):
+        calls.append(name)
+        if len(calls) == 1:
+            features.drop()
+        return found(artefact, name)
+
+    monkeypatch.setattr(Artefact, "file", file)
+    assert features.layer("stage4").shape[0] == 12
+    assert len(calls) > 1
+
+
+def test_nothing_is_made_or_dropped_where_the_store_is_read_only(run, lab):
+    images, extraction = make_images(12, size=8, digest="read only"), Extraction(layers=("stage4", "pooled"))
+    with pytest.raises(NotStoredError):
+        extract(run, images, extraction, lab.reading())
+    expected = extract(run, images, extraction, lab).layer("stage4")
+    reading = extract(run, images, extraction, lab.reading())
+    reading.drop()
+    np.testing.assert_array_equal(reading.layer("stage4"), expected)
+
+
+def test_a_layer_that_the_model_has_not_is_refused(run, lab):
+    features = extract(run, make_images(12, size=8), POOLED, lab)
+    with pytest.raises(StoreError, match=r"have no layer 'stage4'; they have pooled"):
+        features.layer("stage4")
+
+
+def test_an_interrupted_extraction_leaves_nothing_half_made(run, lab, monkeypatch):
+    images, extraction = make_images(300, size=8, digest="interrupted"), Extraction(layers=("stage4", "pooled"))
+
+    def stop(network, batch):
+        if len(batch) < 256:
+            raise KeyboardInterrupt
+        return Network.layers(network, batch)
+
+    monkeypatch.setattr("workbook.evaluation.extraction.Network", type("Stopping", (Network,), {"layers": stop}))
+    with pytest.raises(KeyboardInterrupt):
+        extract(run, images, extraction, lab)
+    monkeypatch.undo()
+    with pytest.raises(NotStoredError):
+        extract(run, images, POOLED, lab.reading())
+    features = extract(run, images, extraction, lab)
+    assert len(features.layer("stage4")) == len(features.layer("pooled")) == 300
+
+
+def test_features_beyond_half_precision_are_refused(run, lab, monkeypatch):
+    model = run.model()
+    model.backbone.model.layer3.register_forward_hook(lambda module, inputs, output: output + 1e5)
+    monkeypatch.setattr(type(run), "model", lambda run, epoch=None: model)
+    images = make_images(12, size=8, digest="large")
+    with pytest.raises(ValueError, match=r"stage4 has features up to 1e\+05, and float16 ends at 65,504: .*float32"):
+        extract(run, images, Extraction(layers=("stage4",), dtype="float16"), lab)
+    assert extract(run, images, Extraction(layers=("stage4",), dtype="float32"), lab).layer("stage4").max() > 65504
 
 
 def test_half_precision_is_of_the_stages_alone(run, lab):
@@ -134,7 +265,7 @@ def test_equal_numbers_leave_room_for_every_channel():
 
 
 def test_averaged_maps_of_the_last_stage_are_the_pooled_features_of_a_resnet(run, lab):
-    features = extract(run, make_images(10, size=8), Extraction(reading="averaged"), lab)
+    features = extract(run, make_images(10, size=8), Extraction(reading="averaged", dtype="float32"), lab)
     np.testing.assert_allclose(features.layer("stage5"), features.layer("pooled"), rtol=1e-5, atol=1e-6)
 
 
@@ -146,8 +277,12 @@ def test_a_reading_that_there_is_not_is_refused():
 def test_features_from_before_there_were_readings_are_found_again(run, lab):
     """What is read whole within its budget is what every extraction was, under the key that it had."""
     images = make_images(10, size=8)
-    spec = extract(run, images, POOLED, lab).artefact.spec
-    assert spec["extraction"] == {"stage_budget": 4096, "layers": ["pooled"], "dtype": "float32"}
+    how = {"stage_budget": 4096, "layers": ["pooled"], "dtype": "float32"}
+    spec = {"run": run.key, "epoch": 2, "data": images.digest, "extraction": how, "precision": "32-true", "version": 1}
+    assert extract(run, images, POOLED, lab).key == key_of(spec)
+    assert lab.store.find("features", spec)
+    spec["extraction"] = {"stage_budget": 1024, "layers": list(LAYERS), "dtype": "float16"}
+    assert Features(run, images, Extraction(stage_budget=1024, dtype="float16"), lab).key == key_of(spec)
 
 
 def test_an_epoch_without_checkpoint_is_refused(run, lab):
@@ -183,9 +318,9 @@ def test_over_epochs_every_checkpoint_of_every_run_or_its_last(run, lab):
     images = make_images(10, size=8)
     found = list(over_epochs([run, run], images, POOLED, lab))
     assert [(one.key, epoch) for one, epoch, _ in found] == [(run.key, 0), (run.key, 2)] * 2
-    assert found[0][2] == extract(run, images, POOLED, lab, epoch=0)
+    assert found[0][2].key == extract(run, images, POOLED, lab, epoch=0).key
     (last,) = over_epochs([run], images, POOLED, lab, every_epoch=False)
-    assert last == (run, 2, extract(run, images, POOLED, lab))
+    assert (*last[:2], last[2].key) == (run, 2, extract(run, images, POOLED, lab).key)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_features_of_other_weights_are_other_artefacts(lab, images):
         path = lab.store.root / f"{seed}.pt"
         torch.save(model.backbone.model.state_dict(), path)
         opened = open_model(str(path), lab.store, architecture="mobilenetv2_035", image_size=32)
-        keys.add(extract(opened, few, POOLED, lab).artefact.key)
+        keys.add(extract(opened, few, POOLED, lab).key)
     assert len(keys) == 2
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_model_is_refused(model, message, lab):
 def test_the_key_of_features_is_no_run(run, lab, images):
     features = extract(run, images, POOLED, lab)
     with pytest.raises(CheckpointError, match="has no run"):
-        open_model(features.artefact.key, lab.store)
+        open_model(features.key, lab.store)
 
 
 def test_every_measure_of_both_sides(run, lab, images):
@@ -129,7 +129,7 @@ def test_how_images_are_read_is_part_of_the_key(lab, images):
     few, how = images.select(np.arange(8)), {"fresh": True, "image_size": 32}
     models = [open_model("mobilenetv2_035", lab.store, **how, mean=mean) for mean in (None, (0.5, 0.5, 0.5))]
     first, other = (extract(model, few, POOLED, lab) for model in models)
-    assert first.artefact.key != other.artefact.key
+    assert first.key != other.key
     assert not np.allclose(first.layer("pooled"), other.layer("pooled"))
 
 

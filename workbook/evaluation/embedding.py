@@ -51,7 +51,7 @@ def embed_epochs(epochs: Sequence[tuple[int, Features]], embedding: Embedding, s
     with progress_bar("maps", len(epochs), unit="maps") as bar:
         for epoch, features in sorted(epochs, key=lambda pair: pair[0], reverse=True):
             bar.set_description_str(f"{embedding.kind} of {len(features.labels)} images, epoch {epoch}", refresh=False)
-            spec: dict[str, Any] = {"features": features.artefact.key, "embedding": asdict(embedding)}
+            spec: dict[str, Any] = {"features": features.key, "embedding": asdict(embedding)}
             spec |= {"start": started_from, "version": EMBEDDING_VERSION}
 
             def make(folder: Path, features: Features = features, start: np.ndarray | None = later) -> None:

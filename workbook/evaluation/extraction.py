@@ -1,93 +1,157 @@
 """Features of frozen backbones: the five stages, the pooled features and the projector's output, in one pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from annotated_types import MinLen
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
-from workbook.fields import Count, check_fields, one_of
+from workbook.errors import StoreError
+from workbook.evaluation.layers import (
+    CUT_POINTS,
+    LAYERS,
+    POOLED,
+    READINGS,
+    STAGES,
+    Extraction,
+    Network,
+    cut_points,
+    last_stages,
+    read_stages,
+)
 from workbook.files import write_array, written
-from workbook.keys import added
+from workbook.keys import key_of
 from workbook.lab import Lab
-from workbook.models.backbones import Backbone
 from workbook.models.checkpoints import Pretrained
-from workbook.models.projectors import MLPProjector
 from workbook.pretraining.runs import Run
 from workbook.progress import progress_bar
 from workbook.store import Artefact
+
+__all__ = ["CUT_POINTS", "LAYERS", "POOLED", "READINGS", "STAGES", "Extraction", "read_stages"]
 
 # Part of the key of all features. Raise it when a change of the code alters what is extracted.
 EXTRACTION_VERSION = 1
 # The same for the accuracies of heads.
 HEAD_VERSION = 1
 _BATCH = 256
-STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
-LAYERS = (*STAGES, "pooled", "projector")
-# asks for the features after every component of the projector, as "projector.1.fc", "projector.2.norm" ...
-CUT_POINTS = "projector.*"
-Layer = Annotated[str, one_of((*LAYERS, CUT_POINTS))]
-_COMPONENTS = {nn.Linear: "fc", nn.BatchNorm1d: "norm", nn.ReLU: "relu"}
 
 
-# How the stages' maps become vectors. A Fig. 1 says "flatten": that is the first; not in the paper: the others, which
-# take away how much larger one stage is than another, and at last where in the image something is
-READINGS = ("whole maps", "equal numbers", "equal grids", "averaged")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extraction:
-    """How feature maps become feature vectors."""
-
-    # "equal numbers": each stage in as many as the smallest has; "equal grids": each on the last stage's grid;
-    # "averaged": each on a grid of 1 x 1
-    reading: Annotated[str, one_of(READINGS)] = added("whole maps")
-    # not in the paper: stage 1 of a ResNet-50 is 200,704 numbers an image; a map that has more than this many is
-    # average-pooled to the largest square grid within, and one of more channels than that to 1 x 1
-    stage_budget: Count = 4096
-    layers: Annotated[tuple[Layer, ...], MinLen(1)] = LAYERS  # what is kept; CUT_POINTS may be among them
-    dtype: Literal["float32", "float16"] = "float32"  # of the stored stages; "float16" halves their size
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-POOLED = Extraction(layers=("pooled",))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
-    """The features of one set of images: `layer(name)` is (N, D), memory-mapped; `labels` (N,) int64."""
+    """The features of one set of images: `layer(name)` is (N, D), memory-mapped; `labels` (N,) int64.
 
-    artefact: Artefact
-    class_names: tuple[str, ...]
+    In the store every layer is an artefact of its own, under the key of the extraction that keeps it alone, so that a
+    layer lies there once, whichever others it was asked for with. `key` names all of them together. What is not stored
+    is extracted when it is read.
+    """
 
-    def layer(self, name: str) -> np.ndarray:
-        """One of `layers`: "stage1" ... "stage5", "pooled", and where the run has a projector, "projector" and what
-        is within it.
-        """
-        return np.load(self.artefact.file(f"{name}.npy"), mmap_mode="r")
+    source: Run | Pretrained
+    images: Images = field(repr=False)
+    extraction: Extraction
+    lab: Lab = field(repr=False)
+    epoch: int | None = None  # of a run; None = its last
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """What was kept, from the first stage to the projector's output."""
-        kept = [name.removesuffix(".npy") for name in self.artefact.checksums]
-        within = [name for name in kept if name.startswith("projector.")]
-        within.sort(key=lambda name: int(name.split(".")[1]))
-        return tuple(name for name in (*LAYERS[:-1], *within, LAYERS[-1]) if name in kept)
+    @cached_property
+    def key(self) -> str:
+        return key_of(self._spec(*self.extraction.layers))
 
     @property
     def labels(self) -> np.ndarray:
-        return np.load(self.artefact.file("labels.npy"))
+        return self.images.labels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.images.class_names
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """What the model has of the extraction's layers, from the first stage to the projector's output."""
+        within = cut_points(self._projector) if CUT_POINTS in self._parts and self._projector else ()
+        named = [name for name in LAYERS if name in self._parts]
+        last = named.index("projector") if "projector" in named else len(named)
+        return (*named[:last], *within, *named[last:])
+
+    def layer(self, name: str) -> np.ndarray:
+        """One of `layers`: "stage1" ... "stage5", "pooled", and where the run has a projector, "projector" and what
+        is within it. From the store, or extracted now, in one pass with all others that are not there.
+        """
+        if name not in self.layers:
+            raise StoreError(f"the features {self.key} have no layer {name!r}; they have {', '.join(self.layers)}")
+        part = name if name in LAYERS else CUT_POINTS
+        while True:
+            found = self._stored(part)
+            if found is None:
+                self.make()
+                continue
+            try:
+                return np.load(found.file(f"{name}.npy"), mmap_mode="r")
+            except (StoreError, FileNotFoundError):
+                if found.path.exists():  # else another process has dropped it meanwhile
+                    raise
+
+    def make(self) -> None:
+        """Extracts those layers that are not stored, in one pass over the images."""
+        store = self.lab.store
+        if all(map(self._stored, self._parts)):
+            return
+        with ExitStack() as locks:
+            # in one order everywhere, so that no two processes wait for each other
+            for part in sorted(self._parts, key=lambda part: key_of(self._spec(part))):
+                locks.enter_context(store.lock("features", self._spec(part)))
+            missing = [part for part in self._parts if not self._stored(part)]
+            with ExitStack() as opened:
+                folders = {part: opened.enter_context(store.workdir("features", self._spec(part))) for part in missing}
+                if folders:
+                    _write_layers(self._network(missing), self.images, folders, self.lab.fabric)
+            for part in missing:
+                store.seal("features", self._spec(part), ["labels.npy", f"{part}.npy"])
+
+    def drop(self) -> None:
+        """Removes them from the store; `layer` makes them anew."""
+        for part in self._parts:
+            self.lab.store.drop("features", self._spec(part))
+
+    @cached_property
+    def _parts(self) -> tuple[str, ...]:
+        """Those of `extraction.layers` that the model has."""
+        stages: tuple[str, ...] = STAGES
+        if not isinstance(self.source, Run) and set(self.extraction.layers) & set(STAGES):
+            stages = last_stages(_stage_count(self.source))
+        has = {*stages, "pooled", *(("projector", CUT_POINTS) if self._projector else ())}
+        return tuple(part for part in self.extraction.layers if part in has)
+
+    @property
+    def _projector(self) -> Any:
+        return self.source.recipe.projector if isinstance(self.source, Run) else None
+
+    def _spec(self, *layers: str) -> dict[str, Any]:
+        if isinstance(self.source, Run):
+            epoch = self.source.recipe.epochs if self.epoch is None else self.epoch
+            what: dict[str, Any] = {"run": self.source.key, "epoch": epoch}
+        else:
+            what = self.source.spec
+        what = what | {"data": self.images.digest, "extraction": self.extraction.of(*layers)}
+        return what | {"precision": self.lab.precision, "version": EXTRACTION_VERSION}
+
+    def _stored(self, part: str) -> Artefact | None:
+        """Where the layer lies: alone, or, as earlier versions kept it, with the others of its extraction."""
+        store = self.lab.store
+        return store.find("features", self._spec(part)) or store.by_key("features", self.key)
+
+    def _network(self, parts: Sequence[str]) -> Network:
+        kept = self.extraction.of(*parts)
+        if isinstance(self.source, Run):
+            model = self.source.model(self.epoch)
+            return Network(model.backbone, model.projector, self.source.recipe.image_size, kept)
+        return Network(self.source.backbone, nn.Identity(), self.source.image_size, kept)
 
 
 def extract(
@@ -97,23 +161,9 @@ def extract(
 
     epoch: of a run; None = its last. Weights from outside have no projector.
     """
-    if isinstance(source, Run):
-        what = {"run": source.key, "epoch": source.recipe.epochs if epoch is None else epoch}
-    else:
-        what = source.spec
-    spec = what | {"data": images.digest, "extraction": extraction}
-    spec |= {"precision": lab.precision, "version": EXTRACTION_VERSION}
-
-    def make(folder: Path) -> None:
-        if isinstance(source, Run):
-            model = source.model(epoch)
-            network = _Network(model.backbone, model.projector, source.recipe.image_size, extraction)
-        else:
-            network = _Network(source.backbone, nn.Identity(), source.image_size, extraction)
-        _write_layers(network, images, folder, lab.fabric)
-
-    files = ["labels.npy", *(f"{layer}.npy" for layer in extraction.layers)]
-    return Features(lab.store.get_or_make("features", spec, make, files), images.class_names)
+    found = Features(source, images, extraction, lab, epoch)
+    found.make()
+    return found
 
 
 def over_epochs(
@@ -127,30 +177,6 @@ def over_epochs(
             bar.set_description_str(title, refresh=False)
             yield run, epoch, extract(run, images, extraction, lab, epoch=epoch)
             bar.update()
-
-
-def read_stages(maps: Sequence[Tensor], extraction: Extraction) -> list[Tensor]:
-    """The maps (N, C, H, W) of all stages as vectors (N, C * side * side), by the reading and within the budget.
-
-    A map with more channels than the budget keeps all of them, each averaged to one number.
-    """
-    budget, grid = extraction.stage_budget, None
-    if extraction.reading == "equal numbers":
-        smallest = min(stage[0].numel() for stage in maps)
-        budget = min(budget, max(smallest, *(stage.shape[1] for stage in maps)))  # one number a channel has room
-    elif extraction.reading == "equal grids":
-        grid = min(maps[-1].shape[2:])
-    elif extraction.reading == "averaged":
-        grid = 1
-    return [_pooled(stage, budget, grid) for stage in maps]
-
-
-def _pooled(maps: Tensor, budget: int, grid: int | None) -> Tensor:
-    channels, height, width = maps.shape[1:]
-    if grid is None and maps[0].numel() <= budget:
-        return maps.flatten(1)
-    side = max(1, min(int((budget / channels) ** 0.5), height, width, grid or height))
-    return F.adaptive_avg_pool2d(maps, side).flatten(1)
 
 
 def head_accuracy(run: Run, images: Images, lab: Lab, *, epoch: int | None = None) -> float:
@@ -177,34 +203,15 @@ def _of_head(run: Run, images: Images, fabric: Fabric, epoch: int | None) -> flo
     return 100 * correct / len(images)
 
 
-@dataclass(frozen=True)
-class _Network:
-    """What images go through, and what of it is kept."""
-
-    backbone: Backbone
-    projector: nn.Module
-    image_size: int
-    extraction: Extraction
-
-    def layers(self, batch: Tensor) -> dict[str, Tensor]:
-        kept = set(self.extraction.layers)
-        maps, pooled = self.backbone.stages(batch)
-        # a model with fewer stages than five has the last ones
-        names = STAGES[len(STAGES) - len(maps) :]
-        read = read_stages(maps, self.extraction) if kept & set(names) else maps
-        layers = {name: stage for name, stage in zip(names, read, strict=True) if name in kept}
-        if "pooled" in kept:
-            layers["pooled"] = pooled
-        if isinstance(self.projector, MLPProjector):
-            if CUT_POINTS in kept:
-                layers |= _after_components(self.projector, pooled)
-            if "projector" in kept:
-                layers["projector"] = self.projector(pooled)
-        return layers
+@torch.inference_mode()
+def _stage_count(source: Pretrained) -> int:
+    """How many stages the backbone calls; a few models of timm name some that they never do."""
+    mean = source.backbone.mean
+    return len(source.backbone.stages(mean.new_zeros(1, 3, source.image_size, source.image_size))[0])
 
 
-def _write_layers(network: _Network, images: Images, folder: Path, fabric: Fabric) -> None:
-    """One .npy a layer, written in blocks as they come: memory does not grow with the number of images."""
+def _write_layers(network: Network, images: Images, folders: Mapping[str, Path], fabric: Fabric) -> None:
+    """One .npy a layer, each part in its folder, in blocks as they come: memory does not grow with the images."""
     for part in (network.backbone, network.projector):
         part.to(fabric.device)
     files: dict[str, BinaryIO] = {}
@@ -212,21 +219,25 @@ def _write_layers(network: _Network, images: Images, folder: Path, fabric: Fabri
     with ExitStack() as stack, torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
         for batch, _ in plain_batches(images, network.image_size, _BATCH, fabric.device):
             for name, block in network.layers(batch).items():
-                dtype = network.extraction.dtype if name in STAGES else "float32"
-                array = block.float().cpu().numpy().astype(dtype)
+                array = _as_stored(name, block.float().cpu().numpy(), network.extraction)
                 if name not in files:
+                    folder = folders[name if name in LAYERS else CUT_POINTS]
                     files[name] = stack.enter_context(written(folder / f"{name}.npy"))
                     header = {"descr": array.dtype.str, "fortran_order": False, "shape": (len(images), array.shape[1])}
                     np.lib.format.write_array_header_1_0(files[name], header)
                 files[name].write(array.tobytes())
             bar.update(len(batch))
-    write_array(folder / "labels.npy", images.labels)
+    for folder in folders.values():
+        write_array(folder / "labels.npy", images.labels)
 
 
-def _after_components(projector: MLPProjector, features: Tensor) -> dict[str, Tensor]:
-    outputs = {}
-    for number, layer in enumerate(projector.layers, start=1):
-        # a copy goes in: a ReLU in place would overwrite what the norm before it gave
-        features = layer(features.clone())
-        outputs[f"projector.{number}.{_COMPONENTS[type(layer)]}"] = features
-    return outputs
+def _as_stored(name: str, features: np.ndarray, extraction: Extraction) -> np.ndarray:
+    """In the precision of the store; ValueError where that cannot hold the features."""
+    if name not in STAGES or extraction.dtype == "float32":
+        return features
+    largest, limit = np.abs(features).max(), np.finfo(np.float16).max
+    if largest > limit and np.isfinite(largest):
+        raise ValueError(
+            f"{name} has features up to {largest:.3g}, and float16 ends at {limit:,.0f}: extract with dtype='float32'"
+        )
+    return features.astype(np.float16)

@@ -62,9 +62,9 @@ def probe_layers(
         row = {"layer": layer, "dims": train_x.shape[1], "accuracy": result.accuracy, "c": result.c}
         return row if probe.patience is None else row | {"largest_c": result.largest_c}
 
-    spec = {"train": fitted.artefact.key, "test": tested.artefact.key, "probe": probe, "version": PROBE_VERSION}
+    spec = {"train": fitted.key, "test": tested.key, "probe": probe, "version": PROBE_VERSION}
     if validation is not None:
-        spec["validation"] = validation.artefact.key
+        spec["validation"] = validation.key
     return [lab.store.remember("probes", spec | {"layer": layer}, partial(probed, layer)) for layer in fitted.layers]
 
 

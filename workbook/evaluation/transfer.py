@@ -204,4 +204,4 @@ def _remembered(
     compute: Callable[[], dict[str, float]], protocol: Any, parts: Sequence[Features], lab: Lab
 ) -> dict[str, float]:
     spec = {"protocol": type(protocol).__name__, "choices": asdict(protocol), "version": TRANSFER_VERSION}
-    return lab.store.remember("scores", spec | {"features": [part.artefact.key for part in parts]}, compute)
+    return lab.store.remember("scores", spec | {"features": [part.key for part in parts]}, compute)

@@ -91,7 +91,7 @@ def test_a_collapsed_checkpoint_hides_no_other(runs, store, fabric, lost):
     def still(found, whose):
         collapsed = lost == "all" or whose in lost
         layer = (lambda name: np.ones_like(found.layer(name))) if collapsed else found.layer
-        return SimpleNamespace(artefact=found.artefact, labels=found.labels, layer=layer)
+        return SimpleNamespace(key=found.key, labels=found.labels, layer=layer)
 
     atlas = Collapsing(runs, make_images(60, classes=5, size=8), SIDES, Lab(store, fabric), perplexity=5)
     for method in atlas.methods:
