@@ -304,7 +304,7 @@ POCKET = replace(
     ),
     probe_images_per_class=200,
     measured_per_class=100,
-    extraction=Extraction(stage_budget=16_384, dtype="float16"),  # every stage whole
+    extraction=Extraction(stage_budget=16_384),  # every stage whole
     # a coarser grid than B's 45 values: on these features a stage's C is about 0.01, the projector's 1 or above
     probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-6, 3)), patience=2.0),
     transfer=Transfer(
@@ -341,7 +341,7 @@ STUDY = replace(
     ablation=Ablation(seeds=3, backbones=("ResNet34", "ResNet50")),
     probe_images_per_class=250,
     measured_per_class=None,
-    extraction=Extraction(stage_budget=16_384, dtype="float16"),  # stages 4 and 5 whole; 1 to 3 on smaller grids
+    extraction=Extraction(stage_budget=16_384),  # stages 4 and 5 whole; 1 to 3 on smaller grids
     transfer=Transfer(
         sets_a=SETS_A,
         # CIFAR-10 holds classes that the models were pretrained on
@@ -363,7 +363,7 @@ PAPER = replace(
         checkpoint_epochs=(0, 30, 60, 90, 100, 120, 150, 180, 210, 240, 270),
     ),
     probe_images_per_class=None,
-    extraction=Extraction(stage_budget=8192, dtype="float16"),
+    extraction=Extraction(stage_budget=8192),
     probe=ProbeRecipe(patience=2.0),
     transfer=replace(STUDY.transfer, all_classes=True, sets_a=SETS_A, sets_b=SETS_B),
     seeds=1,  # as in the papers; a verdict takes seeds=3 and ablation.seeds=3

@@ -90,6 +90,14 @@ def test_probes_are_computed_once(runs, parts, lab, monkeypatch):
         stagewise_evaluation(runs, parts, POOLED, ProbeRecipe(c_values=(0.5,)), lab.reading())
 
 
+def test_stages_in_half_precision_give_the_same_c_and_accuracy(runs, parts, lab):
+    found = [
+        stagewise_evaluation(runs, parts, Extraction(layers=("stage2", "stage5"), dtype=dtype), PROBE, lab)
+        for dtype in ("float32", "float16")
+    ]
+    assert found[0].equals(found[1])
+
+
 def test_a_probe_reads_every_cut_point(lab):
     run = train(with_method(DIGITS, "SL-MLP"), lab)
     images = make_images(40, size=8), make_images(20, size=8, digest="test")

@@ -39,7 +39,7 @@ class Extraction:
     # average-pooled to the largest square grid within, and one of more channels than that to 1 x 1
     stage_budget: Count = 4096
     layers: Annotated[tuple[Layer, ...], MinLen(1)] = LAYERS  # what is kept; CUT_POINTS may be among them
-    dtype: Literal["float32", "float16"] = "float32"  # of the stored stages; "float16" halves their size
+    dtype: Literal["float32", "float16"] = "float16"  # of the stored stages, which are large; of all else "float32"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -49,7 +49,7 @@ class Extraction:
         return replace(self if set(layers) & set(STAGES) else POOLED, layers=layers)
 
 
-POOLED = Extraction(layers=("pooled",))
+POOLED = Extraction(layers=("pooled",), dtype="float32")
 
 
 def read_stages(maps: Sequence[Tensor], extraction: Extraction) -> list[Tensor]:
