@@ -268,5 +268,6 @@ def test_a_study_of_a_profile_with_some_fields_replaced(tmp_path, monkeypatch):
     assert (study.profile.recipe.epochs, study.profile.transfer.sets_a) == (3, ("digits",))
     assert study.lab.store.root == tmp_path / "store" and precision_of(study.lab.fabric) == "bf16-mixed"
     assert study.dataset == "generated" and Study.of("smoke", dataset="digits").dataset == "digits"
+    assert [Study.of("smoke", keep_features=keep).lab.keep_features for keep in (False, True)] == [False, True]
     with pytest.raises(ProfileError, match="did you mean 'epochs'"):
         Study.of("smoke", epoch=3)

@@ -15,6 +15,7 @@ class Lab:
     store: Store
     fabric: Fabric
     jobs: int = 1  # runs that train on the device at a time, see `pretraining.runs.train_each`
+    keep_features: bool = False  # those that were extracted for probes, when the probes are stored
 
     def __post_init__(self) -> None:
         if self.jobs < 1:

@@ -126,6 +126,8 @@ class Profile:
     precision: Annotated[str, one_of(PRECISIONS)] = "auto"  # see `make_fabric`
     # small networks leave a GPU waiting: so many share it, each with its own part of the memory. See `train_each`
     runs_at_a_time: Count = 1
+    # features that are extracted for probes take most of a store, and are dropped when the probes are in it
+    keep_features: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, ProfileError)
@@ -160,7 +162,8 @@ class Profile:
 
 # what a sweep sets for each of its recipes is not a profile's
 _FIXED = ("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start")
-_FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision", "runs_at_a_time")  # see `Profile.changed`
+# see `Profile.changed`
+_FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision", "runs_at_a_time", "keep_features")
 
 
 def load_profile(name: str, /, **overrides: Any) -> Profile:

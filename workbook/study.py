@@ -50,7 +50,8 @@ class Study:
         check_notebook()
         given = overrides if dataset is None else overrides | {"dataset": dataset}
         chosen = load_profile(profile, **given)
-        return cls(chosen, Lab(Store(), make_fabric(chosen.device, chosen.precision), chosen.runs_at_a_time))
+        fabric = make_fabric(chosen.device, chosen.precision)
+        return cls(chosen, Lab(Store(), fabric, chosen.runs_at_a_time, chosen.keep_features))
 
     @property
     def dataset(self) -> str:

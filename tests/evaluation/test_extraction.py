@@ -140,7 +140,7 @@ def test_layers_that_were_stored_together_are_read_where_they_lie(run, lab, extr
     lab.store.get_or_make("features", spec | {"precision": "32-true", "version": 1}, make)
     features = extract(run, images, extraction, lab)
     np.testing.assert_array_equal(features.layer("stage4"), numbers)
-    features.drop()
+    features.drop(extraction.layers)
     np.testing.assert_array_equal(features.layer("pooled"), numbers)
     assert extracted == []
 
@@ -149,7 +149,7 @@ def test_what_was_dropped_is_made_anew(run, lab, extracted):
     images, extraction = make_images(12, size=8, digest="dropped"), Extraction(layers=("stage2", "stage4", "pooled"))
     features = extract(run, images, extraction, lab)
     before = features.layer("stage4")
-    features.drop()
+    features.drop(extraction.layers)
     stored = [found.spec for found in lab.store.artefacts() if found.kind == "features"]
     assert not [spec for spec in stored if (spec["run"], spec["data"]) == (run.key, "dropped")]
     first = np.array(before)  # whoever had opened it reads on
@@ -167,7 +167,7 @@ def test_a_layer_that_another_process_drops_while_it_is_read_is_made_anew(run, l
     def file(artefact, name):
         calls.append(name)
         if len(calls) == 1:
-            features.drop()
+            features.drop(["stage4"])
         return found(artefact, name)
 
     monkeypatch.setattr(Artefact, "file", file)
@@ -181,7 +181,7 @@ def test_nothing_is_made_or_dropped_where_the_store_is_read_only(run, lab):
         extract(run, images, extraction, lab.reading())
     expected = extract(run, images, extraction, lab).layer("stage4")
     reading = extract(run, images, extraction, lab.reading())
-    reading.drop()
+    reading.drop(extraction.layers)
     np.testing.assert_array_equal(reading.layer("stage4"), expected)
 
 

@@ -47,6 +47,8 @@ def test_a_row_a_model_with_the_start_first(swept):
     assert table["accuracy"][0] > 20, "ten classes"
     assert table["head"].isna().tolist() == [True, False, False, False]
     assert table["head"][1] == head_accuracy(models[1].run, test, lab)
+    kept = [found.spec["data"] for found in lab.store.artefacts() if found.kind == "features"]
+    assert kept == [test.digest] * 4, "what the probes were fitted to is dropped; the test images are measured as well"
     # without a gradient the weights are the start's, and so is their diversity
     assert table["cluster"][3] == pytest.approx(table["cluster"][0])
     by_layer = model_diversity(models[1].run.model().backbone.model)

@@ -90,6 +90,26 @@ def test_probes_are_computed_once(runs, parts, lab, monkeypatch):
         stagewise_evaluation(runs, parts, POOLED, ProbeRecipe(c_values=(0.5,)), lab.reading())
 
 
+def test_features_are_dropped_when_their_probes_are_stored(runs, parts, lab, monkeypatch):
+    def kept():
+        found = [artefact.spec["extraction"] for artefact in lab.store.artefacts() if artefact.kind == "features"]
+        return sorted(spec["layers"] for spec in found if spec["stage_budget"] == 512)
+
+    few = Extraction(layers=("stage4", "stage5", "pooled"), stage_budget=512)
+    table = stagewise_evaluation(runs[:1], parts, few, PROBE, lab)
+    assert kept() == [] and list(table["layer"]) == ["stage4", "stage5", "pooled"]
+    with monkeypatch.context() as nothing:
+        nothing.setattr("workbook.evaluation.extraction._write_layers", None)
+        assert stagewise_evaluation(runs[:1], parts, few, PROBE, lab).equals(table), "no features are needed"
+    extract(runs[0], parts[0], replace(few, layers=("stage4",)), lab)
+    stagewise_evaluation(runs[:1], parts, few, PROBE, lab)
+    other = replace(PROBE, c_values=(0.1,))
+    stagewise_evaluation(runs[:1], parts, few, replace(PROBE, seed=1), lab)
+    assert kept() == [["stage4"]], "what was there before was asked for by somebody else"
+    again = stagewise_evaluation(runs[:1], parts, few, other, replace(lab, keep_features=True))
+    assert kept() == [["stage4"], ["stage4"], ["stage5"], ["stage5"]] and set(again["c"]) == {0.1}
+
+
 def test_stages_in_half_precision_give_the_same_c_and_accuracy(runs, parts, lab):
     found = [
         stagewise_evaluation(runs, parts, Extraction(layers=("stage2", "stage5"), dtype=dtype), PROBE, lab)

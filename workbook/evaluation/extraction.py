@@ -100,13 +100,13 @@ class Features:
     def make(self) -> None:
         """Extracts those layers that are not stored, in one pass over the images."""
         store = self.lab.store
-        if all(map(self._stored, self._parts)):
+        if not self.missing():
             return
         with ExitStack() as locks:
             # in one order everywhere, so that no two processes wait for each other
             for part in sorted(self._parts, key=lambda part: key_of(self._spec(part))):
                 locks.enter_context(store.lock("features", self._spec(part)))
-            missing = [part for part in self._parts if not self._stored(part)]
+            missing = self.missing()
             with ExitStack() as opened:
                 folders = {part: opened.enter_context(store.workdir("features", self._spec(part))) for part in missing}
                 if folders:
@@ -114,9 +114,13 @@ class Features:
             for part in missing:
                 store.seal("features", self._spec(part), ["labels.npy", f"{part}.npy"])
 
-    def drop(self) -> None:
-        """Removes them from the store; `layer` makes them anew."""
-        for part in self._parts:
+    def missing(self) -> list[str]:
+        """Those of `extraction.layers` that the model has and the store has not."""
+        return [part for part in self._parts if not self._stored(part)]
+
+    def drop(self, parts: Sequence[str]) -> None:
+        """Removes these of `extraction.layers` from the store; `layer` makes them anew."""
+        for part in parts:
             self.lab.store.drop("features", self._spec(part))
 
     @cached_property

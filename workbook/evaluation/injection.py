@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from workbook.data.images import Images
-from workbook.evaluation.extraction import POOLED, extract, head_accuracy
+from workbook.evaluation.extraction import POOLED, Features, extract, head_accuracy
 from workbook.evaluation.scoring import MEASURES, backbone_diversity
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.fields import Count, Whole, check_fields
@@ -78,8 +78,8 @@ def upstream_accuracy(run: Run, test: Images, probe: ProbeRecipe, lab: Lab) -> f
     probe's; along a trajectory one measure serves all points.
     """
     train = pretraining_images(run.recipe)
-    fitted, tested = (extract(run, images, POOLED, lab) for images in (train, test))
-    return pooled_accuracy(fitted, tested, probe, lab)
+    fitted, tested = (Features(run, images, POOLED, lab) for images in (train, test))
+    return pooled_accuracy(fitted, tested, probe, lab, drop=[fitted])
 
 
 def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe, lab: Lab) -> pd.DataFrame:

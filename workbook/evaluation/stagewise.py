@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from workbook.data.images import Images
-from workbook.evaluation.extraction import Extraction, Features, extract
+from workbook.evaluation.extraction import Extraction, Features
 from workbook.lab import Lab
 from workbook.pretraining.runs import Run
 from workbook.probes.linear import ProbeRecipe, linear_probe
@@ -31,27 +31,34 @@ def stagewise_evaluation(
     of a run are probed, else its last.
     Columns: method, seed, epoch, layer (as in `extraction.layers`), dims, accuracy (percent, top-1), c (the
     regularisation chosen on a validation part of the first images), largest_c (the last that was tried, where the
-    recipe lets the path over C end early). Features and probes are stored.
+    recipe lets the path over C end early). Probes are stored, and then the features are dropped, see `probe_layers`.
     """
     rows = []
     jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
         for run, epoch in jobs:
             bar.set_description_str(f"linear probes: {run.recipe.title}, epoch {epoch}", refresh=False)
-            fitted, tested = (extract(run, images, extraction, lab, epoch=epoch) for images in parts)
-            for result in probe_layers(fitted, tested, probe, lab):
+            fitted, tested = (Features(run, images, extraction, lab, epoch) for images in parts)
+            for result in probe_layers(fitted, tested, probe, lab, drop=(fitted, tested)):
                 rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})
             bar.update()
     return pd.DataFrame(rows)
 
 
 def probe_layers(
-    fitted: Features, tested: Features, probe: ProbeRecipe, lab: Lab, *, validation: Features | None = None
+    fitted: Features,
+    tested: Features,
+    probe: ProbeRecipe,
+    lab: Lab,
+    *,
+    validation: Features | None = None,
+    drop: Sequence[Features] = (),
 ) -> list[dict[str, object]]:
     """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c, and largest_c where the recipe
-    has a patience. Probes are stored.
+    has a patience. Probes are stored, and features are read where one is missing.
 
-    validation: on which C is chosen; None = on a part of `fitted`.
+    validation: on which C is chosen; None = on a part of `fitted`. drop: of these, what had to be extracted for the
+    probes is removed from the store when they are in it, unless the lab keeps features.
     """
 
     def probed(layer: str) -> dict[str, object]:
@@ -65,12 +72,23 @@ def probe_layers(
     spec = {"train": fitted.key, "test": tested.key, "probe": probe, "version": PROBE_VERSION}
     if validation is not None:
         spec["validation"] = validation.key
-    return [lab.store.remember("probes", spec | {"layer": layer}, partial(probed, layer)) for layer in fitted.layers]
+    made_for_probes = [(part, part.missing()) for part in drop]  # what was there before, somebody else had asked for
+    rows = [lab.store.remember("probes", spec | {"layer": layer}, partial(probed, layer)) for layer in fitted.layers]
+    if not lab.keep_features:
+        for part, layers in made_for_probes:
+            part.drop(layers)
+    return rows
 
 
 def pooled_accuracy(
-    fitted: Features, tested: Features, probe: ProbeRecipe, lab: Lab, **choices: Features | None
+    fitted: Features,
+    tested: Features,
+    probe: ProbeRecipe,
+    lab: Lab,
+    *,
+    validation: Features | None = None,
+    drop: Sequence[Features] = (),
 ) -> float:
     """Accuracy (percent) of the probe of features of one layer; see `probe_layers`."""
-    (row,) = probe_layers(fitted, tested, probe, lab, **choices)
+    (row,) = probe_layers(fitted, tested, probe, lab, validation=validation, drop=drop)
     return float(str(row["accuracy"]))
