@@ -308,6 +308,48 @@ while True:
     }
 
 
+SHOWN = """
+import os
+import pandas as pd
+print("printed", stages, os.environ["WORKBOOK_STORE"])
+pd.DataFrame({"x": [1.5, 2.5]})
+"""
+
+
+def test_a_page_made_here_says_what_a_kernel_s_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBOOK_STORE", "store")
+    cells = [tagged(PARAMETERS), new_code_cell(SHOWN), new_code_cell(FIGURE), new_code_cell(FINDINGS)]
+    notebook = write_notebook(tmp_path / "n.ipynb", new_markdown_cell("# N"), *cells)
+    for here, folder in ((True, "here"), (False, "kernel")):
+        given = {"profile": "pocket", "parameters": {"stages": "3"}, "out": tmp_path / folder}
+        (result,) = run_reports([notebook], here=here, **given)
+        assert result.status == "passed" and result.findings["seeds"] == [0, 1, 2]
+    pages = [(tmp_path / folder / "n.html").read_text() for folder in ("here", "kernel")]
+    mains = [re.search("<main.*?</main>", page, re.DOTALL)[0] for page in pages]
+    hidden = r"<[^>]+>|(In|Out)\s*(&nbsp;)?\[[^]]*\]:|\s+"  # tags, and prompts, which the page does not show
+    here, kernel = (re.sub(hidden, " ", main).split() for main in mains)
+    assert str(tmp_path / "store") in here and here == kernel
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_what_is_stopped_here_says_so(tmp_path, number):
+    folder, environment = os.getcwd(), dict(os.environ)
+    # a shell that starts the tests in the background has them ignore an interrupt
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    write_notebook(tmp_path / "01.ipynb", new_code_cell("1"))
+    write_notebook(tmp_path / "02.ipynb", new_code_cell(f"import os\nos.kill(os.getpid(), {int(number)})\n1 / 0"))
+    try:
+        with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+            notebooks = sorted(tmp_path.glob("*.ipynb"))
+            run_reports(notebooks, profile="smoke", parameters={}, out=tmp_path / "out", here=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "Interrupted: 1 of 2 notebooks were run" in (tmp_path / "out/index.html").read_text()
+    assert not list((tmp_path / "out").glob(".running-*"))
+    assert (os.getcwd(), dict(os.environ)) == (folder, environment)
+
+
 def test_only_what_nobody_runs_in_is_removed(tmp_path):
     for name, lock, age in ((".running-dead", True, 0), (".running-old", False, 7200), (".running-new", False, 0)):
         (tmp_path / name).mkdir()

@@ -23,6 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbook.errors import ReportError
 from workbook.files import told, user_path, without_home, write_atomically
+from workbook.report.here import Here
 from workbook.report.index import write_index
 from workbook.report.kernels import Kernels
 from workbook.report.notebooks import declared_parameters, imports, parameters_cell, read_notebook, title_of
@@ -53,12 +54,19 @@ class _Job:
 
 
 def run_reports(
-    notebooks: Sequence[Path], *, profile: str, parameters: Mapping[str, str], out: Path, jobs: int = 1
+    notebooks: Sequence[Path],
+    *,
+    profile: str,
+    parameters: Mapping[str, str],
+    out: Path,
+    jobs: int = 1,
+    here: bool = False,
 ) -> list[ReportResult]:
     """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json`, and the start page as `index.html`.
 
     parameters: name -> value as YAML text, of a notebook or of the profile. jobs: each gets its share of the cores,
-    unless OMP_NUM_THREADS says how many. The results come in the order of the notebooks.
+    unless OMP_NUM_THREADS says how many. here: one by one in this process, without kernels (see `execute_here`): where
+    this has imported what they need. The results come in the order of the notebooks.
     A failing notebook does not stop the others; its page up to the failure is kept, beside that of an earlier run that
     passed, which stays (see `place_of`). Pages write `~` for this account's home folder. Interrupted or terminated, all
     kernels are stopped, what is there is indexed, and KeyboardInterrupt or SystemExit goes on. Pages of notebooks that
@@ -70,19 +78,20 @@ def run_reports(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     planned = _plan(notebooks, profile, parameters)
     out = _folder(out)
+    names = [Path(path).stem for path in notebooks]
     with told(ReportError, "written", out):
-        return _run(planned, profile, out, min(jobs, len(planned)), [Path(path).stem for path in notebooks])
+        return _run(planned, profile, out, 0 if here else min(jobs, len(planned)), names)
 
 
 def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Sequence[str]) -> list[ReportResult]:
-    """The results of these names, in this order; see `run_reports`."""
+    """The results of these names, in this order; see `run_reports`. jobs: 0 = in this process."""
     results: dict[str, ReportResult] = {}
     note = ""
     try:
         with (
             _termination(),
             Progress(sys.stderr) as progress,
-            closing(_side_by_side(planned, out, jobs, progress)) as coming,
+            closing(_side_by_side(planned, out, jobs, progress) if jobs else _here(planned, out, progress)) as coming,
         ):
             for result in coming:
                 results[result.notebook] = result
@@ -93,6 +102,10 @@ def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Seq
     finally:
         results[START_PAGE] = write_index(out, profile=profile, note=note)
     return [results[name] for name in names]
+
+
+def _here(planned: Sequence[_Job], out: Path, progress: Progress) -> Generator[ReportResult, None, None]:
+    yield from filter(None, (_report(job, out, Here(_environment(1)), progress) for job in planned))
 
 
 def _side_by_side(
@@ -170,7 +183,7 @@ def _scratch(out: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> ReportResult | None:
+def _report(job: _Job, out: Path, kernels: Kernels | Here, progress: Progress) -> ReportResult | None:
     """Execute one notebook in a folder of its own, then publish what became of it; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
@@ -213,7 +226,7 @@ def _publish(notebook: NotebookNode, result: ReportResult, *, source: Path, out:
 
 
 def _execute(
-    job: _Job, executed: Path, environment: Mapping[str, str], kernels: Kernels, status: Status
+    job: _Job, executed: Path, environment: Mapping[str, str], kernels: Kernels | Here, status: Status
 ) -> tuple[str | None, int | None]:
     """(None, None), or the last line of the error and the cell, from 1, that raised it."""
 
@@ -224,7 +237,7 @@ def _execute(
         kernels.execute(job.path, executed, job.parameters, environment=environment, on_cell_start=on_cell_start)
     except PapermillExecutionError as error:
         message = f"{error.ename}: {error.evalue}"
-    except Exception as error:  # a dead kernel, one that does not start: this notebook's failure, not the run's
+    except Exception as error:  # a cell's here, a dead kernel, one that does not start: this notebook's failure alone
         if not executed.exists():
             nbformat.write(job.notebook, executed)
         message = f"{type(error).__name__}: {error}"
