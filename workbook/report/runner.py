@@ -36,6 +36,8 @@ from workbook.report.survey import START_PAGE
 # a closed terminal, and whoever ends a process politely
 _ASKED_TO_END = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _RUNNING = ".running-"  # begins the name of the folder that a notebook runs in, until its page is moved into place
+_MEASURES = "from workbook import"  # begins an import of Study or load_images
+_STALE = 10  # seconds after which an index is written anew, if there is more to show
 _FORGOTTEN = 3600  # seconds after which such a folder without a lock is nobody's
 
 
@@ -93,9 +95,14 @@ def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Seq
             Progress(sys.stderr) as progress,
             closing(_side_by_side(planned, out, jobs, progress) if jobs else _here(planned, out, progress)) as coming,
         ):
+            indexed = time.monotonic()
             for result in coming:
                 results[result.notebook] = result
-                write_index(out, profile=profile, note=f"Running: {len(results)} of {len(planned)} notebooks are done.")
+                # it takes longer than many a notebook; the last one is written below
+                if len(results) < len(planned) and time.monotonic() - indexed > _STALE:
+                    progressed = f"Running: {len(results)} of {len(planned)} notebooks are done."
+                    write_index(out, profile=profile, note=progressed)
+                    indexed = time.monotonic()
     except BaseException:
         note = f"Interrupted: {len(results)} of {len(planned)} notebooks were run; the others are as they were before."
         raise
@@ -112,7 +119,7 @@ def _side_by_side(
     planned: Sequence[_Job], out: Path, jobs: int, progress: Progress
 ) -> Generator[ReportResult, None, None]:
     """The results as they come; whatever ends this early stops all kernels first."""
-    kernels = Kernels(_environment(jobs), dict.fromkeys(name for job in planned for name in imports(job.notebook)))
+    kernels = Kernels(_environment(jobs), _shared(planned))
     # threads of ours wait for kernels, which are processes
     with closing(kernels), ThreadPoolExecutor(max(1, jobs)) as pool:
         futures = {pool.submit(_report, job, out, kernels, progress) for job in planned}
@@ -123,6 +130,22 @@ def _side_by_side(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             kernels.stop(futures)
+
+
+def _shared(planned: Sequence[_Job]) -> list[str]:
+    """What the notebooks would each do first, as statements: what they import, and images that are drawn, not read."""
+    from workbook.data import load_manifest
+    from workbook.profiles import load_profile  # here, because torch comes with it
+
+    statements = dict.fromkeys(statement for job in planned for statement in imports(job.notebook))
+    measuring = [job for job in planned if any(line.startswith(_MEASURES) for line in imports(job.notebook))]
+    profiles = [load_profile(job.profile, **job.parameters.get("overrides", {})) for job in measuring]
+    for dataset in {profile.recipe.dataset for profile in profiles}:
+        manifest = load_manifest(dataset)
+        if any(source.kind == "generated" for source in manifest.sources):
+            drawn = "; ".join(f"load_images({dataset!r}, {split!r})" for split in manifest.splits)
+            statements[f"from workbook import load_images; {drawn}"] = None
+    return list(statements)
 
 
 @contextmanager
