@@ -47,7 +47,7 @@ def write_set(folder: Path, classes: int = 7, eval_classes: Sequence[int] = (5, 
 def scoring_here(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """`workbook score` runs its notebook in this process, in the smoke profile, with store and reports in `folder`."""
 
-    def run(notebooks: Sequence[Path], *, profile: str, parameters: Mapping[str, str], out: Path) -> list[Any]:
+    def run(notebooks: Sequence[Path], *, parameters: Mapping[str, str], **_: Any) -> list[Any]:
         (path,) = notebooks
         notebook = read_notebook(path)
         given = {name: parse_value(name, text) for name, text in parameters.items()}

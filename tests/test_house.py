@@ -33,7 +33,7 @@ IMPORTS = {
     "evaluation": "data errors fields files keys lab metrics models pretraining probes progress store",
     "profiles": "data devices errors evaluation fields models pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
-    "report": "cells errors figures files papers parameters plain_yaml profiles",
+    "report": "cells data errors figures files papers parameters plain_yaml profiles",
     "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
     "explorers": "data errors evaluation figures lab metrics papers pretraining progress provenance store study",
     "bench": "data errors evaluation files metrics papers pretraining provenance report study",

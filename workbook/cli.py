@@ -286,6 +286,7 @@ def score(
         profile=profile,
         parameters={name: json.dumps(value) for name, value in given.items() if value is not None},
         out=out,
+        here=True,
     )
     if result.status == "failed":
         raise typer.Exit(1)

@@ -259,14 +259,15 @@ SMOKE = Profile(
     seeds=2,
     # MoCo's queue has 16 batches, and is no longer than the data
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
-    probe_images_per_class=20,
-    measured_per_class=20,
+    probe_images_per_class=10,
+    measured_per_class=10,
+    extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(
         sets_a=("generated:eval", "digits"),
         sets_b=("generated:eval", "digits"),
-        images_per_class=20,
-        few_shot=FewShotRecipe(episodes=60),
+        images_per_class=10,
+        few_shot=FewShotRecipe(episodes=30),
         finetune_epochs=1,
     ),
     injection=Injection(

@@ -4,7 +4,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tests.report.records import put, put_notebook, tagged, verdict
 from workbook.papers.claims import CLAIMS
-from workbook.report.index import execute_here, write_index
+from workbook.report.here import execute_here
+from workbook.report.index import write_index
 
 DROPS = "A.stages.sl-drops"
 STAGES, PREDICTS = "01_stagewise_evaluation", "10_what_predicts_transfer"
@@ -85,4 +86,16 @@ def test_cells_are_executed_here():
     assert execute_here(notebook, {"a": 10}) == (None, None)
     assert [output.data["text/plain"] for output in notebook.cells[2].outputs] == ["12"]
     assert notebook.cells[1].outputs == notebook.cells[3].outputs == []
-    assert execute_here(new_notebook(cells=[new_code_cell("1 +")]), {})[1] == 1
+    assert execute_here(new_notebook(cells=[new_code_cell("1 +")]))[1] == 1
+
+
+def test_what_cells_print_here_is_shown_up_to_the_one_that_fails():
+    printing = "import sys\nprint('out')\nprint('err', file=sys.stderr)\n"
+    cells = [new_code_cell(printing + "3"), new_code_cell(printing + "1 / 0"), new_code_cell("1")]
+    notebook, seen = new_notebook(cells=cells), []
+    error, cell = execute_here(notebook, on_cell_start=lambda cell, index: seen.append(index))
+    assert isinstance(error, ZeroDivisionError) and cell == 2 and seen == [0, 1]
+    shown = [[(output.get("name"), output.get("text")) for output in cell.outputs] for cell in notebook.cells]
+    printed = [("stdout", "out\n"), ("stderr", "err\n"), (None, None)]
+    assert shown == [printed, printed, []]
+    assert notebook.cells[1].outputs[2].ename == "ZeroDivisionError"

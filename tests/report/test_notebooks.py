@@ -3,7 +3,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tests.report.records import put_notebook, tagged
 from workbook.errors import ReportError
-from workbook.report.notebooks import changed_since, declared_parameters, main_figure, title_of
+from workbook.report.notebooks import changed_since, declared_parameters, imports, main_figure, title_of
 
 
 def test_the_title_is_the_first_heading():
@@ -19,6 +19,13 @@ def test_declared_names_are_those_of_the_tagged_cell():
     assert declared_parameters(new_notebook(), "n") == []
     with pytest.raises(ReportError, match="not plain Python"):
         declared_parameters(new_notebook(cells=[tagged("%matplotlib inline")]), "n")
+
+
+def test_what_is_imported_from_this_package():
+    cells = [new_code_cell("import torch\nfrom workbook import (Study,\n  Store)"), new_markdown_cell("from workbook")]
+    cells += [new_code_cell("%magic"), new_code_cell("from workbook.papers import tables as t\nfrom os import path")]
+    found = ["from workbook import Study, Store", "from workbook.papers import tables as t"]
+    assert imports(new_notebook(cells=cells * 2)) == found
 
 
 def test_no_figure_without_tag_or_notebook(tmp_path):

@@ -18,8 +18,10 @@ from plotly.offline import get_plotlyjs_version
 
 from tests.report.records import tagged, write_notebook
 from workbook.errors import ReportError
+from workbook.report import runner
+from workbook.report.notebooks import read_notebook
 from workbook.report.record import read_records
-from workbook.report.runner import _environment, _folder, _scratch, run_reports
+from workbook.report.runner import _environment, _folder, _plan, _scratch, _shared, run_reports
 from workbook.report.survey import START_PAGE
 
 STAGES = "01_stagewise_evaluation"
@@ -308,6 +310,76 @@ while True:
     }
 
 
+def test_what_notebooks_begin_with_is_done_once(tmp_path):
+    bare = write_notebook(tmp_path / "bare.ipynb", new_code_cell("import torch\nfrom workbook.papers import claims"))
+    declared = tagged("profile = 'smoke'\noverrides = {}")
+    own = write_notebook(tmp_path / "own.ipynb", declared, new_code_cell("from workbook import Study"))
+    assert _shared(_plan([bare], "smoke", {})) == ["from workbook.papers import claims"]
+    *imported, drawn = _shared(_plan([bare, own], "smoke", {}))
+    assert imported == ["from workbook.papers import claims", "from workbook import Study"]
+    draws = "load_images('generated', 'train'); load_images('generated', 'test')"
+    assert drawn == f"from workbook import load_images; {draws}"
+    assert len(_shared(_plan([own], "smoke", {"dataset": "digits"}))) == 1, "what is read is read by each"
+
+
+SHOWN = """
+import os
+import pandas as pd
+print("printed", stages, os.environ["WORKBOOK_STORE"])
+pd.DataFrame({"x": [1.5, 2.5]})
+"""
+
+
+def test_a_report_waits_for_no_library_that_it_does_not_use():
+    told = "import sys, workbook.report.runner; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.split()
+    assert "jsonschema" in loaded and not {"torch", "lark"} & set(loaded)
+
+
+def test_a_page_made_here_says_what_a_kernel_s_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBOOK_STORE", "store")
+    cells = [tagged(PARAMETERS), new_code_cell(SHOWN), new_code_cell(FIGURE), new_code_cell(FINDINGS)]
+    notebook = write_notebook(tmp_path / "n.ipynb", new_markdown_cell("# N"), *cells)
+    for here, folder in ((True, "here"), (False, "kernel")):
+        given = {"profile": "pocket", "parameters": {"stages": "3"}, "out": tmp_path / folder}
+        (result,) = run_reports([notebook], here=here, **given)
+        assert result.status == "passed" and result.findings["seeds"] == [0, 1, 2]
+    pages = [(tmp_path / folder / "n.html").read_text() for folder in ("here", "kernel")]
+    mains = [re.search("<main.*?</main>", page, re.DOTALL)[0] for page in pages]
+    hidden = r"<[^>]+>|(In|Out)\s*(&nbsp;)?\[[^]]*\]:|\s+"  # tags, and prompts, which the page does not show
+    here, kernel = (re.sub(hidden, " ", main).split() for main in mains)
+    assert str(tmp_path / "store") in here and here == kernel
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_what_is_stopped_here_says_so(tmp_path, number):
+    folder, environment = os.getcwd(), dict(os.environ)
+    # a shell that starts the tests in the background has them ignore an interrupt
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    write_notebook(tmp_path / "01.ipynb", new_code_cell("1"))
+    write_notebook(tmp_path / "02.ipynb", new_code_cell(f"import os\nos.kill(os.getpid(), {int(number)})\n1 / 0"))
+    try:
+        with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+            notebooks = sorted(tmp_path.glob("*.ipynb"))
+            run_reports(notebooks, profile="smoke", parameters={}, out=tmp_path / "out", here=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "Interrupted: 1 of 2 notebooks were run" in (tmp_path / "out/index.html").read_text()
+    assert not list((tmp_path / "out").glob(".running-*"))
+    assert (os.getcwd(), dict(os.environ)) == (folder, environment)
+
+
+@pytest.mark.parametrize(("seconds", "notes"), [(0, ["Running: 1 of 2 notebooks are done.", ""]), (10, [""])])
+def test_an_index_is_written_where_there_is_time_for_it(tmp_path, monkeypatch, seconds, notes):
+    told = []
+    monkeypatch.setattr(runner, "write_index", lambda out, *, profile, note: told.append(note))
+    monkeypatch.setattr(runner, "_STALE", seconds)
+    notebooks = [write_notebook(tmp_path / f"{name}.ipynb", new_code_cell("1")) for name in "ab"]
+    run_reports(notebooks, profile="smoke", parameters={}, out=tmp_path / "out", here=True)
+    assert told == notes
+
+
 def test_only_what_nobody_runs_in_is_removed(tmp_path):
     for name, lock, age in ((".running-dead", True, 0), (".running-old", False, 7200), (".running-new", False, 0)):
         (tmp_path / name).mkdir()
@@ -320,11 +392,16 @@ def test_only_what_nobody_runs_in_is_removed(tmp_path):
 
 
 def test_a_notebook_that_does_not_name_its_kernel_runs(tmp_path):
-    notebook = write_notebook(tmp_path / "bare.ipynb", new_markdown_cell("# Bare"), new_code_cell("print(6 * 7)"))
+    written = "import os, pathlib\nscratch = pathlib.Path(os.environ['WORKBOOK_REPORT']).parent\n"
+    written += "print((scratch / 'executed.ipynb').stat().st_mtime_ns)"
+    cells = [new_code_cell("print(6 * 7)"), new_code_cell(written), new_code_cell(written)]
+    notebook = write_notebook(tmp_path / "bare.ipynb", new_markdown_cell("# Bare"), *cells)
     document = json.loads(notebook.read_text())
     notebook.write_text(json.dumps(document | {"metadata": {}}))
     (result,) = run_reports([notebook], profile="smoke", parameters={}, out=tmp_path / "out")
     assert result.error is None and "42" in (tmp_path / "out" / "bare.html").read_text()
+    *_, first, second = read_notebook(tmp_path / "out" / "bare.ipynb").cells
+    assert first.outputs[0].text == second.outputs[0].text, "nor is all written again after every cell"
 
 
 def wait_for(condition, seconds: float = 180) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openTSNE
 import pandas as pd
 import torch
 from sklearn.decomposition import PCA
@@ -106,6 +105,8 @@ def _laid_out(x: np.ndarray, embedding: Embedding, start: np.ndarray | None) -> 
         ).fit_transform(x)
         torch.set_num_threads(threads)  # numba takes all cores for the process: what is trained next would differ
         return points.astype(np.float32)
+    import openTSNE  # here: half a second
+
     gradient = "bh" if len(x) < 10_000 else "fft"
     how = {"perplexity": embedding.perplexity, "initialization": 1e-4 * small, "negative_gradient_method": gradient}
     return np.asarray(openTSNE.TSNE(**how, random_state=embedding.seed).fit(x), dtype=np.float32)

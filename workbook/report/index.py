@@ -1,23 +1,17 @@
 """The index of a folder of reports: the start page, executed here and now."""
 
-import ast
-import json
 import time
-import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import plotly.graph_objects as go
-from IPython.core.formatters import DisplayFormatter
-from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from workbook.files import write_atomically
-from workbook.report.notebooks import PLOTLY, parameters_cell, read_notebook, title_of
+from workbook.report.here import execute_here
+from workbook.report.notebooks import read_notebook, title_of
 from workbook.report.overview import gallery
 from workbook.report.page import page_parts, render
 from workbook.report.record import ReportResult, later_failures
@@ -48,7 +42,7 @@ def write_index(out: Path, *, profile: str, note: str = "") -> ReportResult:
         status="failed" if error else "passed",
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - start, 1),
-        error=error,
+        error=f"{type(error).__name__}: {error}" if error else None,
         cell=cell,
     )
     page = render(
@@ -64,44 +58,6 @@ def write_index(out: Path, *, profile: str, note: str = "") -> ReportResult:
     )
     write_atomically(out / "index.html", page)
     return result
-
-
-def execute_here(notebook: NotebookNode, given: Mapping[str, Any]) -> tuple[str | None, int | None]:
-    """Run the cells in this process, without a kernel, and put their outputs into the notebook.
-
-    given: set after the cell tagged `parameters`. Comes back with (None, None), or the last line of the error and the
-    cell, from 1, that raised it; those after it are not run.
-    """
-    names: dict[str, Any] = {}
-    for number, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            continue
-        try:
-            cell.outputs = _outputs(_value_of(cell.source, names))
-        except Exception as error:  # whatever a cell raises is shown where it was raised, as by a kernel
-            told = traceback.format_exception(error)
-            cell.outputs = [new_output("error", ename=type(error).__name__, evalue=str(error), traceback=told)]
-            return f"{type(error).__name__}: {error}", number + 1
-        if number == parameters_cell(notebook):
-            names |= given
-    return None, None
-
-
-def _value_of(source: str, names: dict[str, Any]) -> Any:
-    """What the last expression of a cell is worth; None if its last statement is no expression."""
-    body = ast.parse(source).body
-    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
-    exec(compile(ast.Module(body, []), "<cell>", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if isinstance(last, ast.Expr) else None
-
-
-def _outputs(value: Any) -> list[NotebookNode]:
-    if value is None:
-        return []
-    if isinstance(value, go.Figure):  # left to itself it asks plotly's renderers, which may open a browser
-        return [new_output("display_data", data={PLOTLY: json.loads(value.to_json())})]
-    data, metadata = DisplayFormatter().format(value)
-    return [new_output("display_data", data=data, metadata=metadata)]
 
 
 def _counts(survey: Survey) -> Counter[str]:

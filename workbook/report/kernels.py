@@ -37,13 +37,14 @@ _START = 120  # seconds that a kernel may take to start: several start at once
 class Kernels:
     """The kernels that run now. `execute` is called from several threads, `stop` from the one that waits for them.
 
-    environment: what all have, and their libraries see when they are imported. modules: what most of them import.
+    environment: what all have, and their libraries see when they are imported. statements: lines of Python that most of
+    them would begin with; none may compute in parallel, since OpenMP's threads do not survive a fork.
     """
 
-    def __init__(self, environment: Mapping[str, str], modules: Iterable[str]) -> None:
+    def __init__(self, environment: Mapping[str, str], statements: Iterable[str]) -> None:
         self._clients: set[PapermillNotebookClient] = set()
         self._environment = dict(environment)
-        self._warm = _Warm(self._environment, modules) if _FORKS else None
+        self._warm = _Warm(self._environment, statements) if _FORKS else None
         self.stopped = threading.Event()
 
     def execute(
@@ -118,9 +119,9 @@ class Kernels:
 class _Warm:
     """The process that kernels are forked from, seen from here."""
 
-    def __init__(self, environment: Mapping[str, str], modules: Iterable[str]) -> None:
+    def __init__(self, environment: Mapping[str, str], statements: Iterable[str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "workbook.report.warm", *modules],
+            [sys.executable, "-P", "-m", "workbook.report.warm", *statements],
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -199,8 +200,12 @@ class _SideBySide(Engine):
             log=_LOG,
             on_cell_start=on_cell_start,
         )
-        with kernels.running(client):
-            return client.execute(env=dict(environment), cwd=str(folder), cleanup_kc=True)
+        output_path, nb_man.output_path = nb_man.output_path, None  # else all is written again after every cell
+        try:
+            with kernels.running(client):
+                return client.execute(env=dict(environment), cwd=str(folder), cleanup_kc=True)
+        finally:
+            nb_man.output_path = output_path
 
 
 papermill_engines.register(_ENGINE, _SideBySide)

@@ -52,13 +52,13 @@ def declared_parameters(notebook: NotebookNode, name: str) -> list[str]:
 
 
 def imports(notebook: NotebookNode) -> list[str]:
-    """The modules of this package that the code cells import, in order."""
+    """What the code cells import from this package, as statements, in order."""
     found = []
     for cell in notebook.cells:
         with suppress(SyntaxError):  # magics, or what the notebook itself will tell
             statements = ast.walk(ast.parse(cell.source if cell.cell_type == "code" else ""))
-            found += [s.module for s in statements if isinstance(s, ast.ImportFrom) and s.module and not s.level]
-    return [name for name in dict.fromkeys(found) if name.split(".")[0] == "workbook"]
+            found += [s for s in statements if isinstance(s, ast.ImportFrom) and s.module and not s.level]
+    return list(dict.fromkeys(ast.unparse(s) for s in found if str(s.module).split(".")[0] == "workbook"))
 
 
 def main_figure(executed: Path) -> dict[str, Any] | None:

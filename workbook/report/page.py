@@ -5,6 +5,7 @@ import html
 import json
 import os
 import re
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def page_parts(notebook: NotebookNode, result: ReportResult, *, source: Path, ou
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
     failed = _mark_failed(shown, result)
     figures = [_make_static(output) for cell in shown.cells for output in cell.get("outputs", [])]
-    exporter = _BodyExporter(template_name="lab", template_file="base.html.j2", embed_images=True)
-    body, _ = exporter.from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
+    with _ONE_AT_A_TIME:
+        body, _ = _exporter().from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
     body = _RELATIVE.sub(lambda link: f'href="{_relinked(link[1], source.parent, out, result)}', body)
     return {"result": result, "body": body, "failed": failed, "figures": any(figures)}
 
@@ -133,6 +134,15 @@ def formula(latex: str, *, display: bool) -> str:
     except Exception:  # the library raises whatever its parser stumbles over (IndexError, KeyError, its own)
         return f'<code class="latex">{html.escape(latex)}</code>'
     return converted.replace("&#x0007E;", "&#x0223C;")
+
+
+_ONE_AT_A_TIME = threading.Lock()  # pages are rendered in several threads, and an exporter keeps what it is at
+
+
+@cache
+def _exporter() -> _BodyExporter:
+    """One for all pages: each compiles the lab template's files again, which takes longer than a page."""
+    return _BodyExporter(template_name="lab", template_file="base.html.j2", embed_images=True)
 
 
 def _code_css() -> str:

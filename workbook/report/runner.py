@@ -23,6 +23,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from workbook.errors import ReportError
 from workbook.files import told, user_path, without_home, write_atomically
+from workbook.report.here import Here
 from workbook.report.index import write_index
 from workbook.report.kernels import Kernels
 from workbook.report.notebooks import declared_parameters, imports, parameters_cell, read_notebook, title_of
@@ -35,6 +36,8 @@ from workbook.report.survey import START_PAGE
 # a closed terminal, and whoever ends a process politely
 _ASKED_TO_END = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _RUNNING = ".running-"  # begins the name of the folder that a notebook runs in, until its page is moved into place
+_MEASURES = "from workbook import"  # begins an import of Study or load_images
+_STALE = 10  # seconds after which an index is written anew, if there is more to show
 _FORGOTTEN = 3600  # seconds after which such a folder without a lock is nobody's
 
 
@@ -53,12 +56,19 @@ class _Job:
 
 
 def run_reports(
-    notebooks: Sequence[Path], *, profile: str, parameters: Mapping[str, str], out: Path, jobs: int = 1
+    notebooks: Sequence[Path],
+    *,
+    profile: str,
+    parameters: Mapping[str, str],
+    out: Path,
+    jobs: int = 1,
+    here: bool = False,
 ) -> list[ReportResult]:
     """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json`, and the start page as `index.html`.
 
     parameters: name -> value as YAML text, of a notebook or of the profile. jobs: each gets its share of the cores,
-    unless OMP_NUM_THREADS says how many. The results come in the order of the notebooks.
+    unless OMP_NUM_THREADS says how many. here: one by one in this process, without kernels (see `execute_here`): where
+    this has imported what they need. The results come in the order of the notebooks.
     A failing notebook does not stop the others; its page up to the failure is kept, beside that of an earlier run that
     passed, which stays (see `place_of`). Pages write `~` for this account's home folder. Interrupted or terminated, all
     kernels are stopped, what is there is indexed, and KeyboardInterrupt or SystemExit goes on. Pages of notebooks that
@@ -70,23 +80,29 @@ def run_reports(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     planned = _plan(notebooks, profile, parameters)
     out = _folder(out)
+    names = [Path(path).stem for path in notebooks]
     with told(ReportError, "written", out):
-        return _run(planned, profile, out, min(jobs, len(planned)), [Path(path).stem for path in notebooks])
+        return _run(planned, profile, out, 0 if here else min(jobs, len(planned)), names)
 
 
 def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Sequence[str]) -> list[ReportResult]:
-    """The results of these names, in this order; see `run_reports`."""
+    """The results of these names, in this order; see `run_reports`. jobs: 0 = in this process."""
     results: dict[str, ReportResult] = {}
     note = ""
     try:
         with (
             _termination(),
             Progress(sys.stderr) as progress,
-            closing(_side_by_side(planned, out, jobs, progress)) as coming,
+            closing(_side_by_side(planned, out, jobs, progress) if jobs else _here(planned, out, progress)) as coming,
         ):
+            indexed = time.monotonic()
             for result in coming:
                 results[result.notebook] = result
-                write_index(out, profile=profile, note=f"Running: {len(results)} of {len(planned)} notebooks are done.")
+                # it takes longer than many a notebook; the last one is written below
+                if len(results) < len(planned) and time.monotonic() - indexed > _STALE:
+                    progressed = f"Running: {len(results)} of {len(planned)} notebooks are done."
+                    write_index(out, profile=profile, note=progressed)
+                    indexed = time.monotonic()
     except BaseException:
         note = f"Interrupted: {len(results)} of {len(planned)} notebooks were run; the others are as they were before."
         raise
@@ -95,11 +111,15 @@ def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Seq
     return [results[name] for name in names]
 
 
+def _here(planned: Sequence[_Job], out: Path, progress: Progress) -> Generator[ReportResult, None, None]:
+    yield from filter(None, (_report(job, out, Here(_environment(1)), progress) for job in planned))
+
+
 def _side_by_side(
     planned: Sequence[_Job], out: Path, jobs: int, progress: Progress
 ) -> Generator[ReportResult, None, None]:
     """The results as they come; whatever ends this early stops all kernels first."""
-    kernels = Kernels(_environment(jobs), dict.fromkeys(name for job in planned for name in imports(job.notebook)))
+    kernels = Kernels(_environment(jobs), _shared(planned))
     # threads of ours wait for kernels, which are processes
     with closing(kernels), ThreadPoolExecutor(max(1, jobs)) as pool:
         futures = {pool.submit(_report, job, out, kernels, progress) for job in planned}
@@ -110,6 +130,22 @@ def _side_by_side(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             kernels.stop(futures)
+
+
+def _shared(planned: Sequence[_Job]) -> list[str]:
+    """What the notebooks would each do first, as statements: what they import, and images that are drawn, not read."""
+    from workbook.data import load_manifest
+    from workbook.profiles import load_profile  # here, because torch comes with it
+
+    statements = dict.fromkeys(statement for job in planned for statement in imports(job.notebook))
+    measuring = [job for job in planned if any(line.startswith(_MEASURES) for line in imports(job.notebook))]
+    profiles = [load_profile(job.profile, **job.parameters.get("overrides", {})) for job in measuring]
+    for dataset in {profile.recipe.dataset for profile in profiles}:
+        manifest = load_manifest(dataset)
+        if any(source.kind == "generated" for source in manifest.sources):
+            drawn = "; ".join(f"load_images({dataset!r}, {split!r})" for split in manifest.splits)
+            statements[f"from workbook import load_images; {drawn}"] = None
+    return list(statements)
 
 
 @contextmanager
@@ -170,7 +206,7 @@ def _scratch(out: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _report(job: _Job, out: Path, kernels: Kernels, progress: Progress) -> ReportResult | None:
+def _report(job: _Job, out: Path, kernels: Kernels | Here, progress: Progress) -> ReportResult | None:
     """Execute one notebook in a folder of its own, then publish what became of it; None if stopped."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
     start = time.monotonic()
@@ -213,7 +249,7 @@ def _publish(notebook: NotebookNode, result: ReportResult, *, source: Path, out:
 
 
 def _execute(
-    job: _Job, executed: Path, environment: Mapping[str, str], kernels: Kernels, status: Status
+    job: _Job, executed: Path, environment: Mapping[str, str], kernels: Kernels | Here, status: Status
 ) -> tuple[str | None, int | None]:
     """(None, None), or the last line of the error and the cell, from 1, that raised it."""
 
@@ -224,7 +260,7 @@ def _execute(
         kernels.execute(job.path, executed, job.parameters, environment=environment, on_cell_start=on_cell_start)
     except PapermillExecutionError as error:
         message = f"{error.ename}: {error.evalue}"
-    except Exception as error:  # a dead kernel, one that does not start: this notebook's failure, not the run's
+    except Exception as error:  # a cell's here, a dead kernel, one that does not start: this notebook's failure alone
         if not executed.exists():
             nbformat.write(job.notebook, executed)
         message = f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
-"""A process that imports once what notebooks import, and forks into a kernel whenever it is asked to.
+"""A process that does once what all notebooks begin with, and forks into a kernel whenever it is asked to.
 
-`python -P -m workbook.report.warm MODULE ...` reads requests from its input, a line of JSON each, and answers with the
-number of the process that it forked. It ends with its input, or with a signal.
+`python -P -m workbook.report.warm STATEMENT ...` executes these lines of Python, then reads requests from its input, a
+line of JSON each, and answers with the number of the process that it forked. It ends with its input, or with a signal.
 """
 
 import json
@@ -18,9 +18,11 @@ KERNEL = "ipykernel.kernelapp"
 def main() -> None:
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # a kernel reads it as it is imported, and ends with us
     try:
-        for name in (KERNEL, *sys.argv[1:]):
-            with suppress(Exception):  # the notebook that imports it tells what is wrong
-                import_module(name)
+        import_module(KERNEL)
+        names: dict[str, object] = {}
+        for statement in sys.argv[1:]:
+            with suppress(Exception):  # the notebook that does the same tells what is wrong
+                exec(statement, names)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # kernels that run are put in order by whoever asked for them
