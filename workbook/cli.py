@@ -339,6 +339,7 @@ def _summary(kind: str, spec: dict[str, Any]) -> str:
             return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
         if kind == "scores":
             return f"{spec['protocol']} of features {', '.join(spec['features'])}"
+        kind = "features" if kind == "probed" else kind  # which go when their probes are stored
         if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
             layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
             return known.format(**{"layers": layers} | spec)

@@ -138,19 +138,19 @@ def test_layers_that_were_stored_together_are_read_where_they_lie(run, lab, extr
     del whole["reading"]
     spec = {"run": run.key, "epoch": 2, "data": images.digest, "extraction": whole}
     lab.store.get_or_make("features", spec | {"precision": "32-true", "version": 1}, make)
-    features = extract(run, images, extraction, lab)
+    features = Features(run, images, extraction, lab, kept=False)
     np.testing.assert_array_equal(features.layer("stage4"), numbers)
-    features.drop(extraction.layers)
+    features.drop()
     np.testing.assert_array_equal(features.layer("pooled"), numbers)
     assert extracted == []
 
 
 def test_what_was_dropped_is_made_anew(run, lab, extracted):
     images, extraction = make_images(12, size=8, digest="dropped"), Extraction(layers=("stage2", "stage4", "pooled"))
-    features = extract(run, images, extraction, lab)
+    features = Features(run, images, extraction, lab, kept=False)
     before = features.layer("stage4")
-    features.drop(extraction.layers)
-    stored = [found.spec for found in lab.store.artefacts() if found.kind == "features"]
+    features.drop()
+    stored = [found.spec for found in lab.store.artefacts() if found.kind in ("features", "probed")]
     assert not [spec for spec in stored if (spec["run"], spec["data"]) == (run.key, "dropped")]
     first = np.array(before)  # whoever had opened it reads on
     assert features.layers == ("stage2", "stage4", "pooled")
@@ -161,13 +161,14 @@ def test_what_was_dropped_is_made_anew(run, lab, extracted):
 
 def test_a_layer_that_another_process_drops_while_it_is_read_is_made_anew(run, lab, monkeypatch):
     images = make_images(12, size=8, digest="dropped under the hand")
-    features = extract(run, images, Extraction(layers=("stage4",)), lab)
+    features = Features(run, images, Extraction(layers=("stage4",)), lab, kept=False)
+    features.make()
     found, calls = Artefact.file, []
 
     def file(artefact, name):
         calls.append(name)
         if len(calls) == 1:
-            features.drop(["stage4"])
+            features.drop()
         return found(artefact, name)
 
     monkeypatch.setattr(Artefact, "file", file)
@@ -180,8 +181,13 @@ def test_nothing_is_made_or_dropped_where_the_store_is_read_only(run, lab):
     with pytest.raises(NotStoredError):
         extract(run, images, extraction, lab.reading())
     expected = extract(run, images, extraction, lab).layer("stage4")
+    passing = Features(run, images, Extraction(layers=("stage3",)), lab, kept=False)
+    passing.make()
+    reading = replace(passing, lab=lab.reading())
+    reading.drop()
+    assert reading.layer("stage3").shape[0] == 12
     reading = extract(run, images, extraction, lab.reading())
-    reading.drop(extraction.layers)
+    reading.drop()
     np.testing.assert_array_equal(reading.layer("stage4"), expected)
 
 

@@ -92,7 +92,9 @@ def test_probes_are_computed_once(runs, parts, lab, monkeypatch):
 
 def test_features_are_dropped_when_their_probes_are_stored(runs, parts, lab, monkeypatch):
     def kept():
-        found = [artefact.spec["extraction"] for artefact in lab.store.artefacts() if artefact.kind == "features"]
+        found = [
+            artefact.spec["extraction"] for artefact in lab.store.artefacts() if artefact.kind in ("features", "probed")
+        ]
         return sorted(spec["layers"] for spec in found if spec["stage_budget"] == 512)
 
     few = Extraction(layers=("stage4", "stage5", "pooled"), stage_budget=512)
@@ -108,6 +110,22 @@ def test_features_are_dropped_when_their_probes_are_stored(runs, parts, lab, mon
     assert kept() == [["stage4"]], "what was there before was asked for by somebody else"
     again = stagewise_evaluation(runs[:1], parts, few, other, replace(lab, keep_features=True))
     assert kept() == [["stage4"], ["stage4"], ["stage5"], ["stage5"]] and set(again["c"]) == {0.1}
+
+
+def test_what_a_killed_process_extracted_for_its_probes_goes_with_them(runs, parts, lab, monkeypatch):
+    few, probe = Extraction(layers=("stage5",), stage_budget=256), replace(PROBE, seed=3)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("workbook.evaluation.stagewise.linear_probe", interrupted)
+        stagewise_evaluation(runs[:1], parts, few, probe, lab)
+    assert {artefact.kind for artefact in lab.store.artefacts()} >= {"probed"}
+    with monkeypatch.context() as nothing:
+        nothing.setattr("workbook.evaluation.extraction._write_layers", None)
+        stagewise_evaluation(runs[:1], parts, few, probe, lab)  # the same features serve
+    assert "probed" not in {artefact.kind for artefact in lab.store.artefacts()}
+
+
+def interrupted(*given, **more):
+    raise KeyboardInterrupt
 
 
 def test_stages_in_half_precision_give_the_same_c_and_accuracy(runs, parts, lab):

@@ -50,7 +50,8 @@ class Features:
 
     In the store every layer is an artefact of its own, under the key of the extraction that keeps it alone, so that a
     layer lies there once, whichever others it was asked for with. `key` names all of them together. What is not stored
-    is extracted when it is read.
+    is extracted when it is read. What is not kept lies under a kind of its own, so that it is known for what it is even
+    where the process that was to remove it was killed.
     """
 
     source: Run | Pretrained
@@ -58,6 +59,11 @@ class Features:
     extraction: Extraction
     lab: Lab = field(repr=False)
     epoch: int | None = None  # of a run; None = its last
+    kept: bool = True  # else what is extracted stays in the store until `drop`
+
+    @property
+    def _kind(self) -> str:
+        return "features" if self.kept or self.lab.keep_features else "probed"
 
     @cached_property
     def key(self) -> str:
@@ -105,23 +111,24 @@ class Features:
         with ExitStack() as locks:
             # in one order everywhere, so that no two processes wait for each other
             for part in sorted(self._parts, key=lambda part: key_of(self._spec(part))):
-                locks.enter_context(store.lock("features", self._spec(part)))
+                locks.enter_context(store.lock(self._kind, self._spec(part), title="these features"))
             missing = self.missing()
             with ExitStack() as opened:
-                folders = {part: opened.enter_context(store.workdir("features", self._spec(part))) for part in missing}
+                folders = {part: opened.enter_context(store.workdir(self._kind, self._spec(part))) for part in missing}
                 if folders:
                     _write_layers(self._network(missing), self.images, folders, self.lab.fabric)
             for part in missing:
-                store.seal("features", self._spec(part), ["labels.npy", f"{part}.npy"])
+                store.seal(self._kind, self._spec(part), ["labels.npy", f"{part}.npy"])
 
     def missing(self) -> list[str]:
         """Those of `extraction.layers` that the model has and the store has not."""
         return [part for part in self._parts if not self._stored(part)]
 
-    def drop(self, parts: Sequence[str]) -> None:
-        """Removes these of `extraction.layers` from the store; `layer` makes them anew."""
-        for part in parts:
-            self.lab.store.drop("features", self._spec(part))
+    def drop(self) -> None:
+        """Removes from the store what is not kept; `layer` makes it anew."""
+        if self._kind != "features":
+            for part in self._parts:
+                self.lab.store.drop(self._kind, self._spec(part))
 
     @cached_property
     def _parts(self) -> tuple[str, ...]:
@@ -147,8 +154,9 @@ class Features:
 
     def _stored(self, part: str) -> Artefact | None:
         """Where the layer lies: alone, or, as earlier versions kept it, with the others of its extraction."""
-        store = self.lab.store
-        return store.find("features", self._spec(part)) or store.by_key("features", self.key)
+        store, spec = self.lab.store, self._spec(part)
+        kept = store.find("features", spec) or store.by_key("features", self.key)
+        return kept or (None if self._kind == "features" else store.find(self._kind, spec))
 
     def _network(self, parts: Sequence[str]) -> Network:
         kept = self.extraction.of(*parts)

@@ -78,8 +78,8 @@ def upstream_accuracy(run: Run, test: Images, probe: ProbeRecipe, lab: Lab) -> f
     probe's; along a trajectory one measure serves all points.
     """
     train = pretraining_images(run.recipe)
-    fitted, tested = (Features(run, images, POOLED, lab) for images in (train, test))
-    return pooled_accuracy(fitted, tested, probe, lab, drop=[fitted])
+    fitted = Features(run, train, POOLED, lab, kept=False)
+    return pooled_accuracy(fitted, extract(run, test, POOLED, lab), probe, lab)
 
 
 def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe, lab: Lab) -> pd.DataFrame:

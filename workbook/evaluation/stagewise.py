@@ -38,8 +38,8 @@ def stagewise_evaluation(
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
         for run, epoch in jobs:
             bar.set_description_str(f"linear probes: {run.recipe.title}, epoch {epoch}", refresh=False)
-            fitted, tested = (Features(run, images, extraction, lab, epoch) for images in parts)
-            for result in probe_layers(fitted, tested, probe, lab, drop=(fitted, tested)):
+            fitted, tested = (Features(run, images, extraction, lab, epoch, kept=False) for images in parts)
+            for result in probe_layers(fitted, tested, probe, lab):
                 rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})
             bar.update()
     return pd.DataFrame(rows)
@@ -52,13 +52,12 @@ def probe_layers(
     lab: Lab,
     *,
     validation: Features | None = None,
-    drop: Sequence[Features] = (),
 ) -> list[dict[str, object]]:
     """One row a layer of the features: layer, dims, accuracy (percent on `tested`), c, and largest_c where the recipe
     has a patience. Probes are stored, and features are read where one is missing.
 
-    validation: on which C is chosen; None = on a part of `fitted`. drop: of these, what had to be extracted for the
-    probes is removed from the store when they are in it, unless the lab keeps features.
+    validation: on which C is chosen; None = on a part of `fitted`. When the probes are stored, features that are not
+    kept are dropped.
     """
 
     def probed(layer: str) -> dict[str, object]:
@@ -72,23 +71,15 @@ def probe_layers(
     spec = {"train": fitted.key, "test": tested.key, "probe": probe, "version": PROBE_VERSION}
     if validation is not None:
         spec["validation"] = validation.key
-    made_for_probes = [(part, part.missing()) for part in drop]  # what was there before, somebody else had asked for
     rows = [lab.store.remember("probes", spec | {"layer": layer}, partial(probed, layer)) for layer in fitted.layers]
-    if not lab.keep_features:
-        for part, layers in made_for_probes:
-            part.drop(layers)
+    for part in filter(None, (fitted, tested, validation)):
+        part.drop()
     return rows
 
 
 def pooled_accuracy(
-    fitted: Features,
-    tested: Features,
-    probe: ProbeRecipe,
-    lab: Lab,
-    *,
-    validation: Features | None = None,
-    drop: Sequence[Features] = (),
+    fitted: Features, tested: Features, probe: ProbeRecipe, lab: Lab, *, validation: Features | None = None
 ) -> float:
     """Accuracy (percent) of the probe of features of one layer; see `probe_layers`."""
-    (row,) = probe_layers(fitted, tested, probe, lab, validation=validation, drop=drop)
+    (row,) = probe_layers(fitted, tested, probe, lab, validation=validation)
     return float(str(row["accuracy"]))
