@@ -109,12 +109,12 @@ def test_sixty_kills_change_no_bit(tmp_path):
         while killed[work.__name__] < KILLS:
             process = _start(work, tmp_path / "killed")
             process.join(draw.uniform(0.05, 0.5) * seconds)
+            process.kill()
+            process.join()
             if process.exitcode == 0:  # done before it could be killed: all of this work is made anew
                 shutil.rmtree(tmp_path / "killed")
                 shutil.copytree(tmp_path / "before", tmp_path / "killed")
                 continue
-            process.kill()
-            process.join()
             assert process.exitcode == -signal.SIGKILL
             killed[work.__name__] += 1
         last = _start(work, tmp_path / "killed")
