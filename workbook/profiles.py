@@ -260,7 +260,7 @@ SMOKE = Profile(
     # MoCo's queue has 16 batches, and is no longer than the data
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
     probe_images_per_class=10,
-    measured_per_class=10,
+    measured_per_class=20,
     extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(

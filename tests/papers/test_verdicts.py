@@ -46,7 +46,7 @@ def test_status_follows_the_interval(values, status):
 def test_the_claim_decides_how_it_is_judged():
     steps = pd.DataFrame([[9.0, -1.0], [9.1, -1.1], [9.2, -0.9]], index=seeds(0, 0, 0).index)
     every = Claim(id="A.e", paper="A", place="1", statement="s", number=None, statistic="every, over seeds")
-    assert judge(every, steps, profile="study").status == "differs"
+    assert judge(every, steps, profile="pocket").status == "differs"
     with pytest.raises(ValueError, match="A.t2 is judged by 'as printed', from printed tables, not runs"):
         judge(PRINTED, seeds(1, 2, 3), profile="study")
     with pytest.raises(ValueError, match="A.fig2 is judged by 'paired over seeds', from runs, not printed tables"):
