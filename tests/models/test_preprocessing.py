@@ -92,6 +92,7 @@ def test_a_small_stem_is_of_any_plain_resnet_and_else_refused(tmp_path):
 
 def test_stages_that_cannot_be_read_are_left_out_and_told():
     model = from_timm("crossvit_tiny_240", pretrained=False)
-    assert any("its stages cannot be read" in note for note in model.notes)
+    named = hasattr(model.backbone.model, "feature_info")  # by newer versions of timm
+    assert any("its stages cannot be read" in note for note in model.notes) == named
     with torch.inference_mode():
         assert model.backbone.stages(torch.rand(1, 3, 240, 240))[0] == []

@@ -161,7 +161,10 @@ class Blur(Sometimes):
     def changed(self, images: Tensor, *numbers: Tensor) -> Tensor:
         low, high = self.sigma
         sigma = low + (high - low) * numbers[0]
-        return gaussian_blur2d(images, self.kernel, sigma[:, None].expand(-1, 2)) if len(images) else images
+        if not len(images):
+            return images
+        # kornia takes views of what a convolution gave, which with some versions of torch follows the input's layout
+        return gaussian_blur2d(images.contiguous(), self.kernel, sigma[:, None].expand(-1, 2))
 
 
 class Solarise(Sometimes):

@@ -97,7 +97,7 @@ def _mat_table(path: Path, columns: str | tuple[str, ...]) -> pd.DataFrame:
     try:
         with told(CorruptDataError, "read", path), path.open("rb") as file:
             variables = loadmat(file, squeeze_me=True)
-    except (MatReadError, ValueError, TypeError, NotImplementedError) as error:
+    except (MatReadError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         raise CorruptDataError(f"{path} cannot be read as a .mat file ({error}). Fetch it again.") from error
     known = [name for name in variables if not name.startswith("__")]
     if missing := [name for name in columns if name not in known]:

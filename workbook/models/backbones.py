@@ -95,12 +95,12 @@ def existing_backbone(
 ) -> Backbone:
     """A timm model; where its stages are not given, those that timm names. statistics: mean and std, see `Backbone`.
 
-    Of more than five the last of each fifth is taken. A few models name modules that they have not: no stage.
+    Of more than five the last of each fifth is taken. A few models name modules that they have not, or none: no stage.
     Raises ValueError for a small stem of what is no ResNet with one convolution as its stem.
     """
     if stage_modules is None:
         modules = dict(model.named_modules())
-        named = [info["module"] for info in model.feature_info if info["module"] in modules]
+        named = [info["module"] for info in getattr(model, "feature_info", ()) if info["module"] in modules]
         stage_modules = tuple(named[-(-len(named) * i // 5) - 1] for i in range(1, 6)) if len(named) > 5 else (*named,)
     if small_stem:
         _shrink_stem(model)
