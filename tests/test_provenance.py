@@ -23,6 +23,7 @@ def test_a_library_that_another_one_brought_along_has_the_version_of_its_module(
     expected = _version("lightning-fabric")
     monkeypatch.setattr("workbook.provenance.version", missing)
     assert _version("lightning-fabric") == expected == version("lightning-fabric")
+    assert _version("no-such-library") == "unknown"
 
 
 def test_the_hardware_is_one_line():

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -59,7 +60,9 @@ def _version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
-        return str(getattr(import_module(library.replace("-", "_")), "__version__", "unknown"))
+        with suppress(ImportError):
+            return str(getattr(import_module(library.replace("-", "_")), "__version__", "unknown"))
+        return "unknown"
 
 
 @cache

@@ -131,7 +131,10 @@ def test_small_images_are_decoded_once_and_the_latest_held(images, monkeypatch):
     assert torch.equal(small.select(np.array([3])).tensor(4), first[3:4]) and small.tensor(4) is first
     small.select(np.array([1, 2])).tensor(4)  # there is no room for all three
     assert small.tensor(4) is not first and torch.equal(small.tensor(4), first)
+    count = len(decoded)
+    assert torch.equal(small.at(np.array([5, 2]), 4), first[[5, 2]]) and len(decoded) == count
     other = replace(small, digest="large", image_size=None)
+    assert torch.equal(other.at(np.array([5, 2]), 4), first[[5, 2]]) and len(decoded) == count + 2
     assert not small.small(8) and other.tensor(4) is not other.tensor(4)
 
 

@@ -159,7 +159,7 @@ def _ahead(images: Images, size: int, starts: range) -> Iterator[Tensor]:
     """The pixels of each batch."""
 
     def decode(start: int) -> Tensor:
-        return images.select(np.arange(start, min(start + starts.step, len(images)))).decoded(size)
+        return images.at(np.arange(start, min(start + starts.step, len(images))), size)
 
     with ThreadPoolExecutor(1) as ahead:
         coming = [ahead.submit(decode, start) for start in starts[:1]]

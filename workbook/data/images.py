@@ -134,6 +134,10 @@ class Images:
                 del _held[next(iter(_held))]  # the one that was asked for longest ago
         return pixels
 
+    def at(self, indices: np.ndarray, size: int) -> Tensor:
+        """`tensor(size)[indices]`, for which no other large images are decoded."""
+        return self.tensor(size)[indices] if self.small(size) else self.select(indices).decoded(size)
+
     def decoded(self, size: int) -> Tensor:
         """What `tensor` gives, held for nobody."""
         pixels = torch.empty((len(self), 3, size, size), dtype=torch.uint8)

@@ -151,7 +151,7 @@ def _stage_batches(
             bar.update(len(rows))
             if len(rows) < 4 or (len(rows) < recipe.minibatch and len(images) >= recipe.minibatch):
                 continue  # every minibatch counts alike, and a small one is noise
-            pixels = images.select(rows.numpy()).tensor(sizes[0])
+            pixels = images.at(rows.numpy(), sizes[0])
             batch = pixels.to(fabric.device).float().div_(255).contiguous(memory_format=torch.channels_last)
             with torch.inference_mode(), fabric.autocast():
                 stages = [[stage.float() for stage in backbone.stages(batch)[0]] for backbone in backbones]

@@ -65,9 +65,6 @@ class MoCo(Model, choices=MoCoChoices):
         self.oldest.add_(len(keys)).remainder_(len(self.queue))
         return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
 
-    def alike(self) -> bool:
-        return True
-
     def _in_groups(self, encode: nn.Module, images: Tensor) -> Tensor:
         groups = max(1, self.objective.norm_groups // dist.world_size())
         return torch.cat([encode(group) for group in images.tensor_split(groups)])
