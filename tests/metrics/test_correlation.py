@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from workbook.metrics import correlation_differences, rank_correlations
-from workbook.metrics.correlation import _coefficients
+from workbook.metrics.correlation import coefficients
 
 
 def scores(n=39, seed=0):
@@ -37,7 +37,7 @@ def test_a_resample_is_the_sample_with_repetitions():
     drawn = np.random.default_rng(1).integers(39, size=(5, 39))
     counts = np.stack([np.bincount(row, minlength=39) for row in drawn]).astype(float)
     expected = [oracle(x[row], y[row]) for row in drawn]
-    assert _coefficients(counts, x, y) == pytest.approx(np.array(expected))
+    assert coefficients(counts, x, y) == pytest.approx(np.array(expected))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def rank_correlations(
     Raises ValueError for other shapes, NaN, a score that never varies, and for fewer than three families.
     """
     (x, y), draws = _resampled((x, y), families, resamples, generator)
-    return _with_intervals(lambda counts: _coefficients(counts, x, y), draws)
+    return _with_intervals(lambda counts: coefficients(counts, x, y), draws)
 
 
 def correlation_differences(
@@ -53,7 +53,7 @@ def correlation_differences(
     coefficient of (x, y) minus that of (other, y), in [-2, 2]; above 0 = x goes with y more closely.
     """
     (x, other, y), draws = _resampled((x, other, y), families, resamples, generator)
-    return _with_intervals(lambda counts: _coefficients(counts, x, y) - _coefficients(counts, other, y), draws)
+    return _with_intervals(lambda counts: coefficients(counts, x, y) - coefficients(counts, other, y), draws)
 
 
 def _resampled(
@@ -73,17 +73,21 @@ def _resampled(
     names: Any = np.arange(n) if families is None else np.asarray(families)
     if names.shape != (n,):
         raise ValueError(f"families must have shape ({n},), one label a model, got {names.shape}")
-    found, labels = np.unique(names, return_inverse=True)
+    return arrays, counts_of(names, resamples, np.random.default_rng(0) if generator is None else generator)
+
+
+def counts_of(families: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """How often each model is in each resample of whole families, (resamples, n). families: (n,), at least three."""
+    found, labels = np.unique(families, return_inverse=True)
     if len(found) < _LEAST_FAMILIES:
         raise ValueError(f"an interval over families needs {_LEAST_FAMILIES} of them, got {found.tolist()}")
     if resamples < 100:
         raise ValueError(f"resamples must be at least 100 for a 95 % interval, got {resamples}")
-    units, generator = len(found), np.random.default_rng(0) if generator is None else generator
-    drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
-    return arrays, drawn[:, labels].astype(float)
+    drawn = generator.multinomial(len(found), np.full(len(found), 1 / len(found)), size=resamples)
+    return drawn[:, labels].astype(float)
 
 
-def _coefficients(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def coefficients(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(resamples, 4): the coefficients of samples that hold model i counts[:, i] times; nan where undefined."""
     above_x, above_y = (np.sign(score[:, None] - score[None, :]) for score in (x, y))
     concordant, differ_x, differ_y = (
