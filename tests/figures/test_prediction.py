@@ -4,6 +4,7 @@ import pandas as pd
 from workbook.figures.prediction import (
     correlation_intervals,
     importance_ranges,
+    predictors,
     residuals_against_bounds,
     transfer_against,
 )
@@ -75,3 +76,18 @@ def test_bars_and_what_moves_them():
     order = next(trace for trace in figure.data if trace.name == "column order")
     assert order.y[0] == 0.7
     assert np.isclose(order.error_y.array[0], 0.95 * 0.2)
+
+
+def test_measures_stand_in_their_order_and_the_best_baseline_goes_on():
+    rows = [("p", "one", 0.5, False), ("p", "accuracy", 0.3, True), ("p", "other sets", 0.6, True)]
+    rows += [("q", "one", 0.2, False), ("q", "alone", 0.9, False), ("q", "accuracy", 0.4, True)]
+    table = pd.DataFrame(rows, columns=["panel", "measure", "value", "baseline"])
+    table = table.assign(low=table["value"] - 0.2, high=table["value"] + 0.1, without_low=0.0, without_high=1.0)
+    figure = predictors(table, titles=["p", "q"], x_title="x", title="t")
+    assert list(figure.layout.yaxis.ticktext) == ["other sets", "one", "accuracy", "alone"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["measure", "baseline"]
+    of_one = next(trace for trace in figure.data if trace.name == "measure" and trace.error_x.array is not None)
+    assert (list(of_one.x), list(of_one.y)) == ([0.5], [1])
+    assert np.allclose([of_one.error_x.array[0], of_one.error_x.arrayminus[0]], [0.1, 0.2])
+    lines = [shape.x0 for shape in figure.layout.shapes if shape.line.dash == "dash"]
+    assert lines == [0.6, 0.4]

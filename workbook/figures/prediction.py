@@ -155,3 +155,47 @@ def _range(spread: pd.DataFrame, change: str, *, shown: bool) -> go.Scatter:
     look = {"marker": {"color": colour, "symbol": symbol, "size": 8}, "hovertemplate": f"{change}: %{{y:.2f}}"}
     places = [place + beside for place in range(len(rows))]
     return points_and_range(rows, "y", places, look | legend_entry(change, shown), thickness=2)
+
+
+def predictors(table: pd.DataFrame, *, titles: Sequence[str], x_title: str, title: str) -> go.Figure:
+    """How well each measure ranks models, a panel a protocol: its interval, and what one family less makes of it.
+
+    table: columns panel (one of `titles`), measure, value, low, high, without_low, without_high, and baseline (bool).
+    The best stand at the top, in the order of the first panel that has them. Baselines are grey, and the best of a
+    panel goes on as a dashed line: what lies to the right of it ranks better. The pale bar is where the value stays
+    when any one family is left out.
+    """
+    table, titles = literal_texts(table), [*map(literal, titles)]
+    ordered = table.assign(panel=pd.Categorical(table["panel"], titles)).sort_values(
+        ["panel", "value"], ascending=[True, False]
+    )
+    measures = list(ordered["measure"].unique())
+    figure, places = panels(len(titles), subplot_titles=list(titles), shared_yaxes=True, horizontal_spacing=0.04)
+    for place, name in zip(places, titles, strict=True):
+        rows = table[table["panel"] == name]
+        for baseline, entry, colour in ((False, "measure", "#0072B2"), (True, "baseline", "#777777")):
+            part = rows[rows["baseline"] == baseline]
+            for trace in _predictor_rows(part, [measures.index(m) for m in part["measure"]], entry, colour):
+                trace.showlegend = trace.showlegend and place["col"] == 1
+                figure.add_trace(trace, **place)
+        best = rows[rows["baseline"]]["value"].max()
+        figure.add_vline(x=best, line={"color": "#777777", "width": 1, "dash": "dash"}, **place)
+    figure.add_vline(x=0, line={"color": "#555", "width": 1})
+    ticks = {"tickvals": list(range(len(measures))), "ticktext": measures}
+    figure.update_yaxes(range=[len(measures) - 0.4, -0.6], **ticks)
+    figure = plain(figure, title=title, x=x_title, height=180 + 24 * len(measures))
+    return figure.update_layout(legend={"y": 1 + 45 / (24 * len(measures))}, margin={"t": 110, "l": 190})
+
+
+def _predictor_rows(rows: pd.DataFrame, y: list[int], entry: str, colour: str) -> tuple[go.Scatter, go.Scatter]:
+    hover = "%{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
+    hover += "<br>one family less: %{customdata[2]:.3f} to %{customdata[3]:.3f}"
+    told = {"customdata": rows[["low", "high", "without_low", "without_high"]], "hovertemplate": hover}
+    look = {"marker": {"color": colour, "size": 9}, **legend_entry(entry, shown=True)}
+    value = points_and_range(rows.rename(columns={"value": "mean"}), "x", y, told | look, thickness=2)
+    ends = [
+        end for low, high in zip(rows["without_low"], rows["without_high"], strict=True) for end in (low, high, None)
+    ]
+    lines = [place for at in y for place in (at, at, None)]
+    thick = {"mode": "lines", "line": {"color": colour, "width": 7}, "opacity": 0.3, "hoverinfo": "skip"}
+    return go.Scatter(x=ends, y=lines, **thick, **legend_entry(entry, shown=False)), value
