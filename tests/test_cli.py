@@ -145,7 +145,7 @@ def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
     assert scored.exit_code == 0, scored.output
     numbers = dict(line.split(maxsplit=1) for line in scored.output.splitlines() if " " in line)
     assert float(numbers["cluster_cis"]) == pytest.approx(50 * float(numbers["cluster_diversity"]), abs=0.01)
-    page = tmp_path / "reports" / "score" / "mobilenetv2_035" / "score_your_model.html"
+    page = tmp_path / "reports" / "score" / "mobilenetv2_035" / "score_your_models.html"
     before = page.read_bytes()
     assert run("score", "mobilenetv2_035", "--fresh", "--accuracy", "500").exit_code == 2
     assert page.read_bytes() == before

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zlib import crc32
 
 import typer
 from typer.core import TyperGroup
@@ -234,55 +235,82 @@ def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or a
 
 @app.command("score")
 def score(
-    model: Annotated[str, typer.Argument(help="A run's key, a checkpoint file, or a model of timm.")],
-    architecture: Annotated[str | None, typer.Option(help="Of a checkpoint file, as timm calls it.")] = None,
-    accuracy: Annotated[float | None, typer.Option(help="Its ImageNet top-1 in percent, for the CIS.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="A manifest: measure the features on it too.")] = None,
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="A run's key, a checkpoint file, a model of timm (resnet50), of torchvision (torchvision/resnet50) or "
+            "of the Hugging Face hub (hf/ORG/NAME), a folder with config.json, your code, which is run "
+            "(file.py:function), or a list of them (.csv, .yaml)."
+        ),
+    ],
+    architecture: Annotated[
+        str | None, typer.Option(help="Of checkpoint files: timm's name, torchvision/NAME, or file.py:function.")
+    ] = None,
+    accuracy: Annotated[
+        float | None, typer.Option(help="ImageNet top-1 in percent, of one model, for the CIS.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="A manifest, or cifar100:eval: measure the features on it too. Repeat it.")
+    ] = None,
     part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
     prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; each model's own if none.")] = None,
     mean: Annotated[
         tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1]: --mean 0.5 0.5 0.5")
     ] = None,
     std: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="As --mean; of timm's tag, or ImageNet's, if none.")
+        tuple[float, float, float] | None, typer.Option(help="As --mean; the weights' own, else ImageNet's.")
     ] = None,
     small_stem: Annotated[
         bool, typer.Option("--small-stem", help="A stem for small images: a 3 x 3 convolution of stride 1.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="A model of timm without its trained weights.")] = False,
-    profile: Annotated[str, typer.Option(help="How many images of the data set are read.")] = "pocket",
+    fresh: Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")] = False,
+    profile: Annotated[str, typer.Option(help="How many images of a data set are read.")] = "pocket",
     out: Out = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table there, too.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="The same as JSON.")] = None,
 ) -> None:
-    """Score one model: a page with its diversity, CIS, feature measures and stages, and its numbers here."""
+    """Score models: a page with their diversity, CIS, feature measures, transfer and stages, and the table here."""
+    import pandas as pd
+
     from workbook.data import load_images, load_manifest
-    from workbook.evaluation.scoring import open_model
-    from workbook.files import named_file
+    from workbook.evaluation.entries import entries_of
+    from workbook.files import named_file, write_atomically
     from workbook.profiles import load_profile
     from workbook.report.runner import run_reports
     from workbook.report.survey import NOTEBOOKS, REPORTS
     from workbook.store import Store
 
-    model, dataset = named_file(model), dataset and named_file(dataset)
+    models = [named_file(model) for model in models]
+    datasets = [named_file(name) for name in dataset or []]
+    if architecture and ":" in architecture:
+        architecture = named_file(architecture)
     # What cannot be scored is told now, and leaves the page of an earlier score as it is.
     load_profile(profile)
-    if accuracy is not None and not 1 < accuracy <= 100:
-        raise typer.BadParameter(f"accuracy is top-1 in percent, above 1 and at most 100, got {accuracy}")
-    loading: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix}
-    loading |= {"image_size": image_size, "mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
-    scored = open_model(model, Store(), **loading)
-    for note in scored.notes:
-        typer.echo(note)
-    manifest = load_manifest(dataset) if dataset else None
-    if dataset:
-        for split in ("train", "test"):
-            load_images(dataset, split)
-    given = {"model": model, "accuracy": accuracy, "dataset": dataset, **loading}
-    # files of different models have the same name: the weights tell them apart
-    name = f"{Path(model).stem}-{scored.digest[:8]}" if os.path.isabs(model) else model
-    out = out or REPORTS / "score" / _file_name(name, manifest.name if manifest else "")
+    how: dict[str, Any] = {"accuracy": accuracy, "architecture": architecture, "part": part, "prefix": prefix}
+    how |= {"image_size": image_size, "mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
+    entries = entries_of(models, **how)
+    if accuracy is not None and len(models) > 1:
+        raise typer.BadParameter("--accuracy is of one model: give a list (.csv) with a column accuracy")
+    name = (
+        Path(models[0]).stem
+        if len(models) == 1
+        else _file_name(f"{len(models)} models", f"{crc32(repr(models).encode()):08x}")
+    )
+    if len(entries) == 1:
+        opened = entries[0].open(Store())
+        for note in opened.notes:
+            typer.echo(note)
+        # files of different models have the same name: the weights tell them apart
+        name = f"{opened.name}-{opened.digest[:8]}" if os.path.isabs(entries[0].model) else entries[0].model
+    for split in ("train", "test"):
+        for one in datasets:
+            load_images(one.partition(":")[0], split, side=one.partition(":")[2] or None)
+    sets = [load_manifest(one.partition(":")[0]).name for one in datasets]
+    out = out or REPORTS / "score" / _file_name(name, *sets)
+    given = {"models": models, "datasets": datasets or None, **how}
     (result,) = run_reports(
-        [NOTEBOOKS / "score_your_model.ipynb"],
+        [NOTEBOOKS / "score_your_models.ipynb"],
         profile=profile,
         parameters={name: json.dumps(value) for name, value in given.items() if value is not None},
         out=out,
@@ -290,10 +318,40 @@ def score(
     )
     if result.status == "failed":
         raise typer.Exit(1)
-    for row in result.findings["measurements"]:
-        for name, value in row.items():
-            typer.echo(f"{name:26} {value:.4f}" if isinstance(value, float) else f"{name:26} {value}")
-    typer.echo(f"the page: {out / 'score_your_model.html'}")
+    table = pd.DataFrame(result.findings["measurements"])
+    for path, text in ((csv, table.to_csv(index=False)), (json_file, table.to_json(orient="records", indent=1))):
+        if path is not None:
+            write_atomically(path.expanduser(), text)
+    _echo_scores(table)
+    typer.echo(f"the page: {out / 'score_your_models.html'}")
+    if "problem" in table:
+        raise typer.Exit(1)
+
+
+def _echo_scores(table: Any) -> None:
+    """Of one model everything, of several what they are compared by; last, what was not scored."""
+    import pandas as pd
+
+    problem = table["problem"].notna() if "problem" in table else pd.Series(False, table.index)
+    scored = table[~problem].drop(columns="problem", errors="ignore")
+    if scored["model"].nunique() == 1:
+        for row in scored.to_dict("records"):
+            for name, value in row.items():
+                typer.echo(f"{name:26} {value:.4f}" if isinstance(value, float) else f"{name:26} {value}")
+    elif len(scored):
+        shown = (
+            "model",
+            "dataset",
+            "model_accuracy",
+            "model_cluster",
+            "model_spectral",
+            "linear",
+            "k-NN",
+            "5-way 5-shot",
+        )
+        typer.echo(scored[[name for name in shown if name in scored]].round(4).to_string(index=False))
+    for row in table[problem].to_dict("records"):
+        typer.echo(f"not scored: {row['model']}: {row['problem']}", err=True)
 
 
 @results_app.command("adopt")

@@ -15,6 +15,7 @@ from workbook.errors import ProfileError, did_you_mean
 from workbook.evaluation.extraction import Extraction
 from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
 from workbook.evaluation.injection import CKARecipe
+from workbook.evaluation.scores import ScoreRecipe
 from workbook.evaluation.transfer import FewShot, Finetuning, LinearProbe, NearestNeighbours, SGDProbe, TransferProtocol
 from workbook.fields import AtLeastTwo, Count, Whole, check_fields, checked, one_of
 from workbook.models.backbones import STAGES, is_vit
@@ -141,6 +142,17 @@ class Profile:
     def ablation_seeds(self) -> range:
         """Of the runs of the other methods, and of the ablations."""
         return range(self.first_seed, self.first_seed + self.ablation.seeds)
+
+    @property
+    def score(self) -> ScoreRecipe:
+        """How models of others are measured, see `evaluation.scores`."""
+        how: dict[str, Any] = {
+            name: getattr(self, name) for name in ("measured_per_class", "probe_images_per_class", "probe")
+        }
+        # models of others may be far larger than the profile's own
+        smaller = min(self.extraction.stage_budget, Extraction().stage_budget)
+        how["extraction"] = replace(self.extraction, stage_budget=smaller)
+        return ScoreRecipe(**how, few_shot=self.transfer.few_shot, cka=self.injection.cka)
 
     @property
     def changed(self) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from workbook.data import load_images
 from workbook.data.images import Images
 from workbook.devices import make_fabric
 from workbook.evaluation.embedding import Embedding, embed_epochs
+from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
 from workbook.evaluation.injection import Injected
+from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
 from workbook.lab import Lab
@@ -190,6 +192,10 @@ class Study:
     def transfer(self, runs: Sequence[Run], tasks: Sequence[Task], *names: str) -> pd.DataFrame:
         """`transfer_suite` of these runs by the protocols of these names; none given = the profile's."""
         return transfer_suite(runs, tasks, self.protocols(*names), self.lab)
+
+    def scores(self, models: Sequence[str], datasets: Sequence[str], **how: Any) -> Scores:
+        """`score_models` of runs, files, names, and lists of them; how: what holds for each, see `Entry`."""
+        return score_models(entries_of(models, **how), datasets, self.profile.score, self.lab)
 
     # what came out
 

@@ -41,9 +41,9 @@ def test_a_question_that_was_not_run_here_says_what_is_known(house):
 
 def test_beside_a_tool_no_question_is_asked(house):
     put_notebook(house / f"notebooks/{STAGES}.ipynb")
-    put(house / "reports/score", "score_your_model", [])
+    put(house / "reports/score", "score_your_models", [])
     page = shown(house, "score")
-    assert "passed" in card(page, "score_your_model")
+    assert "passed" in card(page, "score_your_models")
     assert STAGES not in page
 
 

@@ -52,10 +52,10 @@ def test_an_empty_folder_says_what_to_run(index):
 
 
 def test_a_tool_alone_has_a_gallery_alone(house, index):
-    put(house / "reports/score/mine", "score_your_model", [])
+    put(house / "reports/score/mine", "score_your_models", [])
     page = index("score/mine")
     assert 'class="claim"' not in page and "What do you want to know" not in page
-    assert "Does score_your_model help?" in page
+    assert "Does score_your_models help?" in page
 
 
 def test_it_needs_no_network_and_plotly_once(house, index):

@@ -97,7 +97,7 @@ def test_a_damaged_record_is_a_problem_and_hides_no_other(house, survey):
 
 def test_where_only_tools_ran_it_is_not_about_claims(house, survey):
     assert survey("score").is_about_claims, "nothing ran yet"
-    put(house / "reports/score", "score_your_model", [])
+    put(house / "reports/score", "score_your_models", [])
     assert not survey("score").is_about_claims
     put(house / "reports/score", STAGES, [], status="failed")
     assert survey("score").is_about_claims

@@ -15,6 +15,7 @@ from workbook.evaluation.extraction import POOLED, Features, extract
 from workbook.evaluation.finetuning import finetune
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
+from workbook.models.checkpoints import Pretrained
 from workbook.pretraining.ablations import trained
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run
@@ -23,6 +24,8 @@ from workbook.probes.knn import knn_accuracy
 from workbook.probes.linear import ProbeRecipe
 from workbook.probes.sgd import SGDProbeRecipe, sgd_probe
 from workbook.progress import progress_bar
+
+Source = Run | Pretrained  # whose features are frozen
 
 # Part of the key of every score that this module stores. Raise it when a change of the code alters one.
 TRANSFER_VERSION = 1
@@ -89,7 +92,7 @@ class LinearProbe:
 
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
 
-    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
         train, test = _features(run, task, lab)
         validation = None if task.validation is None else extract(run, task.validation, POOLED, lab)
         return {"accuracy": pooled_accuracy(train, test, self.probe, lab, validation=validation)}
@@ -101,7 +104,7 @@ class SGDProbe:
 
     probe: SGDProbeRecipe = field(default_factory=SGDProbeRecipe)
 
-    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
         train, test = _features(run, task, lab)
 
         def compute() -> dict[str, float]:
@@ -117,7 +120,7 @@ class NearestNeighbours:
 
     k: int = 20
 
-    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
         train, test = _features(run, task, lab)
 
         def compute() -> dict[str, float]:
@@ -133,7 +136,7 @@ class FewShot:
 
     episodes: FewShotRecipe = field(default_factory=FewShotRecipe)
 
-    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
+    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, Any]:
         parts = _features(run, task, lab)
         labels = np.concatenate([part.labels for part in parts])
         try:  # the labels alone decide whether there are classes and images enough
@@ -196,7 +199,7 @@ def transfer_suite(
     return pd.DataFrame(rows)
 
 
-def _features(run: Run, task: Task, lab: Lab) -> tuple[Features, Features]:
+def _features(run: Source, task: Task, lab: Lab) -> tuple[Features, Features]:
     return extract(run, task.train, POOLED, lab), extract(run, task.test, POOLED, lab)
 
 

@@ -10,6 +10,7 @@ from workbook.figures.style import (
     literal,
     literal_texts,
     over_seeds,
+    panels,
     plain,
     points_and_range,
 )
@@ -56,3 +57,22 @@ def _reference(value: float, method: str, setting: str) -> go.Scatter:
         line={"color": COLOURS[method], "width": 1.5, "dash": "dot"},
         hovertemplate=f"paper, pooled features: {value} % ({setting})<extra>{method}</extra>",
     )
+
+
+def stages_side_by_side(table: pd.DataFrame, *, title: str) -> go.Figure:
+    """Accuracy of every model's layers as numbers on colours, a panel a data set; white where a model has no such one.
+
+    table: columns model, dataset, layer and accuracy (percent), as `Scores.stages` has them.
+    """
+    table = literal_texts(table)
+    sets, models = list(table["dataset"].unique()), list(table["model"].unique())
+    layers = [name for name in (*STAGES, *AFTER) if name in set(table["layer"])]
+    figure, places = panels(len(sets), subplot_titles=sets, shared_yaxes=True, horizontal_spacing=0.03)
+    for place, name in zip(places, sets, strict=True):
+        rows = table[table["dataset"] == name].pivot(index="model", columns="layer", values="accuracy")
+        values = rows.reindex(index=models, columns=layers)
+        hover = "%{y}, %{x}: %{z:.2f} %<extra></extra>"
+        look = {"texttemplate": "%{z:.1f}", "colorscale": "Cividis", "showscale": False, "hovertemplate": hover}
+        figure.add_heatmap(z=values, x=layers, y=models, **look, **place)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return plain(figure, title=title, x="layer that the linear probe reads", height=190 + 28 * len(models))
