@@ -33,7 +33,7 @@ class Classes:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def of(self, rows: slice, device: torch.device) -> Tensor:
+    def of(self, rows: slice | np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(self.index[rows]).to(device)
 
     def sizes(self, features: Array) -> Tensor:
@@ -83,15 +83,14 @@ def one_class(features: Array) -> Classes:
     return Classes(ids=first, counts=np.array([len(features)]), first=first, index=index)
 
 
-def sampled(features: Array, rows: int, seed: int) -> tuple[Array, np.ndarray]:
-    """At most so many rows, drawn without replacement, in their own precision and order, and which they are."""
+def drawn(features: Array, rows: int, seed: int) -> np.ndarray:
+    """The numbers of at most so many rows, ascending: all, or drawn without replacement."""
     check_features(features)
     if rows < 2:
         raise ValueError(f"a sample must have at least two rows, got {rows}")
-    chosen = np.arange(len(features))
-    if rows < len(features):
-        chosen = np.sort(np.random.default_rng(seed).choice(len(features), rows, replace=False))
-    return features[chosen], chosen
+    if rows >= len(features):
+        return np.arange(len(features))
+    return np.sort(np.random.default_rng(seed).choice(len(features), rows, replace=False))
 
 
 def device_of(features: Array) -> torch.device:
@@ -128,11 +127,12 @@ def row_blocks(features: Array, *, width: int = 1, name: str = "features") -> It
         yield rows, read(features, rows, name=name)
 
 
-def blocks_of(features: Array, rows: np.ndarray) -> Iterator[Tensor]:
-    """Blocks (n, D) of these rows in float64."""
+def blocks_of(features: Array, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Blocks (n, D) of these rows in float64, each with the numbers of its rows."""
     height = max(1, BLOCK_SIZE // features.shape[1])
     for start in range(0, len(rows), height):
-        yield read(features, rows[start : start + height])
+        part = rows[start : start + height]
+        yield part, read(features, part)
 
 
 def unit_or_zero(block: Tensor) -> Tensor:

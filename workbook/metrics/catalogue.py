@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from workbook.metrics.blocks import Array, sampled
+from workbook.metrics.blocks import Array, drawn
 from workbook.metrics.collapse import cdnv, class_mean_accuracy, directional_cdnv, nc1, nc2, nc3, nc4
 from workbook.metrics.evidence import h_score, logme, transrate
 from workbook.metrics.fisher import ncti_parts, sfda
@@ -47,9 +47,7 @@ class Measure:
 _ALL = (
     Measure("RankMe", "directions that are used, not centred (higher = more)", "features", "moments", rankme),
     Measure("effective rank", "directions of the variance (higher = more)", "features", "moments", effective_rank),
-    Measure(
-        "participation ratio", "the same, large ones first (higher = more)", "features", "moments", participation_ratio
-    ),
+    Measure("participation ratio", "the same (higher = more)", "features", "moments", participation_ratio),
     Measure("NESum", "variance over that of the first direction (higher = more)", "features", "moments", nesum),
     Measure("alpha-ReQ", "exponent of the spectrum's decay (near 1 = best)", "features", "moments", alpha_req),
     Measure("R", "feature redundancy (lower = less)", "features", "moments", feature_redundancy),
@@ -63,9 +61,7 @@ _ALL = (
     Measure("NC2", "distance of the class means from a simplex (0 = simplex)", "labels", "moments", nc2),
     Measure("NC3", "distance of head and class means (0 = dual)", "head", "moments", nc3),
     Measure("NC4", "the head decides as the nearest mean (1 = always)", "head", "rows", nc4),
-    Measure(
-        "class-mean accuracy", "by the nearest class mean (higher = better)", "labels", "rows", class_mean_accuracy
-    ),
+    Measure("class-mean accuracy", "nearest mean is the own (higher = better)", "labels", "rows", class_mean_accuracy),
     Measure("CDNV", "width of two classes for their distance (0 = collapsed)", "labels", "moments", cdnv),
     Measure("directional CDNV", "width towards the other class (0 = collapsed)", "labels", "rows", directional_cdnv),
     Measure("LiDAR", "directions that tell classes apart (higher = more)", "labels", "rows", lidar),
@@ -102,8 +98,8 @@ def measure_all(
     Raises ValueError for features and labels that no measure takes.
     """
     moments = feature_moments(features, labels)
-    part, numbers = sampled(features, rows, seed)
-    own = moments.classes.index[numbers]
+    numbers = drawn(features, rows, seed)
+    part, own = features[numbers], moments.classes.index[numbers]
     absent = {need for need, given in (("labels", labels), ("theta", theta), ("head", head)) if given is None}
     values: dict[str, float | str] = {}
     for measure in _ALL:

@@ -10,7 +10,7 @@ from torch import Tensor
 from workbook.metrics.blocks import Array, add_gram, blocks_of, check_classes, mirror, read
 from workbook.metrics.moments import Moments, feature_moments, moments_of
 
-_ROUNDS = 11  # of LogME's fixed point, as its authors': it moves in the tenth digit after half of them
+_ROUNDS = 11  # of LogME's fixed point, as its authors': on scikit-learn's digits 200 give the same eight digits
 _LOGME_EPS = 1e-5  # of its two divisions, as its authors'
 
 
@@ -22,8 +22,8 @@ def logme(features: Array | Moments, labels: Any = None) -> float:
     A direction without any feature counts nothing; their code counts the prior's precision of each.
 
     features: (N, D) float. labels: (N,) int, at least two classes. Any real number, mostly below 1; higher = the labels
-    follow better. Unchanged by rotation and by the names of the classes; nearly so by scale; not by an offset.
-    ValueError where all features are 0, and where a fit is so exact that its evidence is infinite.
+    follow better. Unchanged by rotation; not by an offset; nearly so by scale, as long as the weights are not so small
+    that its 1e-5 counts beside their squares: features of a hundred times the scale lose the fourth digit. ValueError where all features are 0, and where a fit is so exact that its evidence is infinite.
     """
     moments = moments_of(features, labels, samples=1)
     squares, axes = moments.spread_from_zero  # of X = U s V^T: s^2 and V
@@ -111,7 +111,7 @@ def _class_products(features: Array, rows: np.ndarray, centre: Tensor) -> Tensor
         block = read(features, rows) - centre
         return block @ block.T
     gram = centre.new_zeros(len(centre), len(centre))
-    for block in blocks_of(features, rows):
+    for _, block in blocks_of(features, rows):
         add_gram(gram, block - centre)
     return mirror(gram)
 

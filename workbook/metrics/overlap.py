@@ -7,7 +7,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from workbook.metrics.blocks import Array, check_classes, read, sampled, to_unit_length
+from workbook.metrics.blocks import Array, check_classes, drawn, read, to_unit_length
 from workbook.metrics.moments import feature_moments, projected
 
 
@@ -57,9 +57,8 @@ def parc(features: Array, labels: Any, *, rows: int = 5000, seed: int = 0) -> fl
     of two.
     """
     classes = check_classes(features, labels)
-    chosen, numbers = sampled(features, rows, seed)
-    own = classes.index[numbers]
-    values = read(chosen, slice(None))
+    numbers = drawn(features, rows, seed)
+    own, values = classes.index[numbers], read(features, numbers)
     values -= values[0].clone()  # a constant channel is now exactly 0
     values -= values.mean(0)
     deviation = values.std(0, correction=0)

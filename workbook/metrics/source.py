@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbook.metrics.blocks import Array, Classes, check_classes, row_blocks, sampled
+from workbook.metrics.blocks import Array, Classes, check_classes, drawn, read, row_blocks
 from workbook.metrics.moments import feature_moments, projected
 
 _NOT_ONE = 1e-2  # how far from 1 probabilities in half precision may add up to
@@ -63,7 +63,8 @@ def nleep(features: Array, labels: Any, *, components: int | None = None, rows: 
     from sklearn.mixture import GaussianMixture  # seconds to load
 
     classes = check_classes(features, labels)
-    chosen, numbers = sampled(features, rows, seed)
+    numbers = drawn(features, rows, seed)
+    chosen = read(features, numbers)
     components = 5 * len(classes) if components is None else components
     if components < 1 or len(chosen) < 10 * components:
         raise ValueError(f"{components} components need {10 * components} samples, got {len(chosen)}")

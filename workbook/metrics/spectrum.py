@@ -5,11 +5,12 @@ Each takes the features or their moments (`feature_moments`): all of them togeth
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from workbook.metrics.blocks import Array, check_classes
-from workbook.metrics.moments import Moments, feature_moments, moments_of
+from workbook.metrics.blocks import Array, add_gram, blocks_of, check_classes, device_of, read
+from workbook.metrics.moments import ClassSums, Moments, moments_of
 
 # A ratio of the variance between objects to that within them below this is what rounding leaves of a zero.
 _NO_DISTANCE = 1e-24
@@ -94,12 +95,17 @@ def lidar(features: Array, labels: Any, *, samples: int = 100, delta: float = 1e
     classes = check_classes(features, labels, samples=2)
     if samples < 2:
         raise ValueError(f"samples must be at least 2, got {samples}")
-    rows = [own[:samples] for own in classes.rows()]
-    index = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(own) for own in rows]))
-    moments = feature_moments(features[torch.cat([torch.from_numpy(own) for own in rows]).numpy()], index)
-    within = moments.within / (len(moments) - len(rows))
+    rows = np.concatenate([own[:samples] for own in classes.rows()])
+    counts = torch.from_numpy(classes.counts.clip(max=samples)).to(device_of(features), torch.float64)
+    sums = ClassSums(read(features, classes.first), counts)
+    gram = sums.pivot.new_zeros(features.shape[1], features.shape[1])
+    for numbers, block in blocks_of(features, rows):
+        sums.add(block, classes.of(numbers, block.device))
+        add_gram(gram, block)
+    within = sums.within(gram) / (len(rows) - len(classes))
     within.diagonal().add_(delta)
-    means = moments.rows.means - moments.rows.means.mean(0)
+    means = sums.moments().means
+    means = means - means.mean(0)
     # with S_w + delta I = L L^T: the eigenvalues of L^-1 S_b L^-T are the squared singular values of the means in it
     whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(within), means.T, upper=False)
     values = torch.linalg.svdvals(whitened).square()

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from workbook.metrics.blocks import Array, read, row_blocks, sampled, to_unit_length
+from workbook.metrics.blocks import Array, drawn, read, row_blocks, to_unit_length
 from workbook.metrics.moments import Moments, class_moments_of
 
 
@@ -18,10 +18,10 @@ def uniformity(features: Array, *, t: float = 2.0, rows: int = 5000, seed: int =
     -2 t + 2 t^2 / D where it is even. Unchanged by scale and rotation, not by an offset. 0 where all directions are the
     same. ValueError for a zero vector.
     """
-    chosen, numbers = sampled(features, rows, seed)
-    if len(chosen) < 2:
+    numbers = drawn(features, rows, seed)
+    if len(numbers) < 2:
         raise ValueError("uniformity needs at least two samples, got 1")
-    units, total = read(chosen, slice(None)), 0.0
+    units, total = read(features, numbers), 0.0
     to_unit_length(units, numbers)
     for part, block in row_blocks(units, width=len(units)):
         # |u - v|^2 = 2 - 2 u . v; a sample with itself, whatever rounding makes of it, is left out
