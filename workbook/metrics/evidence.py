@@ -22,8 +22,9 @@ def logme(features: Array | Moments, labels: Any = None) -> float:
     A direction without any feature counts nothing; their code counts the prior's precision of each.
 
     features: (N, D) float. labels: (N,) int, at least two classes. Any real number, mostly below 1; higher = the labels
-    follow better. Unchanged by rotation; not by an offset; nearly so by scale, as long as the weights are not so small
-    that its 1e-5 counts beside their squares: features of a hundred times the scale lose the fourth digit. ValueError where all features are 0, and where a fit is so exact that its evidence is infinite.
+    follow better. Unchanged by rotation; not by an offset; nearly by scale, until the squares of the weights are no
+    longer large beside the 1e-5 of its divisions: a hundred times larger features lose the fourth digit. ValueError
+    where all features are 0, and where a fit is so exact that its evidence is infinite.
     """
     moments = moments_of(features, labels, samples=1)
     squares, axes = moments.spread_from_zero  # of X = U s V^T: s^2 and V

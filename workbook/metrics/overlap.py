@@ -43,7 +43,7 @@ def gbc(
     return -float(sum(_coefficients(means, variances, label).sum() - 1 for label in range(len(classes))))
 
 
-def parc(features: Array, labels: Any, *, rows: int = 5000, seed: int = 0) -> float:
+def parc(features: Array, labels: Any, *, rows: int = 3000, seed: int = 0) -> float:
     """PARC: how far pairs of samples that are unlike have other labels, Spearman's correlation (Bolya et al. 2021).
 
     Of 1 - the correlation of their channels, each channel standardised over the samples, with whether the classes

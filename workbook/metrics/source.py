@@ -64,10 +64,10 @@ def nleep(features: Array, labels: Any, *, components: int | None = None, rows: 
 
     classes = check_classes(features, labels)
     numbers = drawn(features, rows, seed)
-    chosen = read(features, numbers)
     components = 5 * len(classes) if components is None else components
-    if components < 1 or len(chosen) < 10 * components:
-        raise ValueError(f"{components} components need {10 * components} samples, got {len(chosen)}")
+    if components < 1 or len(numbers) < 10 * components:
+        raise ValueError(f"{components} components need {10 * components} samples, got {len(numbers)}")
+    chosen = read(features, numbers)
     moments = feature_moments(chosen)
     values, axes = moments.spread
     dims = int((values.cumsum(0) / values.sum() <= 0.8).sum()) + 1
