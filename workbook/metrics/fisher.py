@@ -76,13 +76,13 @@ def ncti_parts(features: Array, labels: Any) -> dict[str, float]:
     features: (N, D) float. labels: (N,) int, at least two classes. SELI in [0, inf), NCC in [0, 1], VC a real number.
     Unchanged by rotation and offset; not by scale, which sets the shrinkage. ValueError where no class has any width.
     """
-    # not in the paper: where the shrinkage is below 1e-10 its code leaves it out, with another solver
     classes = check_classes(features, labels)
     moments = feature_moments(features, labels)
     values, axes = moments.spread
-    dims = min(_DIMS, *moments.shape)
+    dims = min(_DIMS, *moments.shape)  # as in its code, components without variance among them
     axes = torch.nn.functional.pad(axes, (0, max(0, dims - axes.shape[1])))[:, :dims]
     variance = float(values[:_ENERGY_DIMS].sum()) / (len(moments) - 1)
+    # not in the paper: where this is below 1e-10 its code shrinks nothing, with another solver; here it stays 1e-10
     strength = max(math.exp(-variance), _LEAST_SHRINKAGE)
     rows = projected(features, moments.mean, axes)
     means = (moments.rows.means - moments.mean) @ axes
