@@ -19,7 +19,8 @@ def logme(features: Array | Moments, labels: Any = None) -> float:
 
     The mean over classes of the evidence of "is of this class" (0 or 1), maximised over the precisions of prior and
     noise by the fixed point of You et al. (2022). Features are not centred and there is no intercept, as theirs.
-    A direction without any feature counts nothing; their code counts the prior's precision of each.
+    A direction that no feature has counts nothing; their code adds the log of the prior's precision of each, which on
+    scikit-learn's digits, rank 61 of 64, gives 0.273995 for 0.270278.
 
     features: (N, D) float. labels: (N,) int, at least two classes. Any real number, mostly below 1; higher = the labels
     follow better. Unchanged by rotation; not by an offset; nearly by scale, until the squares of the weights are no
