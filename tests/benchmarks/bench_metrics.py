@@ -21,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ STREAMED = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--of", type=int, nargs=2, metavar=("ROWS", "DIM"), help="another size of the largest case")
     parser.add_argument("--peak-of", type=Path, help=argparse.SUPPRESS)  # what the subprocess below is called with
     args = parser.parse_args()
     if args.peak_of:
@@ -50,7 +52,7 @@ def main() -> None:
         return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads{', --quick' if args.quick else ''}\n")
     # first: a process's peak starts from that of the one that starts it
-    peak_memory(*((20_000, 256) if args.quick else (1_281_167, 2048)))
+    peak_memory(*(args.of or ((20_000, 256) if args.quick else (1_281_167, 2048))))
     ratios(*((2000, 64, 20) if args.quick else (10_000, 512, 100)), batches=1 if args.quick else 4)
     growth((1000, 10_000) if args.quick else (1000, 10_000, 100_000, 1_000_000))
 
@@ -72,6 +74,11 @@ def ratios(rows: int, dim: int, classes: int, batches: int) -> None:
         )
     for name, naive in NAIVE.items():
         compare(name, "naive torch, float64", lambda f=STREAMED[name]: f(x, y), lambda f=naive: f(x.double(), y))
+    for name, naive in DECOMPOSED.items():
+        measure = metrics.MEASURES[name]
+        ours = partial(measure.function, x, *(() if measure.needs == "features" else (y,)))
+        compare(name, "whole decomposition, float64", ours, lambda f=naive: f(x.double(), y))
+    compare_moments(features, labels)
     compare_cka(batches, 600)  # as many samples as in Nayman et al. 2022, App. D
 
 
@@ -81,6 +88,25 @@ def compare(name: str, against: str, ours: Callable, other: Callable) -> None:
     difference = np.abs(np.asarray(value) - np.asarray(other_value)).max()
     times = f"{1e3 * seconds:.1f} ms | {1e3 * other_seconds:.0f} ms | {other_seconds / seconds:.1f}"
     print(f"| {name} | {against} | {times} | {difference:.1e} |", flush=True)
+
+
+def compare_moments(features: np.ndarray, labels: np.ndarray) -> None:
+    """All measures of second moments from one pass, against each by itself."""
+    of_moments = [m for m in metrics.MEASURES.values() if m.reads == "moments" and m.needs != "head"]
+
+    def together() -> list:
+        moments = metrics.feature_moments(features, labels)
+        return [first_number(measure.function(moments)) for measure in of_moments]
+
+    def alone() -> list:
+        given = {"features": (features,), "labels": (features, labels)}
+        return [first_number(measure.function(*given[measure.needs])) for measure in of_moments]
+
+    compare(f"{len(of_moments)} of the catalogue", "one by one", together, alone)
+
+
+def first_number(found: float | dict[str, float]) -> float:
+    return next(iter(found.values())) if isinstance(found, dict) else found
 
 
 def best_of(call: Callable, repeats: int) -> tuple:
@@ -121,6 +147,53 @@ def naive_redundancy(x: Tensor, y: Tensor) -> float:
 
 
 NAIVE = {"phi": naive_ratio, "V_intra": naive_variance, "S_inter": naive_separation, "R": naive_redundancy}
+
+
+def naive_rankme(x: Tensor, y: Tensor) -> float:
+    singular = torch.linalg.svdvals(x)
+    return float(torch.special.entr(singular / singular.sum() + 1e-7).sum().exp())
+
+
+def naive_effective_rank(x: Tensor, y: Tensor) -> float:
+    values = torch.linalg.svdvals(x - x.mean(0)).square()
+    return float(torch.special.entr(values / values.sum()).sum().exp())
+
+
+def naive_h_score(x: Tensor, y: Tensor) -> float:
+    means = torch.stack([x[y == label].mean(0) for label in y.unique()])[y]
+    return float((torch.linalg.pinv(torch.cov(x.T)) @ torch.cov(means.T)).trace())
+
+
+def naive_nc1(x: Tensor, y: Tensor) -> float:
+    means = torch.stack([x[y == label].mean(0) for label in y.unique()])
+    within, apart = x - means[y], means - means.mean(0)
+    return float((within.T @ within / len(x) @ torch.linalg.pinv(apart.T @ apart / len(apart))).trace()) / len(apart)
+
+
+def naive_logme(x: Tensor, y: Tensor) -> float:
+    left, singular, _ = torch.linalg.svd(x, full_matrices=False)
+    squares, n, evidence = singular.square(), len(x), []
+    for label in y.unique():
+        target, prior, noise = (y == label).double(), 1.0, 1.0
+        along = (left.T @ target).square()
+        for _ in range(11):
+            ratio = prior / noise
+            weights = float((squares * along / (squares + ratio).square()).sum())
+            residual = float((along / (1 + squares / ratio).square()).sum() + target.sum() - along.sum())
+            fitted = float((squares / (squares + ratio)).sum())
+            prior, noise = fitted / (weights + 1e-5), (n - fitted) / (residual + 1e-5)
+        logs = len(squares) * np.log(prior) + n * np.log(noise) - float((prior + noise * squares).log().sum())
+        evidence.append((logs - noise * residual - prior * weights) / n - np.log(2 * np.pi))
+    return float(np.mean(evidence)) / 2
+
+
+DECOMPOSED = {
+    "RankMe": naive_rankme,
+    "effective rank": naive_effective_rank,
+    "H-score": naive_h_score,
+    "NC1": naive_nc1,
+    "LogME": naive_logme,
+}
 
 
 class Replay(nn.Module):
@@ -215,7 +288,8 @@ def peak_of(path: Path) -> dict[str, tuple[float, float]]:
     features = np.load(path, mmap_mode="r")
     labels = np.arange(len(features)) % 1000
     result = {"imports and labels": (peak_mib(), 0.0)}
-    for name, call in STREAMED.items():
+    whole = {"the one pass of the catalogue": metrics.feature_moments, "the whole catalogue": metrics.measure_all}
+    for name, call in (STREAMED | whole).items():
         _, seconds = best_of(lambda call=call: call(features, labels), 1)
         result[name] = (peak_mib(), seconds)
     return result

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from workbook.probes.knn import knn_accuracy
+from workbook.probes.knn import knn_accuracy, loo_knn_accuracy
 
 
 def blobs(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,3 +63,28 @@ def test_refusals():
         knn_accuracy(x, y - 1, *TEST)
     with pytest.raises(ValueError, match=r"test labels must be among the 5 of training, 0 ... 4, got \[5\]"):
         knn_accuracy(x, y, TEST[0], TEST[1] + 1)
+
+
+@pytest.mark.parametrize(("k", "percent"), [(1, 98.8870), (20, 97.5515)])
+def test_leaving_each_out_on_digits(k, percent):
+    digits = load_digits()
+    assert loo_knn_accuracy(digits.data / 16, digits.target, k=k) == pytest.approx(percent, abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [None, 0.07])
+def test_leaving_one_out_is_asking_all_others(temperature):
+    x, y = TRAIN[0][:60], TRAIN[1][:60]
+    others = [np.arange(60) != row for row in range(60)]
+    asked = [knn_accuracy(x[o], y[o], x[~o], y[~o], k=5, temperature=temperature) for o in others]
+    assert loo_knn_accuracy(x, y, k=5, temperature=temperature) == pytest.approx(np.mean(asked))
+
+
+def test_leaving_one_out_over_blocks(monkeypatch):
+    whole = loo_knn_accuracy(*TEST, k=7)
+    monkeypatch.setattr("workbook.probes.knn._ROWS", 100)
+    assert loo_knn_accuracy(*TEST, k=7) == whole
+
+
+def test_leaving_one_out_needs_k_others():
+    with pytest.raises(ValueError, match=r"k must lie in \[1, 299\].*got 300"):
+        loo_knn_accuracy(*TRAIN, k=300)

@@ -26,21 +26,18 @@ class Classes:
     first: np.ndarray  # (C,) row of the first sample of each class
     index: np.ndarray  # (N,) position in `ids`
 
+    def rows(self) -> list[np.ndarray]:
+        """The rows of each class, ascending."""
+        return np.split(np.argsort(self.index, kind="stable"), np.cumsum(self.counts)[:-1])
+
     def __len__(self) -> int:
         return len(self.ids)
 
-    def of(self, rows: slice, device: torch.device) -> Tensor:
+    def of(self, rows: slice | np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(self.index[rows]).to(device)
 
     def sizes(self, features: Array) -> Tensor:
         return torch.from_numpy(self.counts).to(device_of(features), torch.float64)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassMoments:
-    means: Tensor  # (C, D) float64
-    scatter: Tensor  # (C,) float64, mean squared distance of a class's samples to its mean
-    zeros: Tensor  # (C,) float64, share of its samples that are zero vectors, where rows were scaled to length 1
 
 
 def check_features(features: Array, name: str = "features") -> None:
@@ -62,6 +59,14 @@ def check_classes(features: Array, labels: Any, samples: int = 1) -> Classes:
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"labels must be integers, got {values.dtype}")
     ids, first, index, counts = np.unique(values, return_index=True, return_inverse=True, return_counts=True)
+    classes = Classes(ids=ids, counts=counts, first=first, index=index)
+    check_samples(classes, samples)
+    return classes
+
+
+def check_samples(classes: Classes, samples: int) -> None:
+    """Refuses fewer than two classes, and a class with fewer than `samples` samples."""
+    ids, counts = classes.ids, classes.counts
     if len(ids) < 2:
         raise ValueError(f"labels must name at least two classes, got {ids.tolist()}")
     if counts.min() < samples:
@@ -70,7 +75,22 @@ def check_classes(features: Array, labels: Any, samples: int = 1) -> Classes:
             f"every class must have at least {samples} samples, got {counts.min()} of class {rare[0]} "
             f"({len(rare)} of {len(ids)} classes have too few)"
         )
-    return Classes(ids=ids, counts=counts, first=first, index=index)
+
+
+def one_class(features: Array) -> Classes:
+    """What features without labels are: all samples in one class."""
+    index, first = np.zeros(len(features), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    return Classes(ids=first, counts=np.array([len(features)]), first=first, index=index)
+
+
+def drawn(features: Array, rows: int, seed: int) -> np.ndarray:
+    """The numbers of at most so many rows, ascending: all, or drawn without replacement."""
+    check_features(features)
+    if rows < 2:
+        raise ValueError(f"a sample must have at least two rows, got {rows}")
+    if rows >= len(features):
+        return np.arange(len(features))
+    return np.sort(np.random.default_rng(seed).choice(len(features), rows, replace=False))
 
 
 def device_of(features: Array) -> torch.device:
@@ -107,6 +127,14 @@ def row_blocks(features: Array, *, width: int = 1, name: str = "features") -> It
         yield rows, read(features, rows, name=name)
 
 
+def blocks_of(features: Array, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Blocks (n, D) of these rows in float64, each with the numbers of its rows."""
+    height = max(1, BLOCK_SIZE // features.shape[1])
+    for start in range(0, len(rows), height):
+        part = rows[start : start + height]
+        yield part, read(features, part)
+
+
 def unit_or_zero(block: Tensor) -> Tensor:
     """Scales the rows to length 1 in place and returns their lengths (n, 1); a zero vector stays one.
 
@@ -124,26 +152,6 @@ def to_unit_length(block: Tensor, numbers: range | np.ndarray, name: str = "feat
         row = numbers[int((length[:, 0] == 0).nonzero()[0])]
         raise ValueError(f"a zero vector has no cosine, got one in row {row} of {name}")
     return length
-
-
-def class_moments(features: Array, classes: Classes, *, unit: bool = False) -> ClassMoments:
-    """Means and scatter of the classes, of the rows or (`unit`) of `unit_or_zero` of them, in one pass."""
-    pivot, sizes = read(features, classes.first), classes.sizes(features)
-    if unit:
-        unit_or_zero(pivot)
-    sums, squares, zeros = torch.zeros_like(pivot), torch.zeros_like(sizes), torch.zeros_like(sizes)
-    # With d = x - p, for any p: mu = p + mean d and mean |x - mu|^2 = mean |d|^2 - |mean d|^2. Where p is one of the
-    # N_k samples, |mean d|^2 = |p - mu|^2 <= N_k mean |x - mu|^2: however far the origin, next to nothing cancels.
-    for rows, block in row_blocks(features):
-        index = classes.of(rows, pivot.device)
-        if unit:
-            zeros.index_add_(0, index, (unit_or_zero(block)[:, 0] == 0).double())
-        block -= pivot[index]
-        sums.index_add_(0, index, block)
-        squares.index_add_(0, index, torch.linalg.vector_norm(block, dim=1).square())
-    shift = sums / sizes[:, None]
-    scatter = squares / sizes - shift.square().sum(1)
-    return ClassMoments(means=pivot + shift, scatter=scatter.clamp(min=0), zeros=zeros / sizes)
 
 
 def spread_of_means(means: Tensor) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from scipy.stats import hypergeom
 
-from workbook.metrics.blocks import Array, check_classes, class_moments, row_blocks, to_unit_length
+from workbook.metrics.blocks import Array, check_classes, row_blocks, to_unit_length
+from workbook.metrics.moments import class_moments
 
 
 @dataclass(frozen=True, kw_only=True)

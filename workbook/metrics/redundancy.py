@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from workbook.metrics.blocks import Array, add_gram, check_features, device_of, mirror, read, row_blocks
+from workbook.metrics.blocks import Array, check_features
+from workbook.metrics.moments import Moments, centred_products
 
 
-def feature_redundancy(features: Array) -> float:
+def feature_redundancy(features: Array | Moments) -> float:
     """Mean absolute correlation of the channels, R (Wang et al. 2022, Eq. 3).
 
     Over all D^2 pairs, a channel with itself included as printed, so that 1 / D is the least for channels that all
@@ -20,34 +21,19 @@ def feature_redundancy(features: Array) -> float:
     return float(channel_correlation(features).abs().mean())
 
 
-def channel_correlation(features: Array) -> Tensor:
+def channel_correlation(features: Array | Moments) -> Tensor:
     """Pearson's correlation of every two channels, (D, D) float64 in [-1, 1], on the features' own device.
 
     features: (N, D) float, at least two rows. The rows and columns of a constant channel are 0, its diagonal too.
     """
-    check_features(features)
+    if not isinstance(features, Moments):
+        check_features(features)
     if len(features) < 2:
         raise ValueError(f"a correlation needs at least two samples, got features of shape {tuple(features.shape)}")
-    products = centred_products(features)
+    products = features.centred if isinstance(features, Moments) else centred_products(features)
     deviation = products.diagonal().clamp(min=0).sqrt()
     varies = deviation > 0
     scale = torch.where(varies, 1 / deviation, 0.0)
     correlation = (products * scale[:, None] * scale).clamp(-1, 1)
     correlation.diagonal().copy_(varies)  # exactly 1, or 0
     return correlation
-
-
-def centred_products(*features: Array, names: tuple[str, ...] = ("features",)) -> Tensor:
-    """Z^T Z, (D, D) float64, Z being the given features side by side with every column centred; one pass."""
-    width, device = sum(part.shape[1] for part in features), device_of(features[0])
-    total = torch.zeros(width, dtype=torch.float64, device=device)
-    gram = torch.zeros(width, width, dtype=torch.float64, device=device)
-    pivot = torch.cat([read(part, slice(0, 1)) for part in features], dim=1)
-    # With d = z - p: Z^T Z = sum d d^T - (sum d)(sum d)^T / N for any p. With p one of the N samples next to nothing
-    # cancels, as in `class_moments`, and a constant column is exactly 0.
-    streams = (row_blocks(part, width=width, name=name) for part, name in zip(features, names, strict=True))
-    for parts in zip(*streams, strict=True):
-        block = torch.cat([part for _, part in parts], dim=1) - pivot
-        total += block.sum(0)
-        add_gram(gram, block)
-    return mirror(gram) - torch.outer(total, total) / len(features[0])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from workbook.metrics.blocks import BLOCK_SIZE, Array, add_gram, check_features, device_of, mirror, read
-from workbook.metrics.redundancy import centred_products
+from workbook.metrics.moments import centred_products
 
 
 def linear_cka(x: Array, y: Array) -> float:

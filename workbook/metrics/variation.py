@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from workbook.metrics.blocks import Array, check_classes, class_moments, row_blocks, spread_of_means, unit_or_zero
+from workbook.metrics.blocks import Array, check_classes, row_blocks, spread_of_means, unit_or_zero
+from workbook.metrics.moments import Moments, class_moments_of
 
 # Mean cosine distances below this are what rounding leaves of a zero.
 _NO_DISTANCE = 1e-12
 
 
-def discriminative_ratio(features: Array, labels: Any) -> float:
+def discriminative_ratio(features: Array | Moments, labels: Any = None) -> float:
     """Inter-class over intra-class distance, phi = D_inter / D_intra (Wang et al. 2022, Eq. 4).
 
     D_inter is the mean squared distance between the means of two different classes, D_intra the mean over classes,
@@ -25,7 +26,7 @@ def discriminative_ratio(features: Array, labels: Any) -> float:
     In [0, inf]; higher = classes further apart for their width; smaller = more intra-class variation. Unchanged by
     scale, rotation and offset. inf where every class is a single point; nan where all samples are the same point.
     """
-    moments = class_moments(features, check_classes(features, labels, samples=2))
+    moments = class_moments_of(features, labels, samples=2)
     count = len(moments.means)
     # sum_jk |mu_j - mu_k|^2 = 2 C sum_j |mu_j - mean mu|^2, and the pairs j = k add 0, so
     # D_inter = 2 / (C - 1) sum_j |mu_j - mean mu|^2 = 2 C / (C - 1) times the spread of the means
@@ -36,7 +37,7 @@ def discriminative_ratio(features: Array, labels: Any) -> float:
     return inter / intra
 
 
-def intra_class_variance(features: Array, labels: Any) -> float:
+def intra_class_variance(features: Array | Moments, labels: Any = None) -> float:
     """Mean cosine distance of two samples of one class, V_intra (Nayman et al. 2022, App. E, Eq. 4).
 
     The mean over classes, each counting alike, of the mean over all its N_k^2 pairs, a sample with itself included
@@ -46,14 +47,14 @@ def intra_class_variance(features: Array, labels: Any) -> float:
     classes of two samples. In [0, 1]; higher = more intra-class variation. Unchanged by scale and rotation, not by an
     offset. 0 where the samples of every class have one direction.
     """
-    moments = class_moments(features, check_classes(features, labels, samples=2), unit=True)
+    moments = class_moments_of(features, labels, samples=2, unit=True)
     # mean_mn (1 - u_m . u_n) = 1 - |mean u|^2 = mean |u|^2 - |mean u|^2 = mean |u - mean u|^2:
     # the scatter of the unit vectors, which unlike 1 - |mean u|^2 keeps its digits where a class is narrow; mean |u|^2
     # is 1 less the share of zero vectors
     return float((moments.scatter + moments.zeros).mean())
 
 
-def inter_class_separation(features: Array, labels: Any) -> float:
+def inter_class_separation(features: Array | Moments, labels: Any = None) -> float:
     """Mean cosine distance of samples of two classes, S_inter (Nayman et al. 2022, App. E, Eq. 5).
 
     The mean over all K^2 pairs of classes (j, k), j = k included as printed, of the mean over their N_j N_k pairs of
@@ -63,7 +64,7 @@ def inter_class_separation(features: Array, labels: Any) -> float:
     In [0, 1]; higher = classes further apart; at least V_intra. Unchanged by scale and rotation, not by an offset.
     0 where all samples have one direction.
     """
-    moments = class_moments(features, check_classes(features, labels), unit=True)
+    moments = class_moments_of(features, labels, samples=1, unit=True)
     # with m_k the mean unit vector of class k and m their mean: mean_jk (1 - m_j . m_k) = 1 - |m|^2
     # = mean_k (1 - |m_k|^2) + mean_k |m_k - m|^2, the widths of the classes and the spread of their means
     return float((moments.scatter + moments.zeros).mean()) + spread_of_means(moments.means)

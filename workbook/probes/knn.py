@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from workbook.probes.parts import Array, other_part, training_part
 
@@ -34,10 +35,42 @@ def knn_accuracy(
     correct = 0
     for rows, labels in zip(test.split(_ROWS), test_labels.split(_ROWS), strict=True):
         similarity, nearest = (rows @ train.T).topk(k)
-        # exp(s / T) reaches exp(14): less the largest, which scales all votes of an image alike
-        weight = torch.ones_like(similarity)
-        if temperature is not None:
-            weight = ((similarity - similarity[:, :1]) / temperature).exp()
-        votes = torch.zeros(len(rows), len(names), device=rows.device).scatter_add_(1, train_labels[nearest], weight)
-        correct += int((votes.argmax(1) == labels).sum())
+        correct += int((_winners(similarity, train_labels[nearest], len(names), temperature) == labels).sum())
     return 100 * correct / len(test)
+
+
+def loo_knn_accuracy(
+    features: Array,
+    labels: Array,
+    *,
+    k: int = 20,
+    temperature: float | None = None,
+    device: torch.device | str = "cpu",
+) -> float:
+    """Top-1 accuracy (percent) of the k nearest other images of the same set by cosine: each is left out in turn.
+
+    The plain baseline of a measure of transferability: nothing is trained, and no image is set apart. features: (N, D)
+    float; labels: (N,) int; k: 1 to N - 1; temperature: None = heads are counted, otherwise, and for ties, as
+    `knn_accuracy` has it. In [0, 100]; higher = nearer to their own class. Unchanged by scale and rotation. The time
+    grows with the square of N. Raises ValueError as `knn_accuracy` does.
+    """
+    x, y, names = training_part(features, labels, torch.device("cpu"))
+    if not 1 <= k < len(x):
+        raise ValueError(f"k must lie in [1, {len(x) - 1}], one less than the images, got {k}")
+    units, y = F.normalize(x.to(device, torch.float32), dim=1), y.to(device)
+    correct = 0
+    for start in range(0, len(units), _ROWS):
+        cosine = units[start : start + _ROWS] @ units.T
+        cosine[:, start:].fill_diagonal_(-torch.inf)
+        similarity, nearest = cosine.topk(k)
+        correct += int((_winners(similarity, y[nearest], len(names), temperature) == y[start : start + _ROWS]).sum())
+    return 100 * correct / len(units)
+
+
+def _winners(similarity: Tensor, classes: Tensor, count: int, temperature: float | None) -> Tensor:
+    """(n,): the class that the neighbours (n, k) of each row vote for, the nearest of them first."""
+    # exp(s / T) reaches exp(14): less the largest, which scales all votes of an image alike
+    weight = torch.ones_like(similarity)
+    if temperature is not None:
+        weight = ((similarity - similarity[:, :1]) / temperature).exp()
+    return torch.zeros(len(classes), count, device=classes.device).scatter_add_(1, classes, weight).argmax(1)
