@@ -21,7 +21,7 @@ IMPORTS = {
     "seeding": "",
     "fields": "errors",
     "files": "errors",
-    "models": "errors",
+    "models": "errors files",
     "probes": "errors fields keys metrics progress",
     "artefacts": "errors files keys",
     "data": "errors fields files keys lazy plain_yaml seeding",
