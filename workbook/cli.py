@@ -234,8 +234,17 @@ def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or a
 
 @app.command("score")
 def score(
-    model: Annotated[str, typer.Argument(help="A run's key, a checkpoint file, or a model of timm.")],
-    architecture: Annotated[str | None, typer.Option(help="Of a checkpoint file, as timm calls it.")] = None,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run's key, a checkpoint file, a model of timm (resnet50), of torchvision (torchvision/resnet50) or "
+            "of the Hugging Face hub (hf/ORG/NAME), a folder with config.json, or your code, which is run "
+            "(file.py:function)."
+        ),
+    ],
+    architecture: Annotated[
+        str | None, typer.Option(help="Of a checkpoint file: timm's name, torchvision/NAME, or file.py:function.")
+    ] = None,
     accuracy: Annotated[float | None, typer.Option(help="Its ImageNet top-1 in percent, for the CIS.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A manifest: measure the features on it too.")] = None,
     part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
@@ -245,12 +254,13 @@ def score(
         tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1]: --mean 0.5 0.5 0.5")
     ] = None,
     std: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="As --mean; of timm's tag, or ImageNet's, if none.")
+        tuple[float, float, float] | None,
+        typer.Option(help="As --mean; the weights' own, else ImageNet's."),
     ] = None,
     small_stem: Annotated[
         bool, typer.Option("--small-stem", help="A stem for small images: a 3 x 3 convolution of stride 1.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="A model of timm without its trained weights.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")] = False,
     profile: Annotated[str, typer.Option(help="How many images of the data set are read.")] = "pocket",
     out: Out = None,
 ) -> None:
@@ -258,11 +268,14 @@ def score(
     from workbook.data import load_images, load_manifest
     from workbook.evaluation.scoring import open_model
     from workbook.files import named_file
+    from workbook.models.pretrained import check_accuracy
     from workbook.profiles import load_profile
     from workbook.report.runner import run_reports
     from workbook.report.survey import NOTEBOOKS, REPORTS
     from workbook.store import Store
 
+    if architecture and ":" in architecture:
+        architecture = named_file(architecture)
     model, dataset = named_file(model), dataset and named_file(dataset)
     # What cannot be scored is told now, and leaves the page of an earlier score as it is.
     load_profile(profile)
@@ -271,6 +284,7 @@ def score(
     loading: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix}
     loading |= {"image_size": image_size, "mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
     scored = open_model(model, Store(), **loading)
+    check_accuracy(scored, accuracy)
     for note in scored.notes:
         typer.echo(note)
     manifest = load_manifest(dataset) if dataset else None
@@ -279,7 +293,7 @@ def score(
             load_images(dataset, split)
     given = {"model": model, "accuracy": accuracy, "dataset": dataset, **loading}
     # files of different models have the same name: the weights tell them apart
-    name = f"{Path(model).stem}-{scored.digest[:8]}" if os.path.isabs(model) else model
+    name = f"{scored.name}-{scored.digest[:8]}" if os.path.isabs(model) else model
     out = out or REPORTS / "score" / _file_name(name, manifest.name if manifest else "")
     (result,) = run_reports(
         [NOTEBOOKS / "score_your_model.ipynb"],

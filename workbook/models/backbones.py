@@ -118,7 +118,7 @@ def spread(names: Sequence[str], count: int) -> tuple[str, ...]:
     )
 
 
-def _of_timm(model: Any, stage_modules: tuple[str, ...], **statistics: Sequence[float]) -> Backbone:
+def _of_timm(model: Any, stage_modules: tuple[str, ...], **statistics: Any) -> Backbone:
     # the patches of a ViT, and all stages of a Swin
     last = stage_modules[:1] == ("patch_embed",) or getattr(model, "output_fmt", "NCHW") == "NHWC"
     return Backbone(model, stage_modules, channels_last=last, **statistics)

@@ -29,8 +29,8 @@ def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | N
     small_stem = how.pop("small_stem", False)
     if not pretrained:
         untrained = _of_timm(architecture, small_stem=small_stem, image_size=image_size, **how)
-        notes = ("freshly initialised, not trained",)
-        return untrained.finished(notes, name=architecture, small_stem=small_stem, fresh=True)
+        how = {"name": architecture, "small_stem": small_stem, "fresh": True}
+        return untrained.finished(("freshly initialised, not trained",), **how)
     reading, told = preprocessing_of(architecture, of_timm=True, image_size=image_size, **how)
     if small_stem:
         raise CheckpointError(f"timm's weights of {architecture} have another stem: leave the small one out")

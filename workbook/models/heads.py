@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 
 def take_off(model: nn.Module, within: str = "") -> tuple[str, nn.Linear]:
-    """The name of the model's last linear layer, below the module `within`, and the layer; the identity replaces it.
+    """The name of the model's last linear layer, of those that begin with `within`, and the layer; the identity
+    replaces it.
 
     Raises ValueError where there is none.
     """
-    named = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    found = [(name, module) for name, module in named if f"{name}.".startswith(f"{within}." if within else "")]
+    named = [(name, module) for name, module in model.named_modules() if name.startswith(within)]
+    found = [(name, module) for name, module in named if isinstance(module, nn.Linear)]
     if not found:
         raise ValueError("it has no linear layer as its classifier")
     name, layer = found[-1]

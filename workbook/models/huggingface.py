@@ -54,29 +54,28 @@ def from_huggingface(name: str, **how: Any) -> Pretrained:
     had, or its weights are not whole and finite.
     """
     folder = _fetched(name.removeprefix(LIBRARY)) if name.startswith(LIBRARY) else Path(name)
-    model, missing = _loaded(folder, name)
+    model, last, missing = _loaded(folder, name)
     reading, told = reading_of(_usual(folder, model.config), **how)
-    _, last = take_off(model, "classifier")
-    head = None if missing else last
+    # not in the papers: of DINOv2 what a classifier of its own reads, or else what its authors compare neighbours by
     token = missing and last.in_features == 2 * getattr(model.config, "hidden_size", 0)
     network = Classifier(model, class_token=token).eval()
     width = last.in_features // 2 if token else last.in_features
-    statistics = {"mean": reading.mean, "std": reading.std}
-    backbone = Backbone(network, _stages(network, reading.image_size), num_features=width, **statistics)
+    shape: dict[str, Any] = {"num_features": width, "mean": reading.mean, "std": reading.std}
     return finished(
-        backbone,
+        Backbone(network, _stages(network, reading.image_size), **shape),
         reading,
         ("weights as transformers reads them", told),
         name=name if name.startswith(LIBRARY) else folder.name,
         architecture=LIBRARY + model.config.model_type,
         features="features are its class token" if token else "features are what its image classifier reads",
-        head=head,
+        head=None if missing else last,
         code=file_digest(folder / _CONFIG).hex(),
     )
 
 
-def _loaded(folder: Path, name: str) -> tuple[Any, bool]:
-    """transformers' image classifier with the folder's weights, and whether the folder has no classifier."""
+def _loaded(folder: Path, name: str) -> tuple[Any, nn.Linear, bool]:
+    """transformers' image classifier with the folder's weights, its last layer, which is taken off, and whether the
+    folder has no weights of that."""
     try:
         from transformers import AutoModelForImageClassification
     except ImportError as error:
@@ -85,6 +84,7 @@ def _loaded(folder: Path, name: str) -> tuple[Any, bool]:
     try:
         with _quiet():
             model, found = AutoModelForImageClassification.from_pretrained(folder, output_loading_info=True, **safe)
+            _, last = take_off(model, "classifier")
     except Exception as error:  # no such classifier, code of its own, spoilt files: whatever transformers makes of it
         raise CheckpointError(
             f"transformers cannot load an image classifier from {name} ({first_line(error)}): name timm's model, or "
@@ -95,7 +95,7 @@ def _loaded(folder: Path, name: str) -> tuple[Any, bool]:
     if absent or spoilt:
         what = f"lacks {len(absent)} weights" if absent else f"has {len(spoilt)} weights that are not finite"
         raise CheckpointError(f"{name} {what} ({some(sorted(absent or spoilt))}): copy or download it again")
-    return model, bool(found["missing_keys"])
+    return model, last, bool(found["missing_keys"])
 
 
 @contextmanager
@@ -135,8 +135,8 @@ def _fetched(repository: str) -> Path:
 
 def _usual(folder: Path, config: Any) -> Usual:
     if not (folder / _READING).exists():
-        size = _side(getattr(config, "image_size", None))
-        return Usual(*([size] if size else []), whose=f"ImageNet's, as there is no {_READING}")
+        size = _side(getattr(config, "image_size", None)) or Usual().image_size
+        return Usual(size, whose=f"ImageNet's, as there is no {_READING}")
     try:
         said = json.loads((folder / _READING).read_text())
         cropped = said.get("do_center_crop", True) and said.get("crop_size")
@@ -165,7 +165,8 @@ def _stages(network: Classifier, image_size: int) -> tuple[str, ...]:
     def keep(name: str):
         return lambda module, inputs, output: outputs.__setitem__(name, output)
 
-    hooks = [module.register_forward_hook(keep(name)) for name, module in network.named_modules() if name]
+    named = [(name, module) for name, module in network.named_modules() if not isinstance(module, nn.Identity)]
+    hooks = [module.register_forward_hook(keep(name)) for name, module in named]
     try:
         states = network.model(torch.zeros(1, 3, image_size, image_size), output_hidden_states=True).hidden_states
     except Exception:  # of images that it cannot read: `finished` tells it
@@ -175,4 +176,5 @@ def _stages(network: Classifier, image_size: int) -> tuple[str, ...]:
             hook.remove()
     given = {id(output[0] if isinstance(output, tuple) else output): name for name, output in outputs.items()}
     names = [given[id(state)] for state in states or () if id(state) in given]
+    # not in the papers: which hidden states are the stages
     return (*names[:1], *spread(names[1:], 4))

@@ -73,7 +73,7 @@ def load_weights(
     model, architecture = network.backbone.model, network.architecture
     chosen = _choose(model, _within(sets, part, path), path, architecture, prefix)
     wanted = model.state_dict()
-    _refuse_larger(chosen, wanted, path, architecture)
+    _refuse_larger(chosen, wanted, path, network)
     values = {name: _cast(tensor, wanted[name], name, path, architecture) for name, tensor in _own(chosen, wanted)}
     model.load_state_dict(values, strict=len(values) == len(wanted))
     head = _head_name(chosen, network)
@@ -211,21 +211,23 @@ def _is_plain(tensor: Tensor, kinds: Sequence[torch.dtype]) -> bool:
     return plain and not tensor.is_meta and tensor.dtype in kinds
 
 
-def _refuse_larger(chosen: _Candidate, wanted: Mapping[str, Tensor], path: Path, architecture: str) -> None:
+def _refuse_larger(chosen: _Candidate, wanted: Mapping[str, Tensor], path: Path, network: Untrained) -> None:
     """Refuses weights within the model's numbered blocks that it has not: without them, it would be another network."""
     blocks = {chosen.spelled[name].split(".")[0] for name in wanted if re.search(r"\.\d+\.", name)}
+    classifier = f"{chosen.prefix}{network.classifier}."
     more = [
         name
         for name in _unused(chosen)
         if name.startswith(chosen.prefix)
+        and not name.startswith(classifier)
         and name.removeprefix(chosen.prefix).split(".")[0] in blocks
         and chosen.weights[name].dtype in _FLOATS
         and not name.endswith("attn_mask")  # of a Swin, made anew by each
     ]
     if more:
         raise CheckpointError(
-            f"{path} is a larger model than {architecture}: within the blocks of it there are {len(more)} weights that "
-            f"it has not ({some(more)}). Name another architecture"
+            f"{path} is a larger model than {network.architecture}: within the blocks of it there are {len(more)} "
+            f"weights that it has not ({some(more)}). Name another architecture"
         )
 
 

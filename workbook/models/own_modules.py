@@ -51,12 +51,10 @@ def own_network(text: str, **how: Any) -> Untrained:
     if not isinstance(features, Tensor) or features.ndim != 2:
         got = f"an array of {tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
         raise CheckpointError(f"{path}: {function}() must give a vector of each image, (N, D), got {got}: pool it")
-    statistics = {"mean": reading.mean, "std": reading.std}
-    backbone = Backbone(module, _stages(module, path), num_features=features.shape[1], **statistics)
+    shape: dict[str, Any] = {"num_features": features.shape[1], "mean": reading.mean, "std": reading.std}
     what: dict[str, Any] = {"architecture": f"{path.name}:{function}", "code": file_digest(path).hex()}
-    return Untrained(
-        backbone=backbone, reading=reading, told=told, features=f"features as {function}() gives them", **what
-    )
+    what |= {"features": f"features as {function}() gives them", "reading": reading, "told": told}
+    return Untrained(backbone=Backbone(module, _stages(module, path), **shape), **what)
 
 
 def _module(path: Path, function: str) -> nn.Module:

@@ -83,8 +83,8 @@ class Untrained:
 
     def finished(self, notes: Sequence[str], **how: Any) -> Pretrained:
         """With the weights that it has now; how: see `finished`."""
-        fixed = {"architecture": self.architecture, "features": self.features, "code": self.code}
-        return finished(self.backbone, self.reading, (*notes, self.told), **fixed, **how)
+        how |= {"architecture": self.architecture, "features": self.features, "code": self.code}
+        return finished(self.backbone, self.reading, (*notes, self.told), **how)
 
 
 def check_accuracy(model: Pretrained, accuracy: float | None) -> None:

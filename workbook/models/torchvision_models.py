@@ -17,8 +17,6 @@ from workbook.models.weight_files import first_line
 
 LIBRARY = "torchvision/"
 _FEATURES = "features are what torchvision's last linear layer reads"
-# what of these is told the size of its images
-_SIZED = {"vit": "image_size", "maxvit": "input_size"}
 
 
 def from_torchvision(architecture: str, *, fresh: bool = False, **how: Any) -> Pretrained:
@@ -67,8 +65,8 @@ def _known(architecture: str) -> str:
 def _made(name: str, reading: Preprocessing, **weights: Any) -> tuple[nn.Module, str, nn.Linear]:
     """torchvision's model without its classifier, the classifier's name, and the classifier."""
     size = reading.image_size
-    sized = {key: size for family, key in _SIZED.items() if name.startswith(family)}
-    sized |= {"input_size": (size, size)} if "input_size" in sized else {}
+    sized: dict[str, Any] = {"image_size": size} if name.startswith("vit") else {}
+    sized |= {"input_size": (size, size)} if name.startswith("maxvit") else {}
     try:
         model = get_model(name, **weights, **sized)
         return (model, *take_off(model))
@@ -81,14 +79,12 @@ def _made(name: str, reading: Preprocessing, **weights: Any) -> tuple[nn.Module,
 def _backbone(model: nn.Module, width: int, reading: Preprocessing) -> Backbone:
     last = isinstance(model, SwinTransformer)
     stages = _stages(model.eval(), reading.image_size, last)
-    statistics = {"mean": reading.mean, "std": reading.std}
-    return Backbone(model, stages, num_features=width, channels_last=last, **statistics)
+    return Backbone(model, stages, num_features=width, channels_last=last, mean=reading.mean, std=reading.std)
 
 
 def _stages(model: nn.Module, image_size: int, channels_last: bool) -> tuple[str, ...]:
     """ResNets as timm's; ViT after its patches and each quarter of its blocks; of all else the last part that gives
     maps of each size, of more than five sizes the last of each fifth."""
-    # not in the papers: the stages of what they do not name
     names = {name for name, _ in model.named_modules()}
     if names.issuperset(RESNET_STAGES):
         return RESNET_STAGES
@@ -99,6 +95,7 @@ def _stages(model: nn.Module, image_size: int, channels_last: bool) -> tuple[str
         sides = _sides(model, image_size, channels_last)
     except Exception:  # whatever images of another size make its layers raise: `finished` tells it
         return ()
+    # not in the papers: where a stage ends in the models that they do not name
     last = {side: name for name, side in sides.items()}
     return spread([name for name in sides if name in last.values()], 5)
 
@@ -125,7 +122,7 @@ def _sides(model: nn.Module, image_size: int, channels_last: bool) -> dict[str, 
     return sides
 
 
-def _parts(model: nn.Module) -> Iterator[str]:
+def _parts(model: Any) -> Iterator[str]:
     """The parts that a stage may end with: those of `features`; else the model's own up to the pooling."""
     if hasattr(model, "features"):
         yield from (f"features.{name}" for name, _ in model.features.named_children())
