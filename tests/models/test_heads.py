@@ -26,7 +26,7 @@ def weighted(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "test_convnext", "test_efficientnet", "dla46_c"])
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "convnext_atto", "mobilenetv2_035", "dla46_c"])
 def test_timm_s_classifier_is_kept_and_its_backbone_is_that_without_one(weighted, name):
     images, model = torch.rand(2, 3, 160, 160), from_timm(name, image_size=160)
     weighted.clear()

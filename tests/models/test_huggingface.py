@@ -180,6 +180,9 @@ def test_the_hub_s_cache_is_enough_and_without_it_an_error_comes_at_once(folders
     monkeypatch.setattr("huggingface_hub.get_session", Session)
     model = from_huggingface("hf/org/vit")
     assert model.name == "hf/org/vit" and model.spec == from_huggingface(str(folders["vit"])).spec
+    cache["org/half"] = folders["vit"].parent  # its weights were not fetched
+    with pytest.raises(CheckpointError, match="hf/org/half is not in the hub's cache"):
+        from_huggingface("hf/org/half")
     with pytest.raises(CheckpointError, match="hf/org/other is not in the hub's cache.*Name or service not known"):
         from_huggingface("hf/org/other")
 

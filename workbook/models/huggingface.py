@@ -115,22 +115,31 @@ def _quiet() -> Iterator[None]:
 
 def _fetched(repository: str) -> Path:
     """The folder of the hub's cache that holds it; what is there is not asked for again."""
-    from huggingface_hub import get_session, snapshot_download
+    from huggingface_hub import get_session
     from huggingface_hub.constants import ENDPOINT
 
-    wanted: dict[str, Any] = {"allow_patterns": [_CONFIG, _READING, "model*.safetensors*", "pytorch_model*.bin*"]}
     try:
-        return Path(snapshot_download(repository, local_files_only=True, **wanted))
+        return _with_weights(repository, local_files_only=True)
     except Exception as error:
         missing = error  # or the name is none: the hub says so
     try:
         get_session().head(ENDPOINT, timeout=_PATIENCE)  # the client itself tries again for half a minute
-        return Path(snapshot_download(repository, **wanted))
+        return _with_weights(repository)
     except Exception as error:
         raise CheckpointError(
             f"{LIBRARY}{repository} is not in the hub's cache and cannot be had from {ENDPOINT} ({first_line(error)}): "
             "correct its name, connect to the network once, or name a folder with its files"
         ) from missing
+
+
+def _with_weights(repository: str, **how: Any) -> Path:
+    from huggingface_hub import snapshot_download
+
+    for weights in ("model*.safetensors*", "pytorch_model*.bin*"):
+        folder = Path(snapshot_download(repository, allow_patterns=[_CONFIG, _READING, weights], **how))
+        if any(folder.glob(weights)):
+            return folder
+    raise FileNotFoundError("it has no weights as save_pretrained writes them")
 
 
 def _usual(folder: Path, config: Any) -> Usual:
