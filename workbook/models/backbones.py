@@ -1,6 +1,7 @@
 """Backbones: networks without their classifier, with five stages exposed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -66,17 +67,8 @@ class Backbone(nn.Module):
         Five stages, 1 to 5; a model that is not in `STAGES` may have fewer, the last of which are meant.
         Raises ValueError where a stage is no map.
         """
-        maps: dict[str, Tensor] = {}
-
-        def keep(name: str):
-            return lambda module, inputs, output: maps.__setitem__(name, output)
-
-        hooks = [self.model.get_submodule(name).register_forward_hook(keep(name)) for name in self._stage_modules]
-        try:
+        with recorded(self.model, self._stage_modules) as maps:
             pooled = self(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
         # a few models of timm name a stage that they only hold and never call: they have fewer
         return [self._as_map(maps[name], name) for name in self._stage_modules if name in maps], pooled
 
@@ -92,6 +84,22 @@ class Backbone(nn.Module):
         if output.ndim != 4:
             raise ValueError(f"stage {name} gives no map but an array of {tuple(output.shape)}")
         return output.permute(0, 3, 1, 2) if self._channels_last else output
+
+
+@contextmanager
+def recorded(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """What the modules of these names give while it is open, in the order in which they first end."""
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str):
+        return lambda module, inputs, output: outputs.__setitem__(name, output)
+
+    hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def existing_backbone(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from workbook.errors import CheckpointError
 from workbook.files import file_digest
-from workbook.models.backbones import Backbone, spread
+from workbook.models.backbones import Backbone, recorded, spread
 from workbook.models.heads import take_off
 from workbook.models.preprocessing import Usual, reading_of
 from workbook.models.pretrained import Pretrained, finished
@@ -169,20 +169,12 @@ def _side(size: Any) -> int | None:
 @torch.inference_mode()
 def _stages(network: Classifier, image_size: int) -> tuple[str, ...]:
     """Which modules give the hidden states, the first and the last of each quarter of the others."""
-    outputs: dict[str, Any] = {}
-
-    def keep(name: str):
-        return lambda module, inputs, output: outputs.__setitem__(name, output)
-
-    named = [(name, module) for name, module in network.named_modules() if not isinstance(module, nn.Identity)]
-    hooks = [module.register_forward_hook(keep(name)) for name, module in named]
-    try:
-        states = network.model(torch.zeros(1, 3, image_size, image_size), output_hidden_states=True).hidden_states
-    except Exception:  # of images that it cannot read: `finished` tells it
-        return ()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    named = [name for name, module in network.named_modules() if not isinstance(module, nn.Identity)]
+    with recorded(network, named) as outputs:
+        try:
+            states = network.model(torch.zeros(1, 3, image_size, image_size), output_hidden_states=True).hidden_states
+        except Exception:  # of images that it cannot read: `finished` tells it
+            return ()
     given = {id(output[0] if isinstance(output, tuple) else output): name for name, output in outputs.items()}
     names = [given[id(state)] for state in states or () if id(state) in given]
     # not in the papers: which hidden states are the stages

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workbook.errors import CheckpointError
 from workbook.files import file_digest, user_path
 from workbook.models.backbones import Backbone
 from workbook.models.preprocessing import Usual, reading_of
-from workbook.models.pretrained import Pretrained, Untrained
+from workbook.models.pretrained import Pretrained, Untrained, no_vectors
 from workbook.models.weight_files import some
 
 
@@ -48,8 +48,7 @@ def own_network(text: str, **how: Any) -> Untrained:
     side = reading.image_size
     with _told(path, f"{function}() cannot read images of {side} pixels"), torch.inference_mode():
         features = module.eval()(torch.zeros(1, 3, side, side))
-    if not isinstance(features, Tensor) or features.ndim != 2:
-        got = f"an array of {tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+    if got := no_vectors(features):
         raise CheckpointError(f"{path}: {function}() must give a vector of each image, (N, D), got {got}: pool it")
     shape: dict[str, Any] = {"num_features": features.shape[1], "mean": reading.mean, "std": reading.std}
     what: dict[str, Any] = {"architecture": f"{path.name}:{function}", "code": file_digest(path).hex()}

@@ -67,7 +67,7 @@ class Pretrained:
 
 @dataclass(frozen=True, kw_only=True)
 class Untrained:
-    """A network before its weights: freshly initialised, without its classifier.
+    """A network as it is made, before a file's weights, and without its classifier.
 
     told: how it reads images, one sentence. classifier: what its library calls the classifier, in a file, too. features
     and code: see `finished` and `Pretrained`.
@@ -152,7 +152,13 @@ def _check_reading(backbone: Backbone, architecture: str, image_size: int) -> li
             raise CheckpointError(
                 f"{architecture} cannot read images of {image_size} pixels ({first_line(error)}): name another size"
             ) from error
-    if not isinstance(features, Tensor) or features.ndim != 2:
-        got = f"an array of {tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+    if got := no_vectors(features):
         raise CheckpointError(f"{architecture} gives no vector of an image but {got}")
     return remarks
+
+
+def no_vectors(features: Any) -> str:
+    """What they are in place of vectors (N, D), in words; "" where they are that."""
+    if not isinstance(features, Tensor):
+        return f"a {type(features).__name__}"
+    return "" if features.ndim == 2 else f"an array of {tuple(features.shape)}"

@@ -1,15 +1,15 @@
 """torchvision's classifiers as backbones: `torchvision/resnet50`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torchvision.models
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import SwinTransformer, VisionTransformer, get_model, get_model_weights, list_models
 
 from workbook.errors import CheckpointError, did_you_mean
-from workbook.models.backbones import RESNET_STAGES, Backbone, spread
+from workbook.models.backbones import RESNET_STAGES, Backbone, recorded, spread
 from workbook.models.heads import take_off
 from workbook.models.preprocessing import Preprocessing, Usual, reading_of
 from workbook.models.pretrained import Pretrained, Untrained, finished
@@ -103,23 +103,11 @@ def _stages(model: nn.Module, image_size: int, channels_last: bool) -> tuple[str
 @torch.inference_mode()
 def _sides(model: nn.Module, image_size: int, channels_last: bool) -> dict[str, int]:
     """The model's parts in the order in which they run -> the side of the square maps that they give."""
-    sides: dict[str, int] = {}
-    height, width = (1, 2) if channels_last else (2, 3)
-
-    def keep(name: str):
-        def hook(module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
-            if output.ndim == 4 and output.shape[height] == output.shape[width]:
-                sides[name] = output.shape[height]
-
-        return hook
-
-    hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in _parts(model)]
-    try:
+    with recorded(model, _parts(model)) as outputs:
         model(torch.zeros(1, 3, image_size, image_size))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return sides
+    height, width = (1, 2) if channels_last else (2, 3)
+    maps = {name: output.shape for name, output in outputs.items() if output.ndim == 4}
+    return {name: shape[height] for name, shape in maps.items() if shape[height] == shape[width]}
 
 
 def _parts(model: Any) -> Iterator[str]:
