@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import timm
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -129,6 +130,9 @@ def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
         (("score", "mobilenetv2_035", "--fresh", "--mean", "123", "116", "103"), "not in [0, 255]"),
         (("score", "mobilenetv2_035", "--fresh", "--image-size", "4096"), "from 1 to 2,048"),
         (("score", "mobilenetv2_035", "--fresh", "--small-stem"), "a small stem is known of"),
+        (("score", "resnet18", "--fresh", "--accuracy", "69.8"), "resnet18 is freshly initialised, and an accuracy"),
+        (("score", "torchvision/resnet19"), "torchvision has no classifier 'resnet19'"),
+        (("score", "gone.py:network"), "there is no file"),
         (("score", "0" * 20), "no run 00000000000000000000"),
         (("score", "mobilenetv2_035", "--fresh", "--dataset", "cifar-100"), "cifar100"),
     ],
@@ -140,14 +144,21 @@ def test_a_user_s_mistake_is_told_without_a_traceback(run, words, message):
     assert "Traceback" not in result.output
 
 
-def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path):
-    scored = run("score", "mobilenetv2_035", "--fresh", "--accuracy", "50")
+@pytest.fixture
+def trained(monkeypatch):
+    """timm's weights are fresh ones, since tests have no network."""
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained=False, **how: create(name, **how))
+
+
+def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path, trained):
+    scored = run("score", "mobilenetv2_035", "--accuracy", "50")
     assert scored.exit_code == 0, scored.output
     numbers = dict(line.split(maxsplit=1) for line in scored.output.splitlines() if " " in line)
     assert float(numbers["cluster_cis"]) == pytest.approx(50 * float(numbers["cluster_diversity"]), abs=0.01)
     page = tmp_path / "reports" / "score" / "mobilenetv2_035" / "score_your_models.html"
     before = page.read_bytes()
-    assert run("score", "mobilenetv2_035", "--fresh", "--accuracy", "500").exit_code == 2
+    assert run("score", "mobilenetv2_035", "--accuracy", "500").exit_code == 2
     assert page.read_bytes() == before
 
 
@@ -165,11 +176,11 @@ def test_the_workbook_s_own_file_is_scored_and_the_page_says_how_images_are_read
     assert re.search("probes +.*at least two", scored.output) and re.search("R +0", scored.output)
 
 
-def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypatch):
+def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypatch, trained):
     """Of a GC-ViT's attention some layers hold K and V alone."""
     scoring_here(monkeypatch, tmp_path)
     manifest = str(write_set(tmp_path, classes=3, eval_classes=(2,)))
-    how = ("--fresh", "--accuracy", "50", "--image-size", "32", "--dataset", manifest)
+    how = ("--accuracy", "50", "--image-size", "32", "--dataset", manifest)
     scored = run("score", "gcvit_xxtiny", *how)
     assert scored.exit_code == 0, scored.output
     assert re.search("diversity +layer .* cannot be shared by 2 heads", scored.output)

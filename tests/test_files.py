@@ -83,12 +83,13 @@ def test_a_folder_of_the_environment(tmp_path, monkeypatch):
 def test_texts_that_name_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("weights.pt", "mine.yaml"):
+    for name in ("weights.pt", "mine.yaml", "mine.py"):
         (tmp_path / name).touch()
     assert named_file("mine.yaml") == f"{tmp_path}/mine.yaml"
     assert named_file("~/mine.yaml:eval") == f"{tmp_path}/mine.yaml:eval"
     assert named_file("weights.pt") == f"{tmp_path}/weights.pt"
-    for text in ("cifar100", "cifar100:eval", "resnet50.a1_in1k", "gone.yaml", "x" * 300, "a\0b"):
+    assert named_file("mine.py:network") == f"{tmp_path}/mine.py:network"
+    for text in ("cifar100", "cifar100:eval", "gone.py:network", "resnet50.a1_in1k", "gone.yaml", "x" * 300, "a\0b"):
         assert named_file(text) == text
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
+from transformers import ViTConfig, ViTForImageClassification
 
 from workbook.data import load_images
 from workbook.errors import CheckpointError
@@ -70,6 +72,31 @@ def test_a_timm_name_and_its_stages(lab, images):
     features = extract(model, images.select(np.arange(8)), Extraction(), lab)
     assert features.layers == ("stage2", "stage3", "stage4", "stage5", "pooled")
     assert features.layer("pooled").shape == (8, timm.create_model("convnext_atto").num_features)
+
+
+def test_every_kind_of_model_is_opened_by_its_name(lab, images, tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "from timm import create_model\n\n\ndef network():\n    return create_model('test_vit', num_classes=0)\n"
+    )
+    vit = ViTConfig(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=32, patch_size=8)
+    ViTForImageClassification(vit).save_pretrained(tmp_path / "hub")
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet.pth")
+    kinds = {
+        f"{tmp_path}/nets.py:network": {"image_size": 160},
+        f"{tmp_path}/hub": {},
+        "torchvision/resnet18": {"fresh": True, "image_size": 32},
+        f"{tmp_path}/resnet.pth": {"architecture": "torchvision/resnet18", "image_size": 32},
+    }
+    opened = [open_model(model, lab.store, **how) for model, how in kinds.items()]
+    assert [model.architecture for model in opened] == ["nets.py:network", "hf/vit", *["torchvision/resnet18"] * 2]
+    assert [model.fresh for model in opened] == [False, False, True, False]
+    assert [model.head is not None for model in opened] == [False, True, False, True]
+    few = images.select(np.arange(8))
+    for model in opened:
+        features = extract(model, few, POOLED, lab).layer("pooled")
+        assert features.shape == (8, model.backbone.num_features) and np.isfinite(features).all()
+    keys = {extract(model, few, POOLED, lab).key for model in opened}
+    assert len(keys) == 4
 
 
 @pytest.mark.parametrize(
@@ -142,10 +169,16 @@ def test_what_a_kind_of_model_does_not_take_is_refused(run, lab, tmp_path):
         ("resnet18", {"part": "model", "fresh": True}, "a model of timm has no file: resnet18; leave out part"),
         ("resnet18", {"small_stem": True}, "timm's weights of resnet18 have another stem"),
         (file, {"architecture": "resnet18", "fresh": True}, "a file has weights: .*; leave out fresh"),
+        ("torchvision/resnet18", {"small_stem": True}, "a model of torchvision has no file: .*; leave out small_stem"),
+        ("hf/org/vit", {"fresh": True}, "a model of transformers says what it is: hf/org/vit; leave out fresh"),
+        ("nets.py:net", {"architecture": "resnet18"}, "a function says what its model is: .*; leave out architecture"),
     ):
         with pytest.raises(CheckpointError, match=told):
             open_model(model, lab.store, **how)
     assert open_model(run.key, lab.store, image_size=48).image_size == 48
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=f"or name its folder, {tmp_path}, which says it"):
+        open_model(file, lab.store)
 
 
 def test_without_a_concept_split_there_is_one_side_and_no_mixture(lab):

@@ -107,6 +107,118 @@ def shortcut(weights: Weights) -> Any:
     return {"net": under("module.", net), "acc": 93.02, "epoch": 199}
 
 
+def moco_v3(weights: Weights) -> Any:
+    """The base encoder's head is a projection; the momentum encoder lies beside."""
+    head = {
+        "head.0.weight": torch.ones(8, 64),
+        "head.1.running_mean": torch.zeros(8),
+        "head.3.weight": torch.ones(4, 8),
+    }
+    both = under("module.base_encoder.", without_classifier(weights) | head)
+    both |= under("module.momentum_encoder.", without_classifier(others(weights)) | head)
+    both |= under("module.predictor.", {"0.weight": torch.ones(8, 4)})
+    return {"epoch": 300, "arch": "vit_small", "state_dict": both, "optimizer": optimizer(weights), "scaler": {}}
+
+
+def moco_v1(weights: Weights) -> Any:
+    """Its projection is one linear layer, which is called as a classifier is."""
+    return {"state_dict": {n: t for n, t in moco(weights)["state_dict"].items() if ".fc." not in n}
+            | {f"module.encoder_{which}.fc.weight": torch.ones(8, 1024) for which in "qk"}}  # fmt: skip
+
+
+def swav(weights: Weights) -> Any:
+    """Released as the state dict alone, in DistributedDataParallel."""
+    head = {"projection_head.0.weight": torch.ones(8, 1024), "projection_head.1.running_var": torch.ones(8)}
+    return under("module.", without_classifier(weights) | head | {"prototypes.weight": torch.ones(30, 8)})
+
+
+def byol_pytorch(weights: Weights) -> Any:
+    """lucidrains' learner holds the network twice, under its own name and within the online encoder."""
+    online, target = under("net.", weights), under("net.", others(weights))
+    projector = {"projector.0.weight": torch.ones(8, 1024)}
+    learner = online | under("online_encoder.", online | projector) | under("target_encoder.", target | projector)
+    return learner | {"online_predictor.0.weight": torch.ones(8, 8)}
+
+
+def byol_numbered(weights: Weights) -> Any:
+    """sthalles' PyTorch-BYOL: numbers in place of names, the online and the target network apart."""
+    numbered = {n.replace("backbone.", "encoder."): t for n, t in lightly_sequential(weights)["state_dict"].items()}
+    numbered = {n.replace("projection_head.layers", "projetion.net"): t for n, t in numbered.items()}
+    whole = {"online_network_state_dict": numbered, "target_network_state_dict": others(numbered)}
+    return whole | {"optimizer_state_dict": optimizer(weights)}
+
+
+def byol_released(weights: Weights) -> Any:
+    """Ports of DeepMind's release: one whole training by names."""
+    return under("online_network.encoder.", weights) | under("target_network.encoder.", others(weights))
+
+
+def vicreg(weights: Weights) -> Any:
+    """And Barlow Twins: the backbone's fc is the identity."""
+    model = under("backbone.", without_classifier(weights)) | {"projector.0.weight": torch.ones(8, 1024)}
+    model |= {"projector.1.num_batches_tracked": torch.tensor(9), "bn.running_mean": torch.zeros(8)}
+    return {"epoch": 100, "model": under("module.", model), "optimizer": optimizer(weights)}
+
+
+def lightly_momentum(weights: Weights) -> Any:
+    names = without_classifier(weights)
+    both = under("backbone.", names) | under("backbone_momentum.", others(names))
+    return {"state_dict": both | {"projection_head.layers.0.weight": torch.ones(3, 3)}, "epoch": 5}
+
+
+def lightly_teacher(weights: Weights) -> Any:
+    names = without_classifier(weights)
+    return {"state_dict": under("student_backbone.", others(names)) | under("teacher_backbone.", names)}
+
+
+def solo_learn_momentum(weights: Weights) -> Any:
+    """With its online classifier, and the encoder of the momentum."""
+    names = without_classifier(weights)
+    both = under("backbone.", names) | under("momentum_backbone.", others(names))
+    both |= {
+        "classifier.weight": torch.ones(10, 1024),
+        "projector.0.weight": torch.ones(3, 3),
+        "queue": torch.ones(2, 3),
+    }
+    return {"state_dict": both, "epoch": 1, "hyper_parameters": {"args": ARGS}}
+
+
+def solo_learn_old(weights: Weights) -> Any:
+    return {"state_dict": under("encoder.", without_classifier(weights)), "epoch": 1}
+
+
+def openmmlab(weights: Weights) -> Any:
+    """mmselfsup and mmpretrain: a ResNet's names are torchvision's."""
+    state = under("backbone.", without_classifier(weights)) | {"neck.fc0.weight": torch.ones(8, 1024)}
+    state |= {"head.predictor.fc.weight": torch.ones(8, 8), "data_preprocessor.mean": torch.zeros(3, 1, 1)}
+    return {"meta": {"epoch": 200, "seed": 0}, "state_dict": state, "message_hub": {"log_scalars": {}}}
+
+
+def openmmlab_vit(weights: Weights) -> Any:
+    """mmpretrain's ViT has names of its own."""
+    names = (("patch_embed.proj.", "patch_embed.projection."), ("blocks.", "layers."), (".norm1.", ".ln1."))
+    names += ((".norm2.", ".ln2."), (".mlp.fc1.", ".ffn.layers.0.0."), (".mlp.fc2.", ".ffn.layers.1."))
+    state = {}
+    for name, tensor in without_classifier(weights).items():
+        for ours, theirs in names:
+            name = name.replace(ours, theirs)
+        state["ln1." + name.removeprefix("norm.") if name.startswith("norm.") else name] = tensor
+    head = {"head.layers.head.weight": torch.ones(10, 64), "head.layers.head.bias": torch.ones(10)}
+    return {"meta": {}, "state_dict": under("backbone.", state) | head}
+
+
+def deit(weights: Weights) -> Any:
+    return {"model": weights, "model_ema": others(weights), "epoch": 299, "args": ARGS, "scaler": {}}
+
+
+def deepspeed(weights: Weights) -> Any:
+    return {"module": weights, "ds_config": {"zero": 1}, "global_steps": 3, "optimizer": None}
+
+
+def without_classifier(weights: Weights) -> Weights:
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(("fc.", "head."))}
+
+
 def queue_beside(weights: Weights) -> Any:
     return {"queue": torch.zeros(4, 8), "rng": torch.zeros(8, dtype=torch.uint8), "runner": {"net": {"ema": weights}}}
 
@@ -125,8 +237,26 @@ OF_RESNET: dict[str, tuple[Callable[[Weights], Any], dict[str, str]]] = {
     "SWA": (averaged, {}),
     "pytorch-cifar": (shortcut, {}),
     "a queue beside": (queue_beside, {}),
+    "torchvision": (lambda weights: weights, {}),
+    "MoCo v1": (moco_v1, {"prefix": "module.encoder_q."}),
+    "SwAV": (swav, {}),
+    "BYOL of lucidrains": (byol_pytorch, {"prefix": "online_encoder.net."}),
+    "BYOL in numbers": (byol_numbered, {"part": "online_network_state_dict"}),
+    "BYOL by names": (byol_released, {"prefix": "online_network.encoder."}),
+    "VICReg": (vicreg, {}),
+    "a backbone alone": (without_classifier, {}),
+    "lightly with momentum": (lightly_momentum, {"prefix": "backbone."}),
+    "lightly's teacher": (lightly_teacher, {"prefix": "teacher_backbone."}),
+    "solo-learn with momentum": (solo_learn_momentum, {"prefix": "backbone."}),
+    "solo-learn of old": (solo_learn_old, {}),
+    "OpenMMLab": (openmmlab, {}),
+    "DeepSpeed": (deepspeed, {}),
 }
 OF_VIT: dict[str, tuple[Callable[[Weights], Any], dict[str, str]]] = {
     "DINO": (dino, {"part": "teacher"}),
     "MAE": (mae, {}),
+    "MoCo v3": (moco_v3, {"prefix": "module.base_encoder."}),
+    "OpenMMLab": (openmmlab_vit, {}),
+    "DeiT": (deit, {"part": "model"}),
+    "timm": (lambda weights: weights, {}),
 }

@@ -42,7 +42,7 @@ def test_what_plain_pytorch_writes(tmp_path, resnet):
     assert model.image_size == 224
     assert model.notes == (
         "120 entries of model.pt are the backbone",
-        "not used: 2 other entries (fc.weight, fc.bias)",
+        "kept as the head: fc, 10 classes",
         "images of 224 pixels, mean 0.485 0.456 0.406, std 0.229 0.224 0.225 (ImageNet's, as no tag of timm is named)",
         'features pooled by timm\'s "avg"',
     )
@@ -66,7 +66,8 @@ def test_prefixes_are_found_and_told(tmp_path, resnet, prefix):
     model = from_checkpoint(save(tmp_path, content), "resnet18")
     assert_loaded(model, resnet)
     assert f'"{prefix}" stands before their names' in model.notes
-    assert f"not used: 3 other entries ({prefix}fc.weight, {prefix}fc.bias, projection_head.0.weight)" in model.notes
+    assert f"kept as the head: {prefix}fc, 10 classes" in model.notes
+    assert "not used: 1 other entries (projection_head.0.weight)" in model.notes
 
 
 def test_weights_one_level_below_beside_an_optimiser(tmp_path, resnet):

@@ -1,5 +1,6 @@
 """Files as they come in real life: each layout gives the very weights that are in it, or a reason."""
 
+import re
 import struct
 from pathlib import Path
 
@@ -61,6 +62,51 @@ def test_the_weights_of_a_resnet_are_found(tmp_path, resnet, layout):
 def test_the_weights_of_a_vit_are_found(tmp_path, vit, layout):
     write, how = OF_VIT[layout]
     assert_holds(from_checkpoint(save(tmp_path, write(vit)), VIT, **how), vit)
+
+
+OF_ALL = {("resnet", name) for name in OF_RESNET} | {("vit", name) for name in OF_VIT}
+CLASSIFIED = {
+    ("resnet", "ImageNet example"), ("resnet", "VISSL"), ("resnet", "timm's script"), ("resnet", "Lightning"),
+    ("resnet", "solo-learn"), ("resnet", "torch.compile"), ("resnet", "wrapped within"), ("resnet", "SWA"),
+    ("resnet", "pytorch-cifar"), ("resnet", "a queue beside"), ("resnet", "torchvision"), ("resnet", "DeepSpeed"),
+    ("vit", "DINO"), ("vit", "MAE"), ("vit", "DeiT"), ("vit", "timm"), ("vit", "OpenMMLab"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "layout"), sorted(OF_ALL))
+def test_a_classifier_is_kept_and_a_projection_is_none(tmp_path, resnet, vit, kind, layout):
+    """A projection that is one layer, as MoCo v1's, stands in both encoders."""
+    weights, (write, how) = (resnet, OF_RESNET[layout]) if kind == "resnet" else (vit, OF_VIT[layout])
+    model = (load if kind == "resnet" else load_vit)(save(tmp_path, write(weights)), **how)
+    assert (model.head is not None) == ((kind, layout) in CLASSIFIED), model.notes
+    if model.head is not None:
+        assert model.head.out_features == 10
+        assert any(note.startswith("kept as the head") for note in model.notes)
+
+
+@pytest.mark.parametrize("layout", sorted(name for name, (_, how) in OF_RESNET.items() if how))
+def test_where_several_fit_the_message_names_the_way(tmp_path, resnet, layout):
+    write, how = OF_RESNET[layout]
+    ((option, value),) = how.items()
+    with pytest.raises(CheckpointError, match=f"choose one .*{option}: .*{re.escape(value)}"):
+        load(save(tmp_path, write(resnet)))
+
+
+def test_one_module_under_two_names_is_one(tmp_path, resnet):
+    assert_holds(load(save(tmp_path, under("net.", resnet) | under("online_encoder.net.", resnet))), resnet)
+
+
+def test_a_head_of_another_width_or_that_is_not_finite_is_left(tmp_path, resnet):
+    for weight in (
+        torch.ones(10, 512),
+        torch.full((10, 1024), torch.nan),
+        torch.ones(10, 1024, 3, 3),
+        torch.ones(1, 1024),
+    ):
+        model = load(save(tmp_path, resnet | {"fc.weight": weight}))
+        assert model.head is None and "not used: 1 other entries (fc.weight)" in model.notes
+    model = load(save(tmp_path, resnet | {"fc.weight": torch.ones(10, 1024, 1, 1), "fc.bias": torch.ones(10)}))
+    assert torch.equal(model.logits(torch.ones(1, 1024)), torch.full((1, 10), 1025.0))
 
 
 def test_the_way_to_the_weights_is_told_and_may_be_given(tmp_path, resnet):

@@ -76,6 +76,18 @@ def test_the_backbone_alone_gives_the_features_of_the_run(lab, run):
     assert run.backbone(image_size=16).image_size == 16
 
 
+def test_the_head_of_a_run_reads_its_features_through_the_projector(lab, run):
+    """SL-MLP's classifier reads the projector's output, SL's the features; SimCLR has none."""
+    images = make_images(6, size=8).tensor(8).float() / 255
+    for one in (run, train(FEW, lab), train(with_method(FEW, "CE+SelfSupCon"), lab)):
+        alone = one.backbone()
+        with torch.inference_mode():
+            logits = one.model().classify(images)
+            torch.testing.assert_close(alone.logits(alone.backbone(images)), logits)
+        assert alone.head_digest != one.backbone(0).head_digest and not alone.fresh
+    assert train(with_method(FEW, "SimCLR"), lab).backbone().head is None
+
+
 @pytest.mark.parametrize("key", ["0" * 20, "", "..", "runs"])
 def test_an_unknown_key_is_no_run(lab, run, key):
     with pytest.raises(CheckpointError, match=f"has no run {key}: train it first, .*`workbook store list`"):

@@ -12,7 +12,7 @@ from workbook.errors import CheckpointError, did_you_mean
 from workbook.evaluation.scoring import open_model
 from workbook.fields import Finite, check_fields
 from workbook.files import told
-from workbook.models.checkpoints import Pretrained
+from workbook.models.pretrained import Pretrained, check_accuracy
 from workbook.plain_yaml import read_yaml
 from workbook.store import Store
 
@@ -45,13 +45,13 @@ class Entry:
         check_fields(self, CheckpointError)
         if self.accuracy is not None and not 1 < self.accuracy <= 100:
             raise CheckpointError(f"accuracy is top-1 in percent, above 1 and at most 100, got {self.accuracy}")
-        if self.accuracy is not None and self.fresh:
-            raise CheckpointError(f"{self.model} is not trained (fresh): it has no accuracy of {self.accuracy} %")
 
     def open(self, store: Store) -> Pretrained:
-        """The backbone; raises what `open_model` does."""
+        """The backbone; raises what `open_model` does, and CheckpointError for an accuracy of untrained weights."""
         how = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _OF_A_ROW}
-        return open_model(how.pop("model"), store, **how)
+        opened = open_model(how.pop("model"), store, **how)
+        check_accuracy(opened, self.accuracy)
+        return opened
 
 
 def entries_of(models: Sequence[str], **how: Any) -> list[Entry]:

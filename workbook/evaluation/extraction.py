@@ -30,7 +30,7 @@ from workbook.evaluation.layers import (
 from workbook.files import write_array, written
 from workbook.keys import key_of
 from workbook.lab import Lab
-from workbook.models.checkpoints import Pretrained
+from workbook.models.pretrained import Pretrained
 from workbook.pretraining.runs import Run
 from workbook.progress import progress_bar
 from workbook.store import Artefact

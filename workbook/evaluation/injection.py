@@ -20,7 +20,7 @@ from workbook.keys import key_of
 from workbook.lab import Lab
 from workbook.metrics import calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
 from workbook.models.backbones import Backbone
-from workbook.models.checkpoints import Pretrained
+from workbook.models.pretrained import Pretrained
 from workbook.pretraining.label_injection import LabelInjection
 from workbook.pretraining.runs import Run, pretraining_images
 from workbook.probes.linear import ProbeRecipe

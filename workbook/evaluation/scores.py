@@ -19,7 +19,7 @@ from workbook.evaluation.transfer import FewShot, LinearProbe, NearestNeighbours
 from workbook.keys import is_key
 from workbook.lab import Lab
 from workbook.metrics import calibrated_imagenet_score, mean_diversity, self_cka
-from workbook.models.checkpoints import Pretrained
+from workbook.models.pretrained import Pretrained
 from workbook.pretraining.runs import load_run
 from workbook.probes.few_shot import FewShotRecipe
 from workbook.probes.linear import ProbeRecipe
@@ -187,7 +187,7 @@ def _of_weights(entry: Entry, opened: Pretrained, lab: Lab) -> tuple[dict[str, A
     row = {
         "group": entry.group,
         "architecture": opened.architecture,
-        "trained": not entry.fresh,
+        "trained": not opened.fresh,
         "parameters": sum(weight.numel() for weight in opened.backbone.model.parameters()),
         "accuracy": float("nan") if entry.accuracy is None else entry.accuracy,
         **found,

@@ -1,4 +1,4 @@
-"""Any model to be scored: a run of the store, a checkpoint file, or a model of timm by its name."""
+"""Any model to be scored: a run of the store, a checkpoint file, a model of a library by its name, one's own module."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 from timm.models.vision_transformer import VisionTransformer
+from torchvision.models import VisionTransformer as TorchvisionViT
 
 from workbook import metrics
 from workbook.data import load_manifest
@@ -15,13 +16,17 @@ from workbook.data.sources import class_sides
 from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import Features
 from workbook.keys import is_key
+from workbook.models import huggingface as hub
+from workbook.models import torchvision_models
 from workbook.models.backbones import Backbone
-from workbook.models.checkpoints import Pretrained, from_checkpoint, from_timm
+from workbook.models.checkpoints import from_checkpoint, from_timm
+from workbook.models.own_modules import from_function, is_own
+from workbook.models.pretrained import Pretrained
 from workbook.pretraining.runs import load_run
 from workbook.store import Store
 
 T = TypeVar("T")
-_READING = ("image_size", "mean", "std", "small_stem")
+_IMAGES = ("image_size", "mean", "std")
 _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
 
 # What every class split is measured by; Pi needs both sides of a concept split besides.
@@ -49,11 +54,15 @@ def open_model(
     small_stem: bool = False,
     fresh: bool = False,
 ) -> Pretrained:
-    """The backbone that `model` names: the key of a run, a checkpoint file (with its architecture), or a timm name.
+    """The backbone that `model` names, and the classifier that came with its weights.
+
+    The key of a run; a checkpoint file, with its architecture; a name of timm's (resnet50), of torchvision's
+    (torchvision/resnet50) or of the Hugging Face hub's (hf/ORG/NAME); a folder as `save_pretrained` writes it; or a
+    function of the user's own code, which is run (path/to/file.py:function, see `own_network`).
 
     architecture, part, prefix: of a file, see `from_checkpoint`. image_size, mean, std: how images are read, see
-    `preprocessing_of`; None = by its rule. small_stem: of a file, or of a fresh model of timm. fresh: a timm model
-    without its trained weights.
+    `preprocessing_of`; None = by its rule. small_stem: of a file, or of a fresh model of timm. fresh: a model of timm
+    or torchvision without its trained weights.
     Raises CheckpointError where there is no such model, its weights cannot be used, it cannot read such images, or
     something is given that this kind of model does not take.
     """
@@ -63,13 +72,26 @@ def open_model(
     if is_key(model):
         _refuse_others(given, ("image_size",), f"a run of the store knows what it is: {model}")
         return load_run(model, store).backbone(image_size=image_size)
+    if is_own(model):
+        _refuse_others(given, _IMAGES, f"a function says what its model is: {model}")
+        return from_function(model, **given)
     path = Path(model).expanduser()
+    if model.startswith(hub.LIBRARY) or hub.is_folder(path):
+        _refuse_others(given, _IMAGES, f"a model of transformers says what it is: {model}")
+        return hub.from_huggingface(model if model.startswith(hub.LIBRARY) else str(path), **given)
+    if model.startswith(torchvision_models.LIBRARY):
+        _refuse_others(given, (*_IMAGES, "fresh"), f"a model of torchvision has no file: {model}")
+        return torchvision_models.from_torchvision(model, **given)
     if not path.exists() and path.suffix not in _FILES and path.parent == Path("."):
-        _refuse_others(given, (*_READING, "fresh"), f"a model of timm has no file: {model}")
+        _refuse_others(given, (*_IMAGES, "small_stem", "fresh"), f"a model of timm has no file: {model}")
         return from_timm(model, pretrained=not given.pop("fresh", False), **given)
-    _refuse_others(given, ("architecture", "part", "prefix", *_READING), f"a file has weights: {model}")
+    _refuse_others(given, ("architecture", "part", "prefix", *_IMAGES, "small_stem"), f"a file has weights: {model}")
     if architecture is None:
-        raise CheckpointError(f"a file does not say what it is: name the architecture of {model}, as timm calls it")
+        folder = f"; or name its folder, {path.parent}, which says it" if hub.is_folder(path.parent) else ""
+        raise CheckpointError(
+            f"a file does not say what it is: name the architecture of {model}, as timm calls it, as torchvision does "
+            f"(torchvision/resnet50), or a function that makes it (path/to/file.py:function){folder}"
+        )
     return from_checkpoint(path, **given)
 
 
@@ -83,8 +105,9 @@ def backbone_diversity(backbone: Backbone) -> pd.DataFrame:
 
     Raises ValueError where no layer counts, or an attention layer cannot be cut into heads.
     """
-    is_transformer = isinstance(backbone.model, VisionTransformer)
-    return metrics.model_diversity(backbone.model, metrics.ATTENTION if is_transformer else None)
+    model = backbone.model
+    is_vit = isinstance(model, VisionTransformer | TorchvisionViT) or getattr(model, "plain_vit", False)
+    return metrics.model_diversity(model, metrics.ATTENTION if is_vit else None)
 
 
 def tried(measure: Callable[[], T], otherwise: T) -> tuple[T, str]:

@@ -15,7 +15,7 @@ from workbook.evaluation.extraction import POOLED, Features, extract
 from workbook.evaluation.finetuning import finetune
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
-from workbook.models.checkpoints import Pretrained
+from workbook.models.pretrained import Pretrained
 from workbook.pretraining.ablations import trained
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run

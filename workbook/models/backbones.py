@@ -1,6 +1,7 @@
-"""Backbones: timm models without their classifier, with five stages exposed."""
+"""Backbones: networks without their classifier, with five stages exposed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,10 @@ from torch import Tensor, nn
 # timm's name -> the five modules whose outputs are the stages 1 ... 5 of A Fig. 1. Where an architecture has no
 # five stages of its own the cut is ours: EfficientNet after each change of resolution, ViT after the patch
 # embedding and each quarter of the blocks.
-_RESNET = ("maxpool", "layer1", "layer2", "layer3", "layer4")
+RESNET_STAGES = ("maxpool", "layer1", "layer2", "layer3", "layer4")
 _SWIN = ("patch_embed", "layers.0", "layers.1", "layers.2", "layers.3")
 STAGES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("narrow_resnet", "resnet18", "resnet34", "resnet50", "resnet101"), _RESNET),
+    **dict.fromkeys(("narrow_resnet", "resnet18", "resnet34", "resnet50", "resnet101"), RESNET_STAGES),
     "swin_tiny_patch4_window7_224": _SWIN,
     "efficientnet_b2": ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6"),
     "tiny_vit": ("patch_embed", "blocks.0", "blocks.1", "blocks.2", "blocks.3"),
@@ -39,14 +40,17 @@ class Backbone(nn.Module):
         model: Any,
         stage_modules: tuple[str, ...],
         *,
+        num_features: int | None = None,  # None: as timm's models say it themselves
+        channels_last: bool = False,  # the stages' maps come as (N, H, W, C)
         # not in the paper: ImageNet's channel statistics, on every data set
         mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
         std: Sequence[float] = IMAGENET_DEFAULT_STD,
     ) -> None:
         super().__init__()
         self.model = model
-        self.num_features: int = model.num_features
+        self.num_features: int = model.num_features if num_features is None else num_features
         self._stage_modules = stage_modules
+        self._channels_last = channels_last
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -60,34 +64,42 @@ class Backbone(nn.Module):
     def stages(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """The feature maps of the stages, each (N, C, H, W), and the pooled features, in one pass.
 
-        Five stages, 1 to 5; a timm model that is not in `STAGES` may have fewer, the last of which are meant.
+        Five stages, 1 to 5; a model that is not in `STAGES` may have fewer, the last of which are meant.
+        Raises ValueError where a stage is no map.
         """
-        maps: dict[str, Tensor] = {}
-
-        def keep(name: str):
-            return lambda module, inputs, output: maps.__setitem__(name, output)
-
-        hooks = [self.model.get_submodule(name).register_forward_hook(keep(name)) for name in self._stage_modules]
-        try:
+        with recorded(self.model, self._stage_modules) as maps:
             pooled = self(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
         # a few models of timm name a stage that they only hold and never call: they have fewer
-        return [self._as_map(maps[name]) for name in self._stage_modules if name in maps], pooled
+        return [self._as_map(maps[name], name) for name in self._stage_modules if name in maps], pooled
 
     def without_stages(self) -> None:
         """From now on it has features alone: its stages cannot be read."""
         self._stage_modules = ()
 
-    def _as_map(self, output: Tensor) -> Tensor:
+    def _as_map(self, output: Any, name: str) -> Tensor:
+        output = output[0] if isinstance(output, tuple) else output  # attention may come after it
         if output.ndim == 3:  # a ViT's tokens (N, prefix + H * W, C)
             side = int(output.shape[1] ** 0.5)
             return output[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
-        # the patches of a ViT, and all stages of a Swin
-        if self._stage_modules[0] == "patch_embed" or getattr(self.model, "output_fmt", "NCHW") == "NHWC":
-            return output.permute(0, 3, 1, 2)
-        return output
+        if output.ndim != 4:
+            raise ValueError(f"stage {name} gives no map but an array of {tuple(output.shape)}")
+        return output.permute(0, 3, 1, 2) if self._channels_last else output
+
+
+@contextmanager
+def recorded(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """What the modules of these names give while it is open, in the order in which they first end."""
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str):
+        return lambda module, inputs, output: outputs.__setitem__(name, output)
+
+    hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def existing_backbone(
@@ -101,10 +113,23 @@ def existing_backbone(
     if stage_modules is None:
         modules = dict(model.named_modules())
         named = [info["module"] for info in getattr(model, "feature_info", ()) if info["module"] in modules]
-        stage_modules = tuple(named[-(-len(named) * i // 5) - 1] for i in range(1, 6)) if len(named) > 5 else (*named,)
+        stage_modules = spread(named, 5)
     if small_stem:
         _shrink_stem(model)
-    return Backbone(model, stage_modules, **statistics)
+    return _of_timm(model, stage_modules, **statistics)
+
+
+def spread(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Of more than so many names the last of each of so many equal parts; else all of them."""
+    return (
+        tuple(names[-(-len(names) * i // count) - 1] for i in range(1, count + 1)) if len(names) > count else (*names,)
+    )
+
+
+def _of_timm(model: Any, stage_modules: tuple[str, ...], **statistics: Any) -> Backbone:
+    # the patches of a ViT, and all stages of a Swin
+    last = stage_modules[:1] == ("patch_embed",) or getattr(model, "output_fmt", "NCHW") == "NHWC"
+    return Backbone(model, stage_modules, channels_last=last, **statistics)
 
 
 def is_vit(name: str) -> bool:
@@ -144,7 +169,7 @@ def create_backbone(
         _shrink_stem(model)
     if small_stem and name.startswith("efficientnet"):
         model.conv_stem.stride = (1, 1)
-    return Backbone(model, STAGES[name], **statistics)
+    return _of_timm(model, STAGES[name], **statistics)
 
 
 def _shrink_stem(model: Any) -> None:

@@ -1,48 +1,22 @@
 """Weights that were made elsewhere: timm's, and checkpoint files of whoever wrote them."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from torch import nn
 
 from workbook.errors import CheckpointError
-from workbook.models.backbones import STAGES, Backbone, create_backbone, existing_backbone
+from workbook.models.backbones import STAGES, Backbone, create_backbone, existing_backbone, is_vit
+from workbook.models.heads import as_head, reads
 from workbook.models.matching import load_weights
-from workbook.models.preprocessing import Preprocessing, preprocessing_of, timm_config
+from workbook.models.own_modules import is_own, own_network
+from workbook.models.preprocessing import Preprocessing, preprocessing_of, timm_config, untagged
+from workbook.models.pretrained import Pretrained, Untrained, finished
+from workbook.models.torchvision_models import LIBRARY, torchvision_network
 from workbook.models.weight_files import first_line, read_weights
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pretrained:
-    """A backbone whose weights come from outside the store.
-
-    pooling: how its features are made of its last map, in timm's words ("avg", "token"). digest: of every weight and
-    its name. notes: what loading did, what of the file it did not use, and how images are read, one sentence each.
-    """
-
-    name: str
-    architecture: str
-    backbone: Backbone
-    preprocessing: Preprocessing
-    small_stem: bool
-    pooling: str
-    digest: str
-    notes: tuple[str, ...]
-
-    @property
-    def image_size(self) -> int:
-        return self.preprocessing.image_size
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """All that makes its features, for a key in the store; the same weights by another way in have the same."""
-        architecture = self.architecture.split(".")[0]
-        what = {"weights": self.digest, "architecture": architecture, "pooling": self.pooling}
-        return what | {"small_stem": self.small_stem} | asdict(self.preprocessing)
 
 
 def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | None = None, **how: Any) -> Pretrained:
@@ -53,17 +27,17 @@ def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | N
     had.
     """
     small_stem = how.pop("small_stem", False)
-    reading, told = preprocessing_of(architecture, of_timm=pretrained, image_size=image_size, **how)
     if not pretrained:
-        backbone = _fresh(architecture, reading, small_stem=small_stem)
-        notes = ("freshly initialised, not trained", told)
-    elif small_stem:
+        untrained = _of_timm(architecture, small_stem=small_stem, image_size=image_size, **how)
+        how = {"name": architecture, "small_stem": small_stem, "fresh": True}
+        return untrained.finished(("freshly initialised, not trained",), **how)
+    reading, told = preprocessing_of(architecture, of_timm=True, image_size=image_size, **how)
+    if small_stem:
         raise CheckpointError(f"timm's weights of {architecture} have another stem: leave the small one out")
-    else:
-        model = _timm_model(architecture, reading.image_size, pretrained=True)
-        backbone = existing_backbone(model, STAGES.get(architecture.split(".")[0]), mean=reading.mean, std=reading.std)
-        notes = ("weights as timm has them", told)
-    return _pretrained(backbone, architecture, architecture, reading, notes, small_stem=small_stem)
+    model, head = _timm_classifier(architecture, reading.image_size)
+    backbone = existing_backbone(model, STAGES.get(untagged(architecture)), mean=reading.mean, std=reading.std)
+    notes = ("weights as timm has them", told)
+    return finished(backbone, reading, notes, name=architecture, architecture=architecture, head=head)
 
 
 def from_checkpoint(
@@ -78,77 +52,42 @@ def from_checkpoint(
     small_stem: bool = False,
     global_pool: bool = False,
 ) -> Pretrained:
-    """A file's weights in the backbone of this architecture (one of ours, or any of timm's, with a tag or without).
+    """A file's weights in the backbone of this architecture: one of ours, any of timm's, with a tag or without, one of
+    torchvision's ("torchvision/resnet50"), or a function of the user's, see `own_network`.
 
     The file is safetensors, or what torch.save wrote; pickled code is never run. Of all that it holds, at any depth,
     those weights are taken that have the architecture's names. part: the way to them ("a.b.c"), where several have.
     prefix: what stands before the backbone's names, such as "module.encoder_q."; None finds it. image_size, mean, std:
-    see `preprocessing_of`. small_stem, global_pool: see `create_backbone`.
+    see `preprocessing_of`. small_stem, global_pool: of ours and timm's, see `create_backbone`. A classifier in the file
+    that reads the architecture's features becomes the head.
     Raises CheckpointError for a file that cannot be read, for a weight that is missing, has another shape, is no float
     or not finite, and for images that the architecture cannot read. What the file has besides is listed in the notes.
     """
     path = Path(path)
-    reading, told = preprocessing_of(architecture, of_timm=False, image_size=image_size, mean=mean, std=std)
+    how: dict[str, Any] = {"image_size": image_size, "mean": mean, "std": std}
+    if architecture.startswith(LIBRARY) or is_own(architecture):
+        if small_stem or global_pool:
+            raise CheckpointError(f"a small stem and a global pool are of timm's models and ours, not {architecture}")
+        untrained = (own_network if is_own(architecture) else torchvision_network)(architecture, **how)
+    else:
+        untrained = _of_timm(architecture, small_stem=small_stem, global_pool=global_pool, **how)
+    notes, head = load_weights(untrained, read_weights(path), path, part=part, prefix=prefix)
+    return untrained.finished(notes, name=path.stem, head=head, small_stem=small_stem, averaged=global_pool)
+
+
+def _of_timm(architecture: str, *, small_stem: bool, global_pool: bool = False, **how: Any) -> Untrained:
+    """A network of this architecture, ours or timm's."""
+    reading, told = preprocessing_of(architecture, of_timm=False, **how)
     backbone = _fresh(architecture, reading, small_stem=small_stem, global_pool=global_pool)
-    loaded = load_weights(backbone.model, read_weights(path), path, architecture, part=part, prefix=prefix)
-    notes = (*loaded, told)
-    return _pretrained(backbone, path.stem, architecture, reading, notes, small_stem=small_stem, averaged=global_pool)
-
-
-def _pretrained(
-    backbone: Backbone,
-    name: str,
-    architecture: str,
-    reading: Preprocessing,
-    notes: tuple[str, ...],
-    *,
-    small_stem: bool,
-    averaged: bool = False,
-) -> Pretrained:
-    pooling = _pooling(backbone.model)
-    told = [f'features pooled by timm\'s "{pooling}"' if pooling else "features as the architecture pools them"]
-    told += ["with a small stem"] * small_stem + _check_reading(backbone.eval(), architecture, reading.image_size)
-    return Pretrained(
-        name=name,
-        architecture=architecture,
-        backbone=backbone,
-        preprocessing=reading,
-        small_stem=small_stem,
-        pooling=pooling,
-        digest=_digest(backbone, averaged),
-        notes=(*notes, *told),
-    )
-
-
-def _pooling(model: Any) -> str:
-    pool = getattr(model, "global_pool", "")
-    return pool if isinstance(pool, str) else getattr(pool, "pool_type", "")
-
-
-@torch.inference_mode()
-def _check_reading(backbone: Backbone, architecture: str, image_size: int) -> list[str]:
-    """What its stages cannot give, one sentence; CheckpointError where it gives no features of such images at all."""
-    remarks: list[str] = []
-    image = torch.zeros(1, 3, image_size, image_size)
-    try:
-        features = backbone.stages(image)[1]
-    except Exception as error:  # whatever the layers of one of timm's thousand models raise
-        remarks = [f"its stages cannot be read ({first_line(error)})"]
-        backbone.without_stages()
-        try:
-            features = backbone(image)
-        except Exception as error:
-            raise CheckpointError(
-                f"{architecture} cannot read images of {image_size} pixels ({first_line(error)}): name another size"
-            ) from error
-    if features.ndim != 2:
-        raise CheckpointError(f"{architecture} gives no vector of an image but an array of {tuple(features.shape)}")
-    return remarks
+    known = timm_config(architecture)
+    classifier = known.classifier if known else "head" if is_vit(architecture) else "fc"
+    named = classifier if isinstance(classifier, str) else ""  # a few have several
+    return Untrained(architecture=architecture, backbone=backbone, reading=reading, told=told, classifier=named)
 
 
 def _fresh(architecture: str, reading: Preprocessing, **shape: Any) -> Backbone:
     """A backbone of this architecture, ours or timm's."""
-    name = architecture.split(".")[0]
+    name = untagged(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what is scored as freshly initialised is the same each time
         try:
@@ -164,24 +103,38 @@ def _fresh(architecture: str, reading: Preprocessing, **shape: Any) -> Backbone:
             ) from error
 
 
+def _timm_classifier(architecture: str, image_size: int) -> tuple[Any, nn.Module | None]:
+    """timm's model with its weights, without its classifier, and this, where it is one layer of the pooled features."""
+    model = _timm_model(architecture, image_size, pretrained=True).eval()
+    if not hasattr(model, "get_classifier"):  # an encoder alone
+        return model, None
+    head, logits = as_head(model.get_classifier()), _of_one_image(model, image_size)
+    model.reset_classifier(0)
+    kept = head is not None and logits is not None and reads(head, _of_one_image(model, image_size), logits)
+    return model, head if kept else None
+
+
+@torch.inference_mode()
+def _of_one_image(model: nn.Module, image_size: int) -> Any:
+    """What the model gives of an image of noise; None where it cannot read it, which `finished` tells."""
+    try:
+        return model(torch.rand(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0)))
+    except Exception:  # whatever the layers of one of timm's thousand models raise
+        return None
+
+
 def _timm_model(architecture: str, image_size: int, *, pretrained: bool) -> Any:
-    """timm's model without its classifier, for images of this size."""
+    """timm's model for images of this size: with its weights and classifier, or without both."""
     known = timm_config(architecture)
     # what reads images of any size takes no size
     sized = {"img_size": image_size} if known.fixed_input_size and image_size != known.input_size[-1] else {}
     try:
-        return timm.create_model(architecture, pretrained=pretrained, num_classes=0, **sized)
+        return timm.create_model(
+            architecture, pretrained=pretrained, **({} if pretrained else {"num_classes": 0}), **sized
+        )
     except Exception as error:  # whatever the hub's client raises without a network, and models of other sizes
         failed = f"timm cannot {'load its weights of' if pretrained else 'make'} {architecture}"
         ways_out = "connect to the network once, name a checkpoint file, or ask for fresh weights"
         size = f"it is asked for images of {image_size} pixels in place of its {known.input_size[-1]}"
         advice = "; ".join([ways_out] * pretrained + [size] * bool(sized))
         raise CheckpointError(f"{failed} ({first_line(error)}): {advice or 'name another architecture'}") from error
-
-
-def _digest(backbone: Backbone, averaged: bool) -> str:
-    blake = hashlib.blake2b(b"averaged" if averaged else b"", digest_size=16)  # other features of the same weights
-    for name, tensor in backbone.model.state_dict().items():
-        blake.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        blake.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return blake.hexdigest()

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from workbook.errors import CheckpointError
+from workbook.models.heads import linear
+from workbook.models.pretrained import Untrained
 from workbook.models.weight_files import some
 
 # Buffers of batch norm that count steps: no weight, and older files lack them.
@@ -19,7 +21,22 @@ _COUNTERS = "num_batches_tracked"
 _WRAPPERS = re.compile(r"(^|\.)((_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.)+")
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-
+# In words, how others call modules -> what is replaced in the architecture's names, and by what.
+_SPELLINGS = {
+    # the ResNets for CIFAR that began with kuangliu's
+    '"shortcut" stands for "downsample"': {r"\.downsample\.": ".shortcut."},
+    # a ViT of mmpretrain and what came before it
+    'its modules are called as in mmpretrain ("ln1" stands for "norm1")': {
+        r"^patch_embed\.proj\.": "patch_embed.projection.",
+        r"^norm\.": "ln1.",
+        r"^blocks\.": "layers.",
+        r"\.norm([12])\.": r".ln\1.",
+        r"\.mlp\.fc1\.": ".ffn.layers.0.0.",
+        r"\.mlp\.fc2\.": ".ffn.layers.1.",
+    },
+    # a DenseNet as torchvision's old files have it
+    '"norm.1" stands for "norm1"': {r"(denselayer\d+\.(?:norm|conv))([12])\.": r"\1.\2."},
+}
 
 _Sets = Mapping[str, Mapping[str, Tensor]]  # see `read_weights`
 
@@ -40,26 +57,27 @@ class _Candidate:
 
 
 def load_weights(
-    model: Any,
+    network: Untrained,
     sets: _Sets,
     path: Path,
-    architecture: str,
     *,
     part: str | None = None,
     prefix: str | None = None,
-) -> tuple[str, ...]:
-    """Puts into the model the one of the sets that has all its names; what was done, one sentence each.
+) -> tuple[tuple[str, ...], nn.Linear | None]:
+    """Puts into the network the one of the sets that has all its names; what was done, one sentence each, and the head.
 
     sets: see `read_weights`. part: the way to the set, or the beginning of it; prefix: what stands before the names;
     None finds them. Raises CheckpointError where no set fits or several do, for a weight that is missing, has another
     shape, is no plain array of floats or not finite, and for weights of a larger model.
     """
+    model, architecture = network.backbone.model, network.architecture
     chosen = _choose(model, _within(sets, part, path), path, architecture, prefix)
     wanted = model.state_dict()
-    _refuse_larger(chosen, wanted, path, architecture)
+    _refuse_larger(chosen, wanted, path, network)
     values = {name: _cast(tensor, wanted[name], name, path, architecture) for name, tensor in _own(chosen, wanted)}
     model.load_state_dict(values, strict=len(values) == len(wanted))
-    return _notes(chosen, sets, values, path)
+    head = _head_name(chosen, network)
+    return _notes(chosen, sets, values, head, path), linear(*_linear_at(chosen, head)) if head else None
 
 
 def _within(sets: _Sets, part: str | None, path: Path) -> _Sets:
@@ -77,7 +95,7 @@ def _choose(model: nn.Module, sets: _Sets, path: Path, architecture: str, prefix
     needed = [name for name in wanted if not name.endswith(_COUNTERS)]
     candidates = [each for way, weights in sets.items() for each in _candidates(model, way, weights, prefix)]
     whole = [each for each in candidates if each.found == len(needed)]
-    if len(whole) == 1:
+    if whole and all(_same(whole[0], each, wanted) for each in whole[1:]):  # one module saved under several names
         return whole[0]
     if len({each.way for each in whole}) > 1:
         ways = ", ".join(dict.fromkeys(each.way or '""' for each in whole))
@@ -99,6 +117,17 @@ def _choose(model: nn.Module, sets: _Sets, path: Path, architecture: str, prefix
         f"({some(missing)}){f' in its part {best.way}' if best.way else ''}; its own are called {some(best.weights)}. "
         "Name another architecture or prefix"
     )
+
+
+def _same(one: _Candidate, other: _Candidate, wanted: Mapping[str, Tensor]) -> bool:
+    """Whether both have the very same weights."""
+    for name, form in wanted.items():
+        pair = [tensor for each in (one, other) if (tensor := each.tensor(name)) is not None]
+        if not all(_is_plain(tensor, _FLOATS + _WHOLE) and tensor.shape == form.shape for tensor in pair):
+            return False
+        if len(pair) == 2 and not torch.equal(*pair):
+            return False
+    return True
 
 
 def _candidates(model: nn.Module, way: str, weights: Mapping[str, Tensor], prefix: str | None) -> list[_Candidate]:
@@ -137,10 +166,15 @@ def _spellings(model: nn.Module) -> dict[str, dict[str, str]]:
         "numbers stand for the names of its modules": {
             name: ".".join([numbers.get(first, first), *rest]) for name in names for first, *rest in [name.split(".")]
         },
-        # the ResNets for CIFAR that began with kuangliu's
-        '"shortcut" stands for "downsample"': {name: name.replace(".downsample.", ".shortcut.") for name in names},
+        **{words: {name: _respelled(name, rules) for name in names} for words, rules in _SPELLINGS.items()},
     }
     return {words: theirs for words, theirs in spelled.items() if not words or theirs != spelled[""]}
+
+
+def _respelled(name: str, rules: Mapping[str, str]) -> str:
+    for ours, theirs in rules.items():
+        name = re.sub(ours, theirs, name)
+    return name
 
 
 def _own(chosen: _Candidate, wanted: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
@@ -151,9 +185,7 @@ def _own(chosen: _Candidate, wanted: Mapping[str, Tensor]) -> list[tuple[str, Te
 
 def _cast(tensor: Tensor, wanted: Tensor, name: str, path: Path, architecture: str) -> Tensor:
     """The file's tensor as the model's own kind of number."""
-    kinds = _FLOATS if wanted.is_floating_point() else _WHOLE
-    plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_nested
-    if not plain or tensor.is_meta or tensor.dtype not in kinds:
+    if not _is_plain(tensor, _FLOATS if wanted.is_floating_point() else _WHOLE):
         kind = "floating-point numbers of 16, 32 or 64 bits" if wanted.is_floating_point() else "whole numbers"
         form = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
         got = "a meta tensor, without values" if tensor.is_meta else f"{tensor.dtype}, {form}"
@@ -173,21 +205,29 @@ def _cast(tensor: Tensor, wanted: Tensor, name: str, path: Path, architecture: s
     return value
 
 
-def _refuse_larger(chosen: _Candidate, wanted: Mapping[str, Tensor], path: Path, architecture: str) -> None:
+def _is_plain(tensor: Tensor, kinds: Sequence[torch.dtype]) -> bool:
+    """Whether its values are there, one beside the other, as numbers of one of these kinds."""
+    plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_nested
+    return plain and not tensor.is_meta and tensor.dtype in kinds
+
+
+def _refuse_larger(chosen: _Candidate, wanted: Mapping[str, Tensor], path: Path, network: Untrained) -> None:
     """Refuses weights within the model's numbered blocks that it has not: without them, it would be another network."""
     blocks = {chosen.spelled[name].split(".")[0] for name in wanted if re.search(r"\.\d+\.", name)}
+    classifier = f"{chosen.prefix}{network.classifier}."
     more = [
         name
         for name in _unused(chosen)
         if name.startswith(chosen.prefix)
+        and not name.startswith(classifier)
         and name.removeprefix(chosen.prefix).split(".")[0] in blocks
         and chosen.weights[name].dtype in _FLOATS
         and not name.endswith("attn_mask")  # of a Swin, made anew by each
     ]
     if more:
         raise CheckpointError(
-            f"{path} is a larger model than {architecture}: within the blocks of it there are {len(more)} weights that "
-            f"it has not ({some(more)}). Name another architecture"
+            f"{path} is a larger model than {network.architecture}: within the blocks of it there are {len(more)} "
+            f"weights that it has not ({some(more)}). Name another architecture"
         )
 
 
@@ -196,8 +236,34 @@ def _unused(chosen: _Candidate) -> list[str]:
     return [name for name in chosen.weights if name not in used]
 
 
-def _notes(chosen: _Candidate, sets: _Sets, values: Mapping[str, Tensor], path: Path) -> tuple[str, ...]:
-    missing, unused = len(chosen.spelled) - len(values), _unused(chosen)
+def _head_name(chosen: _Candidate, network: Untrained) -> str:
+    """Where the file has a classifier that reads the network's features; "" where it has none.
+
+    It stands where the architecture has its own, or is the one layer that is left. In a file with two encoders of one
+    form the layer is the projection that they are compared by, and no classifier.
+    """
+    left = [name for name in _unused(chosen) if not name.endswith(_COUNTERS)]
+    own, alone = chosen.prefix + network.classifier, {name.rpartition(".")[0] for name in left}
+    twins = [name for name in left if f".{name}".endswith(f".{network.classifier}.weight")]
+    found = own if network.classifier and twins == [f"{own}.weight"] else alone.pop() if len(alone) == 1 else ""
+    weight, bias = _linear_at(chosen, found)
+    kinds = [tensor for tensor in (weight, bias) if tensor is not None]
+    if weight is None or not all(_is_plain(tensor, _FLOATS) and tensor.isfinite().all() for tensor in kinds):
+        return ""
+    classes, *rest = weight.shape or (0,)
+    fits = rest in ([network.backbone.num_features], [network.backbone.num_features, 1, 1]) and classes > 1
+    return found if fits and (bias is None or bias.shape == (classes,)) else ""
+
+
+def _linear_at(chosen: _Candidate, name: str) -> tuple[Any, Tensor | None]:
+    """Weight and bias of a layer at this place in the file; None for what is not there."""
+    return chosen.weights.get(f"{name}.weight"), chosen.weights.get(f"{name}.bias")
+
+
+def _notes(chosen: _Candidate, sets: _Sets, values: Mapping[str, Tensor], head: str, path: Path) -> tuple[str, ...]:
+    missing = len(chosen.spelled) - len(values)
+    unused = [name for name in _unused(chosen) if not head or name not in (f"{head}.weight", f"{head}.bias")]
+    classes = len(_linear_at(chosen, head)[0]) if head else 0
     others = [way or "its top" for way in sets if way != chosen.way]
     kinds = {str(tensor.dtype) for name in values if (tensor := chosen.tensor(name)) is not None}
     narrow = ", ".join(sorted(kinds - {"torch.float32", "torch.int64"}))
@@ -208,6 +274,7 @@ def _notes(chosen: _Candidate, sets: _Sets, values: Mapping[str, Tensor], path: 
         f"{chosen.spelling} in the file": chosen.spelling,
         f"they came as {narrow}": narrow,
         f"not in the file: {missing} step counters of batch norm": missing,
+        f"kept as the head: {head}, {classes:,} classes": head,
         f"not used: {len(unused)} other entries ({some(unused)})": unused,
         f"not used: the file's other parts with tensors ({some(others)})": others,
     }

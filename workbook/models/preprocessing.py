@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import get_pretrained_cfg, is_model, list_models
@@ -33,6 +33,15 @@ class Preprocessing:
             raise CheckpointError(f"std must not be 0, got {self.std}")
 
 
+class Usual(NamedTuple):
+    """How images are read where nobody says otherwise, and whose rule that is."""
+
+    image_size: int = 224
+    mean: tuple[float, ...] = IMAGENET_DEFAULT_MEAN
+    std: tuple[float, ...] = IMAGENET_DEFAULT_STD
+    whose: str = "ImageNet's"
+
+
 def preprocessing_of(
     architecture: str,
     *,
@@ -49,18 +58,39 @@ def preprocessing_of(
     numbers out of range.
     """
     known = timm_config(architecture)
-    tagged = known is not None and (of_timm or "." in architecture)
-    theirs = (known.mean, known.std) if tagged else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    size = known.input_size[-1] if known else 224
+    if known is not None and (of_timm or "." in architecture):
+        usual = Usual(size, known.mean, known.std, f"timm's of {known.architecture}.{known.tag}")
+    else:
+        usual = Usual(size, whose="ImageNet's, as no tag of timm is named")
+    return reading_of(usual, image_size=image_size, mean=mean, std=std)
+
+
+def reading_of(
+    usual: Usual,
+    *,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> tuple[Preprocessing, str]:
+    """How images are read, and one sentence that says it and where it comes from. None: as is usual.
+
+    Raises CheckpointError for numbers out of range.
+    """
     chosen = Preprocessing(
-        image_size=(known.input_size[-1] if known else 224) if image_size is None else image_size,
-        mean=tuple(theirs[0] if mean is None else mean),
-        std=tuple(theirs[1] if std is None else std),
+        image_size=usual.image_size if image_size is None else image_size,
+        mean=tuple(usual.mean if mean is None else mean),
+        std=tuple(usual.std if std is None else std),
     )
-    whose = f"timm's of {known.architecture}.{known.tag}" if tagged else "ImageNet's, as no tag of timm is named"
-    sources = [whose] * (mean is None or std is None) + ["as given"] * (mean is not None or std is not None)
+    sources = [usual.whose] * (mean is None or std is None) + ["as given"] * (mean is not None or std is not None)
     centre, spread = (" ".join(f"{value:g}" for value in values) for values in (chosen.mean, chosen.std))
     told = f"images of {chosen.image_size} pixels, mean {centre}, std {spread} ({'; '.join(sources)})"
     return chosen, told
+
+
+def untagged(architecture: str) -> str:
+    """timm's name without the tag of its weights: resnet50 of resnet50.a1_in1k; any other name as it is."""
+    return architecture if "/" in architecture or ":" in architecture else architecture.split(".")[0]
 
 
 def timm_config(architecture: str) -> Any:

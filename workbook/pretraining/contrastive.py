@@ -90,8 +90,8 @@ class CESelfSupCon(Model, choices=CESelfSupConChoices):
     def alike(self) -> bool:
         return True
 
-    def classify(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone(images))
+    def classifier(self) -> nn.Module:
+        return self.head
 
 
 def contrast(embeddings: Tensor, names: Tensor, temperature: float) -> Tensor:

@@ -87,9 +87,16 @@ class Model(nn.Module):
         """views: as asked for, each (N, 3, S, S) in [0, 1]; labels (N,)."""
         raise NotImplementedError
 
+    def classifier(self) -> nn.Module | None:
+        """What makes (N, classes) logits of the backbone's features (N, D); None where the method has none."""
+        return None
+
     def classify(self, images: Tensor) -> Tensor:
         """(N, classes) logits of images (N, 3, S, S) in [0, 1]; ValueError where the method has no classifier."""
-        raise ValueError(f"{type(self).__name__} has no classifier: train a linear probe on its features")
+        classifier = self.classifier()
+        if classifier is None:
+            raise ValueError(f"{type(self).__name__} has no classifier: train a linear probe on its features")
+        return classifier(self.backbone(images))
 
     def alike(self) -> bool:
         """Whether every step launches the same work on the device, whatever its moment, and never waits for it."""

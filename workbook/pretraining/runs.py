@@ -20,7 +20,8 @@ from workbook.data.sources import load_images
 from workbook.errors import CheckpointError
 from workbook.keys import restored
 from workbook.lab import Lab
-from workbook.models.checkpoints import Pretrained, from_checkpoint
+from workbook.models.checkpoints import from_checkpoint
+from workbook.models.pretrained import Pretrained
 from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, files_of, images_to_train, pretrain
 from workbook.pretraining.model import Model, model_of
 from workbook.pretraining.recipe import Recipe
@@ -67,14 +68,15 @@ class Run:
         return model.eval().to(memory_format=torch.channels_last)
 
     def backbone(self, epoch: int | None = None, *, image_size: int | None = None) -> Pretrained:
-        """The backbone alone at the end of `epoch` (None = the last); a projector, a head, a target stay behind.
+        """The backbone at the end of `epoch` (None = the last), and, of a method that classifies, what it reads its
+        features by as the head: a projector belongs to that, and else stays behind as a target does.
 
         image_size: of the images that it is to read; None = those of its recipe.
         """
         size, objective = image_size or self.recipe.image_size, self.recipe.objective
         part = model_of(objective).read_from(objective).get("backbone", "backbone")
         found = _backbone_in(self._checkpoint(epoch), self.recipe, prefix=f"{part}.model.", image_size=size)
-        return replace(found, name=f"run {self.key}")
+        return replace(found, name=f"run {self.key}", head=self.model(epoch).classifier())
 
     def _checkpoint(self, epoch: int | None) -> Path:
         epoch = self.recipe.epochs if epoch is None else epoch

@@ -74,5 +74,5 @@ class Supervised(Model, choices=CrossEntropy):
         largest = targets if targets.ndim == 1 else targets.argmax(1)  # of two mixed images
         return StepResult(loss, (logits.detach().argmax(1) == largest).sum())
 
-    def classify(self, images: Tensor) -> Tensor:
-        return self.head(self.projector(self.backbone(images)))
+    def classifier(self) -> nn.Module:
+        return nn.Sequential(self.projector, self.head)

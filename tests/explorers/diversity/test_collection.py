@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+import timm
+import torch
 
 from workbook.errors import CheckpointError
 from workbook.explorers.diversity.collection import COLUMNS, START, Collection, named_models, paper_models, step_name
@@ -70,11 +72,10 @@ def test_step_names():
     assert collection(models=rows.set_axis(list("abcd"))).steps == ["start", "T = ∞", "T = 10", "T = 1"]
 
 
-def test_models_of_ones_own_have_layers_and_a_place_where_the_accuracy_is_known(store):
-    yours = named_models(
-        [{"model": "test_resnet", "fresh": True, "name": "mine", "accuracy": 60}, {"model": "test_vit", "fresh": True}],
-        store,
-    )
+def test_models_of_ones_own_have_layers_and_a_place_where_the_accuracy_is_known(store, tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "a.pth")
+    mine = {"model": str(tmp_path / "a.pth"), "architecture": "test_resnet", "name": "mine", "accuracy": 60}
+    yours = named_models([mine, {"model": "test_vit", "fresh": True}], store)
     assert list(yours.models.index) == ["mine", "test_vit"]
     assert yours.models.loc["mine", "cluster"] == pytest.approx(yours.layers["mine"]["cluster"].mean())
     assert yours.models.loc["mine", "cluster_cis"] == pytest.approx(60 * yours.models.loc["mine", "cluster"])
@@ -89,6 +90,7 @@ def test_models_of_ones_own_have_layers_and_a_place_where_the_accuracy_is_known(
         ({"model": "test_resnet", "acuracy": 70}, "a model is described by model, architecture"),
         ({"name": "mine"}, "a model is described by model"),
         ("no_such_model", "no_such_model"),
+        ({"model": "test_resnet", "fresh": True, "accuracy": 70}, "is freshly initialised, and an accuracy of 70 %"),
     ],
 )
 def test_a_model_that_cannot_be_opened_is_refused(given, said, store):

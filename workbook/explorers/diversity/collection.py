@@ -11,6 +11,7 @@ from workbook.errors import CheckpointError
 from workbook.evaluation.scoring import backbone_diversity, open_model
 from workbook.figures.trajectories import with_looks
 from workbook.metrics import calibrated_imagenet_score, mean_diversity
+from workbook.models.pretrained import check_accuracy
 from workbook.papers.tables import models_of_paper_b
 from workbook.store import Store
 
@@ -116,21 +117,22 @@ def paper_models() -> Collection:
 
 
 def named_models(models: Sequence[str | Mapping[str, Any]], store: Store) -> Collection:
-    """Models of the user's: runs of the store, checkpoint files or timm names, as `open_model` opens them.
+    """Models of the user's, as `open_model` opens them.
 
     models: a name each, or a mapping with `model` and what `open_model` takes besides, `name` (what it is called
     here) and `accuracy` (its top-1 in percent; without one a model has layers, but no place on the map).
-    Raises CheckpointError where a model cannot be opened or is described in other words.
+    Raises CheckpointError where a model cannot be opened, is described in other words, or has an accuracy untrained.
     """
     rows: list[dict[str, Any]] = []
     layers = {}
     for given in models:
-        how = {"model": given} if isinstance(given, str) else dict(given)
+        how: dict[str, Any] = {"model": given} if isinstance(given, str) else dict(given)
         name, accuracy = how.pop("name", None), how.pop("accuracy", None)
         known = [parameter for parameter in signature(open_model).parameters if parameter != "store"]
         if "model" not in how or set(how) - set(known):
             raise CheckpointError(f"a model is described by {', '.join([*known, 'name', 'accuracy'])}; got {given!r}")
         opened = open_model(how.pop("model"), store, **how)
+        check_accuracy(opened, accuracy)
         name = name or opened.name
         layers[name] = backbone_diversity(opened.backbone)
         row = {"model": name, "family": name, "method": name, "step": "", "accuracy": accuracy, "weights": opened.name}
