@@ -87,6 +87,10 @@ def test_texts_that_name_files(tmp_path, monkeypatch):
         (tmp_path / name).touch()
     assert named_file("mine.yaml") == f"{tmp_path}/mine.yaml"
     assert named_file("~/mine.yaml:eval") == f"{tmp_path}/mine.yaml:eval"
+    (tmp_path / "model").mkdir()
+    assert named_file("model") == "model"
+    (tmp_path / "model" / "config.json").touch()
+    assert named_file("model") == f"{tmp_path}/model"
     assert named_file("weights.pt") == f"{tmp_path}/weights.pt"
     assert named_file("mine.py:network") == f"{tmp_path}/mine.py:network"
     for text in ("cifar100", "cifar100:eval", "gone.py:network", "resnet50.a1_in1k", "gone.yaml", "x" * 300, "a\0b"):

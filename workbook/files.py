@@ -97,14 +97,15 @@ def folder_of(variable: str, otherwise: str) -> Path:
 
 
 def named_file(text: str) -> str:
-    """A text that names a manifest's or another file, absolute; anything else as it is.
+    """A text that names a manifest's or another file, or a folder with config.json, absolute; anything else as it is.
 
     A manifest may have a side, "mine.yaml:eval", and a file of code a function, "mine.py:network".
     """
     found = re.fullmatch(r"(.+\.(?:ya?ml|py))(:\w+)?", text)
     if found and os.path.lexists(path := user_path(found[1])):
         return f"{path}{found[2] or ''}"
-    named = os.path.isfile(text) or text.startswith("~") or (os.sep in text and os.path.exists(text))
+    is_file = os.path.isfile(text) or os.path.isfile(os.path.join(text, "config.json"))
+    named = is_file or text.startswith("~") or (os.sep in text and os.path.exists(text))
     return str(user_path(text)) if named else text
 
 
