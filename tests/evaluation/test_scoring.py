@@ -10,7 +10,7 @@ from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import POOLED, Extraction, extract
 from workbook.evaluation.scoring import backbone_diversity, measure_features, open_model, sides_of
 from workbook.lab import Lab
-from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy, model_diversity
+from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy, leep, model_diversity
 from workbook.models.backbones import create_backbone
 from workbook.models.checkpoints import from_timm
 from workbook.pretraining.recipe import Recipe
@@ -132,7 +132,7 @@ def test_every_measure_of_both_sides(run, lab, images):
     assert (table["Pi"] == feature_mixture(pooled, labels, is_eval)).all()
     chosen = np.array(is_eval)[labels]
     assert table.loc["eval", "phi"] == discriminative_ratio(pooled[chosen], labels[chosen])
-    assert table.loc["pre", "R"] == feature_redundancy(pooled[~chosen])
+    assert table.loc["pre", "R"] == pytest.approx(feature_redundancy(pooled[~chosen]), rel=1e-12)
     assert table["images"].sum() == len(images)
 
 
@@ -141,7 +141,14 @@ def test_a_measure_that_does_not_apply_takes_no_other_with_it(run, lab, images):
     side_of = sides_of("generated", images)
     table = measure_features(extract(run, few, POOLED, lab), side_of)
     assert set(table["side"]) == {"pre", "eval"} and table["Pi"].isna().all()
-    assert set(table["reasons"]) == {"Pi: k must be a whole number from 1 to 6, one less than the classes, got 10"}
+    assert (
+        table["reasons"]
+        .str.endswith(
+            "LEEP: needs a source head; NCE: needs a source head; "
+            "Pi: k must be a whole number from 1 to 6, one less than the classes, got 10"
+        )
+        .all()
+    )
     assert table[["phi", "V_intra", "S_inter", "MSC", "R"]].notna().all().all()
     singles = few.per_class(1)
     (pre, _) = measure_features(extract(run, singles, POOLED, lab), side_of).to_dict("records")
@@ -149,7 +156,21 @@ def test_a_measure_that_does_not_apply_takes_no_other_with_it(run, lab, images):
     (one,) = measure_features(extract(run, few.only_classes(few.class_names[:1]), POOLED, lab), side_of).to_dict(
         "records"
     )
-    assert one["reasons"].count("at least two classes") == 4 and one["R"] == one["R"]
+    assert "phi: labels must name at least two classes" in one["reasons"] and one["R"] == one["R"]
+
+
+def test_a_source_head_is_measured_and_its_own_classes_besides(run, lab, images):
+    own = images.only_classes([name for name in images.class_names if name in run.class_names])
+    opened, features = run.backbone(), extract(run, own, POOLED, lab)
+    side_of = dict.fromkeys(own.class_names, "pre")
+    (row,) = measure_features(features, side_of, head=opened.head, trained_on="pre").to_dict("records")
+    pooled = features.layer("pooled")
+    with torch.inference_mode():
+        theta = opened.head(torch.from_numpy(np.array(pooled))).softmax(1).double()
+    assert row["LEEP"] == pytest.approx(leep(theta, features.labels)) and row["NCE"] == row["NCE"]
+    assert 0 <= row["NC4"] <= 1 and row["NC3"] >= 0
+    (others,) = measure_features(features, side_of, head=opened.head).to_dict("records")
+    assert others["NC3"] != others["NC3"] and "NC3: needs a linear head over these classes" in others["reasons"]
 
 
 def test_how_images_are_read_is_part_of_the_key(lab, images):
@@ -188,7 +209,7 @@ def test_without_a_concept_split_there_is_one_side_and_no_mixture(lab):
     table = measure_features(features, sides_of("digits", digits))
     assert table["side"].tolist() == ["all"]
     assert table["Pi"].isna().all()
-    assert table["reasons"].tolist() == ["Pi: the data set has no concept split"]
+    assert table.loc[0, "reasons"].endswith("Pi: the data set has no concept split")
 
 
 def test_a_vit_s_diversity_is_of_its_attention_and_a_resnet_s_of_all_layers():

@@ -205,8 +205,8 @@ def test_a_number_or_the_reason_never_nan(case):
 def test_reasons():
     x, y = data()
     found = measure_all(x, y)
-    assert found["NC3"] == found["NC4"] == "needs head"
-    assert found["LEEP"] == found["NCE"] == "needs theta"
+    assert found["NC3"] == found["NC4"] == "needs a linear head over these classes"
+    assert found["LEEP"] == found["NCE"] == "needs a source head"
     assert measure_all(x)["phi"] == "needs labels"
     assert measure_all(x, theta=softmax(x, 1))["NCE"] == "needs labels"
     few = measure_all(*degenerate()["a class of one sample"])

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from workbook.data.images import Images
 from workbook.evaluation.extraction import POOLED, Features, extract, head_accuracy
-from workbook.evaluation.scoring import MEASURES, backbone_diversity
+from workbook.evaluation.scoring import backbone_diversity
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.fields import Count, Whole, check_fields
 from workbook.keys import key_of
 from workbook.lab import Lab
-from workbook.metrics import calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
+from workbook.metrics import MEASURES, calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
 from workbook.models.backbones import Backbone
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.label_injection import LabelInjection
@@ -105,7 +105,7 @@ def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe
                 | {"control_cycle": model.control_cycle or float("nan"), "accuracy": accuracy, "head": head}
                 | diversity
                 | {f"{name}_cis": calibrated_imagenet_score(accuracy, value) for name, value in diversity.items()}
-                | {name: MEASURES[name](pooled, labels) for name in ("V_intra", "S_inter", "MSC")}
+                | {name: MEASURES[name].function(pooled, labels) for name in ("V_intra", "S_inter", "MSC")}
                 | {"run": model.run.key}
             )
             bar.update()

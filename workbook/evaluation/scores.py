@@ -112,7 +112,7 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
                 name = _name_of(entry, opened, lab, [row["model"] for row in models])
                 row, found = _of_weights(entry, opened, lab)
                 on_sets = [_on_set(opened, one, recipe, lab) for one in sets]
-            except WorkbookError as error:
+            except (WorkbookError, ValueError) as error:  # of features that are not finite, a measure says so
                 problems[entry.name or entry.model] = str(error)
                 bar.update(max(1, len(sets)))
                 continue

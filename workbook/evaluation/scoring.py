@@ -5,8 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
+import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch import nn
 from torchvision.models import VisionTransformer as TorchvisionViT
 
 from workbook import metrics
@@ -28,14 +31,6 @@ from workbook.store import Store
 T = TypeVar("T")
 _IMAGES = ("image_size", "mean", "std")
 _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
-
-# What every class split is measured by; Pi needs both sides of a concept split besides.
-MEASURES: dict[str, Callable[..., float]] = {
-    "phi": metrics.discriminative_ratio,
-    "V_intra": metrics.intra_class_variance,
-    "S_inter": metrics.inter_class_separation,
-    "MSC": metrics.mean_silhouette,
-}
 
 # `backbone_diversity` of a model whose layers cannot be told
 NO_LAYERS = pd.DataFrame({"kind": [], "matrices": [], "cluster": [], "spectral": []}, pd.Index([], name="layer"))
@@ -118,12 +113,16 @@ def tried(measure: Callable[[], T], otherwise: T) -> tuple[T, str]:
         return otherwise, str(error)
 
 
-def measure_features(features: Features, side_of: Mapping[str, str]) -> pd.DataFrame:
-    """Every feature metric of both papers on the pooled features: one row for each side of the data.
+def measure_features(
+    features: Features, side_of: Mapping[str, str], *, head: nn.Module | None = None, trained_on: str | None = None
+) -> pd.DataFrame:
+    """Every measure of the pooled features that there is (`metrics.MEASURES`): one row for each side of the data.
 
-    side_of: class name -> "pre" or "eval", or the same for all classes where there is no concept split.
-    Columns: side, classes, images, phi, V_intra, S_inter, MSC, R, and Pi, which is one value for both sides together;
-    a measure that does not apply is NaN, and `reasons` says of each why. Directions and sources: `workbook.metrics`.
+    side_of: class name -> "pre" or "eval", or the same for all classes where there is no concept split. head: the
+    classifier that came with the weights, from pooled features to its own classes. trained_on: the side whose classes
+    these are, in their order; None = they are others.
+    Columns: side, classes, images, the measures, and Pi, which is one value for both sides together; a measure that
+    does not apply is NaN, and `reasons` says of each why. Directions and sources: `workbook.metrics`.
     """
     pooled, labels = features.layer("pooled"), features.labels
     sides = pd.Series([side_of[name] for name in features.class_names])
@@ -133,17 +132,38 @@ def measure_features(features: Features, side_of: Mapping[str, str]) -> pd.DataF
             raise ValueError("the data set has no concept split")
         return metrics.feature_mixture(pooled, labels, (sides == "eval").tolist())
 
-    rows, mixed = [], tried(mixture, float("nan"))
+    rows, (mixed, unmixed) = [], tried(mixture, float("nan"))
     for side in sides.unique():
         chosen = (sides == side).to_numpy()[labels]
-        part, own = pooled[chosen], labels[chosen]
-        measures = {name: partial(measure, part, own) for name, measure in MEASURES.items()}
-        measures |= {"R": partial(metrics.feature_redundancy, part)}
-        found = {name: tried(measure, float("nan")) for name, measure in measures.items()} | {"Pi": mixed}
-        reasons = "; ".join(f"{name}: {why}" for name, (_, why) in found.items() if why)
-        row = {"side": side, "classes": int((sides == side).sum()), "images": len(part)}
-        rows.append(row | {name: value for name, (value, _) in found.items()} | {"reasons": reasons})
+        of_head = _of_head(head, pooled[chosen], side == trained_on)
+        own = _all_measures(pooled[chosen], labels[chosen], of_head)
+        found = {name: float("nan") if isinstance(value, str) else value for name, value in own.items()}
+        reasons = [f"{name}: {value}" for name, value in own.items() if isinstance(value, str)]
+        row = {"side": side, "classes": int((sides == side).sum()), "images": int(chosen.sum())}
+        told = "; ".join([*reasons, *([f"Pi: {unmixed}"] if unmixed else [])])
+        rows.append({**row, **found, "Pi": mixed, "reasons": told})
     return pd.DataFrame(rows)
+
+
+def _all_measures(pooled: np.ndarray, labels: np.ndarray, of_head: dict[str, Any]) -> dict[str, float | str]:
+    """`metrics.measure_all`; of labels that it refuses, such as a single class, the measures that need none."""
+    nothing: dict[str, float | str] = {}
+    found, why = tried(partial(metrics.measure_all, pooled, labels, **of_head), nothing)
+    if not why:
+        return found
+    unlabelled = metrics.measure_all(pooled)
+    return {name: why if isinstance(value, str) else value for name, value in unlabelled.items()}
+
+
+@torch.inference_mode()
+def _of_head(head: nn.Module | None, pooled: np.ndarray, own_classes: bool) -> dict[str, Any]:
+    """What measures of a source head take."""
+    if head is None:
+        return {}
+    given: dict[str, Any] = {"theta": head(torch.from_numpy(np.array(pooled, dtype=np.float32))).softmax(1).double()}
+    if own_classes and isinstance(head, nn.Linear):  # of SL-MLP's, which has a projector, there is no weight a class
+        given["head"] = (head.weight.double(), None if head.bias is None else head.bias.double())
+    return given
 
 
 def sides_of(dataset: str, images: Images) -> dict[str, str]:

@@ -78,6 +78,7 @@ _ALL = (
     Measure("GBC", "overlap of the classes, spherical (higher = less)", "labels", "rows", gbc),
     Measure("diagonal GBC", "the same, a variance a component (higher = less)", "labels", "rows", _DIAGONAL),
 )
+_NEEDED = {"labels": "labels", "theta": "a source head", "head": "a linear head over these classes"}
 MEASURES = {measure.name: measure for measure in _ALL}
 
 
@@ -105,7 +106,7 @@ def measure_all(
     for measure in _ALL:
         needs = {measure.needs} if measure.needs == "features" else {measure.needs, "labels"}
         if lacks := sorted(absent & needs):
-            values[measure.name] = f"needs {' and '.join(lacks)}"
+            values[measure.name] = f"needs {' and '.join(_NEEDED[need] for need in lacks)}"
             continue
         of_rows = {"features": (part,), "theta": (theta, labels)}.get(measure.needs, (part, own))
         options: dict[str, Any] = {"seed": seed} if measure.seeded else {}

@@ -75,4 +75,5 @@ class Supervised(Model, choices=CrossEntropy):
         return StepResult(loss, (logits.detach().argmax(1) == largest).sum())
 
     def classifier(self) -> nn.Module:
-        return nn.Sequential(self.projector, self.head)
+        without = isinstance(self.projector, nn.Identity)
+        return self.head if without else nn.Sequential(self.projector, self.head)
