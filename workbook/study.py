@@ -193,9 +193,11 @@ class Study:
         """`transfer_suite` of these runs by the protocols of these names; none given = the profile's."""
         return transfer_suite(runs, tasks, self.protocols(*names), self.lab)
 
-    def scores(self, models: Sequence[str], datasets: Sequence[str], **how: Any) -> Scores:
-        """`score_models` of runs, files, names, and lists of them; how: what holds for each, see `Entry`."""
-        return score_models(entries_of(models, **how), datasets, self.profile.score, self.lab)
+    def scores(self, models: Sequence[str], datasets: Sequence[str], *, stages: bool = True, **how: Any) -> Scores:
+        """`score_models` of runs, files, names, and lists of them; stages: whether they are probed; how: what holds for
+        each model, see `Entry`."""
+        recipe = self.profile.score if stages else replace(self.profile.score, extraction=None)
+        return score_models(entries_of(models, **how), datasets, recipe, self.lab)
 
     # what came out
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from tests.metrics.brute_force import KINDS, as_kind, clusters
 from tests.metrics.references import REFERENCES, rankme
 from workbook import metrics
-from workbook.metrics import MEASURES, blocks, feature_moments, measure_all
+from workbook.metrics import MEASURES, blocks, feature_moments, measure_all, merit
 
 SIZES = {3: 60, -8: 50, 101: 71, 0: 55}
 OF_LABELS = [name for name, measure in MEASURES.items() if measure.needs == "labels"]
@@ -260,3 +260,19 @@ def test_cuda_agrees_with_the_cpu():
     on_cpu = numbers(x, y, theta=theta)
     on_cuda = numbers(torch.from_numpy(x).cuda(), torch.from_numpy(y).cuda(), theta=torch.from_numpy(theta).cuda())
     assert on_cuda == pytest.approx(on_cpu, rel=1e-7)
+
+
+def test_merit_turns_every_measure_the_way_its_title_says():
+    x, y = data()
+    found = measure_all(x, y, theta=softmax(x, 1))
+    for name in found:
+        title = (MEASURES.get(name) or MEASURES[name.partition(" ")[0]]).title
+        up = merit(name, 3.0) > merit(name, 2.0)
+        if name.startswith("NCTI"):
+            assert up == (name != "NCTI VC")
+        elif name == "alpha-ReQ":
+            assert merit(name, 1.0) > merit(name, 0.5) == merit(name, 1.5)
+        else:
+            assert up == ("(lower" not in title and "(0 =" not in title), name
+    with pytest.raises(KeyError):
+        merit("anything", 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from workbook.data.images import Images
+from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import CheckpointError, WorkbookError
 from workbook.evaluation.entries import Entry
@@ -20,6 +21,7 @@ from workbook.keys import is_key
 from workbook.lab import Lab
 from workbook.metrics import calibrated_imagenet_score, mean_diversity, self_cka
 from workbook.models.pretrained import Pretrained
+from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import load_run
 from workbook.probes.few_shot import FewShotRecipe
 from workbook.probes.linear import ProbeRecipe
@@ -38,7 +40,7 @@ class ScoreRecipe:
 
     measured_per_class: int | None = None  # training images that measures of features read; None = all
     probe_images_per_class: int | None = None  # training images of probes and neighbours; None = all
-    extraction: Extraction = field(default_factory=Extraction)  # of the stages
+    extraction: Extraction | None = field(default_factory=Extraction)  # of the stages; None = they are not probed
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     few_shot: FewShotRecipe = field(default_factory=FewShotRecipe)
     cka: CKARecipe = field(default_factory=CKARecipe)
@@ -56,7 +58,8 @@ class ScoreRecipe:
 class Scores:
     """Everything that was measured; a model is named alike in all tables.
 
-    models: one row a model (index `model`): group, architecture, trained, parameters, accuracy (percent, where given),
+    models: one row a model (index `model`): group (of a run its method), is_run (of the store), architecture, trained,
+    parameters, accuracy (percent, where given),
     cluster and spectral diversity, untrained_cluster and untrained_spectral of the same architecture before training,
     cluster_cis and spectral_cis, image_size, mean, std, pooling, digest, and `reasons` for what could not be had.
     measured: one row a model and data set: model, dataset, data (digest), images, how, image_size, every measure of
@@ -109,9 +112,11 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
             bar.set_description_str(f"scores: {entry.name or entry.model}", refresh=False)
             try:
                 opened = entry.open(lab.store)
-                name = _name_of(entry, opened, lab, [row["model"] for row in models])
+                run = load_run(entry.model, lab.store).recipe if is_key(entry.model) else None
+                name = _name_of(entry, opened, run, [row["model"] for row in models])
                 row, found = _of_weights(entry, opened, lab)
-                on_sets = [_on_set(opened, one, recipe, lab) for one in sets]
+                row |= {"is_run": run is not None, "group": entry.group or (run and run.method)}
+                on_sets = [_on_set(opened, one, recipe, lab, run) for one in sets]
             except (WorkbookError, ValueError) as error:  # of features that are not finite, a measure says so
                 problems[entry.name or entry.model] = str(error)
                 bar.update(max(1, len(sets)))
@@ -159,7 +164,7 @@ def apart(measured: pd.DataFrame, trained: pd.Series) -> pd.Series:
 def _load(name: str, recipe: ScoreRecipe) -> _Set:
     dataset, _, side = name.partition(":")
     images = load_images(dataset, "train", side=side or None).per_class(recipe.measured_per_class)
-    sides = sides_of(dataset, images)
+    sides = dict.fromkeys(images.class_names, side) if side else sides_of(dataset, images)
     tasks = {}
     for one in dict.fromkeys(sides.values()):
         which = None if one == "all" else one
@@ -169,12 +174,9 @@ def _load(name: str, recipe: ScoreRecipe) -> _Set:
     return _Set(images=images, sides=sides, tasks=tasks)
 
 
-def _name_of(entry: Entry, opened: Pretrained, lab: Lab, taken: Sequence[str]) -> str:
+def _name_of(entry: Entry, opened: Pretrained, run: Recipe | None, taken: Sequence[str]) -> str:
     """As tables call it: its own name, of a run its method and seed; numbered where another has it."""
-    name = entry.name
-    if name is None and is_key(entry.model):
-        name = load_run(entry.model, lab.store).recipe.title
-    name = name or opened.name
+    name = entry.name or (opened.name if run is None else f"{run.method}, seed {run.seed}")
     numbered = (name, *(f"{name} ({number})" for number in range(2, len(taken) + 2)))
     return next(one for one in numbered if one not in taken)
 
@@ -185,7 +187,6 @@ def _of_weights(entry: Entry, opened: Pretrained, lab: Lab) -> tuple[dict[str, A
     found = _means(layers)
     untrained, why_not = _untrained(opened, lab)
     row = {
-        "group": entry.group,
         "architecture": opened.architecture,
         "trained": not opened.fresh,
         "parameters": sum(weight.numel() for weight in opened.backbone.model.parameters()),
@@ -234,10 +235,10 @@ def _untrained(opened: Pretrained, lab: Lab) -> tuple[dict[str, float], str]:
 
 
 def _on_set(
-    opened: Pretrained, one: _Set, recipe: ScoreRecipe, lab: Lab
+    opened: Pretrained, one: _Set, recipe: ScoreRecipe, lab: Lab, run: Recipe | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of `Scores.measured`, one a side, and rows of `Scores.stages`."""
-    measures = measure_features(extract(opened, one.images, POOLED, lab), one.sides).set_index("side")
+    measures = _measures(opened, one, lab, run)
     rows: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
     for side, task in one.tasks.items():
@@ -251,6 +252,24 @@ def _on_set(
         rows.append(row | {"reasons": "; ".join(told)})
         stages += [{"dataset": task.name, **layer} for layer in probed]
     return rows, stages
+
+
+def _measures(opened: Pretrained, one: _Set, lab: Lab, run: Recipe | None) -> pd.DataFrame:
+    """`measure_features` of the training images, indexed by side, from the store or computed now."""
+    features = extract(opened, one.images, POOLED, lab)
+    # what a run was trained on has the classes of its head
+    own = next((side for side, task in one.tasks.items() if run and _same_set(task, run)), None)
+    spec = {"features": features.key, "sides": one.sides, "head": opened.head_digest, "trained_on": own}
+
+    def compute() -> list[dict[str, Any]]:
+        return measure_features(features, one.sides, head=opened.head, trained_on=own).to_dict("records")
+
+    rows = lab.store.remember("measures", spec | {"version": SCORE_VERSION}, compute)
+    return pd.DataFrame(rows).set_index("side")
+
+
+def _same_set(task: Task, run: Recipe) -> bool:
+    return task.side == run.side and load_manifest(task.dataset).name == load_manifest(run.dataset).name
 
 
 def _transfer(opened: Pretrained, task: Task, recipe: ScoreRecipe, lab: Lab) -> tuple[dict[str, float], list[str]]:
@@ -272,9 +291,11 @@ def _cka_score(opened: Pretrained, task: Task, recipe: ScoreRecipe, lab: Lab) ->
 
 
 def _stages(opened: Pretrained, task: Task, recipe: ScoreRecipe, lab: Lab) -> tuple[list[dict[str, object]], str]:
+    nothing: list[dict[str, object]] = []
+    if recipe.extraction is None:
+        return nothing, ""
     # features of others may be larger than float16 holds
     extraction = replace(recipe.extraction, dtype="float32")
     fitted, tested = (Features(opened, part, extraction, lab, kept=False) for part in (task.train, task.test))
-    nothing: list[dict[str, object]] = []
     found, why = tried(partial(probe_layers, fitted, tested, recipe.probe, lab), nothing)
     return found, why and f"stages: {why}"

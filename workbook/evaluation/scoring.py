@@ -26,11 +26,15 @@ from workbook.models.checkpoints import from_checkpoint, from_timm
 from workbook.models.own_modules import from_function, is_own
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.runs import load_run
+from workbook.probes.knn import loo_knn_accuracy
 from workbook.store import Store
 
 T = TypeVar("T")
 _IMAGES = ("image_size", "mean", "std")
 _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
+
+LOO_KNN = "k-NN, leave one out"
+_NEIGHBOURS = 20
 
 # `backbone_diversity` of a model whose layers cannot be told
 NO_LAYERS = pd.DataFrame({"kind": [], "matrices": [], "cluster": [], "spectral": []}, pd.Index([], name="layer"))
@@ -121,8 +125,9 @@ def measure_features(
     side_of: class name -> "pre" or "eval", or the same for all classes where there is no concept split. head: the
     classifier that came with the weights, from pooled features to its own classes. trained_on: the side whose classes
     these are, in their order; None = they are others.
-    Columns: side, classes, images, the measures, and Pi, which is one value for both sides together; a measure that
-    does not apply is NaN, and `reasons` says of each why. Directions and sources: `workbook.metrics`.
+    Columns: side, classes, images, the measures, Pi, which is one value for both sides together, and `LOO_KNN`
+    (percent), the baseline that a measure must beat; a measure that does not apply is NaN, and `reasons` says of each
+    why. Directions and sources: `workbook.metrics`.
     """
     pooled, labels = features.layer("pooled"), features.labels
     sides = pd.Series([side_of[name] for name in features.class_names])
@@ -140,9 +145,14 @@ def measure_features(
         found = {name: float("nan") if isinstance(value, str) else value for name, value in own.items()}
         reasons = [f"{name}: {value}" for name, value in own.items() if isinstance(value, str)]
         row = {"side": side, "classes": int((sides == side).sum()), "images": int(chosen.sum())}
-        told = "; ".join([*reasons, *([f"Pi: {unmixed}"] if unmixed else [])])
-        rows.append({**row, **found, "Pi": mixed, "reasons": told})
+        neighbours, alone = tried(partial(_loo_knn, pooled[chosen], labels[chosen]), float("nan"))
+        reasons += [f"{name}: {why}" for name, why in (("Pi", unmixed), (LOO_KNN, alone)) if why]
+        rows.append({**row, **found, "Pi": mixed, LOO_KNN: neighbours, "reasons": "; ".join(reasons)})
     return pd.DataFrame(rows)
+
+
+def _loo_knn(pooled: np.ndarray, labels: np.ndarray) -> float:
+    return loo_knn_accuracy(pooled, labels, k=min(_NEIGHBOURS, len(labels) - 1))
 
 
 def _all_measures(pooled: np.ndarray, labels: np.ndarray, of_head: dict[str, Any]) -> dict[str, float | str]:

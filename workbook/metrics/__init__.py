@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from workbook.metrics.catalogue import MEASURES as MEASURES
     from workbook.metrics.catalogue import Measure as Measure
     from workbook.metrics.catalogue import measure_all as measure_all
+    from workbook.metrics.catalogue import merit as merit
     from workbook.metrics.collapse import cdnv as cdnv
     from workbook.metrics.collapse import class_mean_accuracy as class_mean_accuracy
     from workbook.metrics.collapse import directional_cdnv as directional_cdnv
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from workbook.metrics.moments import feature_moments as feature_moments
     from workbook.metrics.overlap import gbc as gbc
     from workbook.metrics.overlap import parc as parc
+    from workbook.metrics.prediction import Prediction as Prediction
+    from workbook.metrics.prediction import log_odds_elsewhere as log_odds_elsewhere
+    from workbook.metrics.prediction import predict_transfer as predict_transfer
     from workbook.metrics.redundancy import channel_correlation as channel_correlation
     from workbook.metrics.redundancy import feature_redundancy as feature_redundancy
     from workbook.metrics.similarity import linear_cka as linear_cka
@@ -69,6 +73,7 @@ _HOMES = {
         "MEASURES",
         "Measure",
         "measure_all",
+        "merit",
     ),
     "collapse": (
         "cdnv",
@@ -113,6 +118,11 @@ _HOMES = {
     "overlap": (
         "gbc",
         "parc",
+    ),
+    "prediction": (
+        "Prediction",
+        "log_odds_elsewhere",
+        "predict_transfer",
     ),
     "redundancy": (
         "channel_correlation",

@@ -33,7 +33,8 @@ class Measure:
 
     needs: "features" alone; "labels" too; "theta", the source head's probabilities, in place of the features; "head",
     the weight and bias of a head over the labels' own classes, beside features and labels.
-    reads: "moments", one pass over all samples that all these share, or "rows", as often as it likes.
+    reads: "moments", one pass over all samples that all these share, or "rows", as often as it likes. best: the value
+    that its source takes for the best to transfer, or of whose direction it speaks.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Measure:
     reads: Literal["moments", "rows"]
     function: Callable[..., float | dict[str, float]]
     seeded: bool = False  # draws, from an argument `seed`
+    best: float = math.inf
 
 
 _ALL = (
@@ -49,21 +51,43 @@ _ALL = (
     Measure("effective rank", "directions of the variance (higher = more)", "features", "moments", effective_rank),
     Measure("participation ratio", "the same (higher = more)", "features", "moments", participation_ratio),
     Measure("NESum", "variance over that of the first direction (higher = more)", "features", "moments", nesum),
-    Measure("alpha-ReQ", "exponent of the spectrum's decay (near 1 = best)", "features", "moments", alpha_req),
-    Measure("R", "feature redundancy (lower = less)", "features", "moments", feature_redundancy),
-    Measure("uniformity", "spread over the sphere (lower = more even)", "features", "rows", uniformity, True),
+    Measure(
+        "alpha-ReQ", "exponent of the spectrum's decay (near 1 = best)", "features", "moments", alpha_req, best=1.0
+    ),
+    Measure("R", "feature redundancy (lower = less)", "features", "moments", feature_redundancy, best=-math.inf),
+    Measure(
+        "uniformity", "spread over the sphere (lower = more even)", "features", "rows", uniformity, True, best=-math.inf
+    ),
     Measure("phi", "discriminative ratio (higher = further apart)", "labels", "moments", discriminative_ratio),
     Measure("V_intra", "intra-class variance (higher = wider)", "labels", "moments", intra_class_variance),
     Measure("S_inter", "inter-class separation (higher = further apart)", "labels", "moments", inter_class_separation),
     Measure("MSC", "mean silhouette (higher = better separated)", "labels", "rows", mean_silhouette),
-    Measure("alignment", "squared distance within classes (lower = narrower)", "labels", "moments", alignment),
-    Measure("NC1", "width of the classes for their distance (0 = collapsed)", "labels", "moments", nc1),
-    Measure("NC2", "distance of the class means from a simplex (0 = simplex)", "labels", "moments", nc2),
-    Measure("NC3", "distance of head and class means (0 = dual)", "head", "moments", nc3),
+    Measure(
+        "alignment",
+        "squared distance within classes (lower = narrower)",
+        "labels",
+        "moments",
+        alignment,
+        best=-math.inf,
+    ),
+    Measure("NC1", "width of the classes for their distance (0 = collapsed)", "labels", "moments", nc1, best=-math.inf),
+    Measure(
+        "NC2", "distance of the class means from a simplex (0 = simplex)", "labels", "moments", nc2, best=-math.inf
+    ),
+    Measure("NC3", "distance of head and class means (0 = dual)", "head", "moments", nc3, best=-math.inf),
     Measure("NC4", "the head decides as the nearest mean (1 = always)", "head", "rows", nc4),
     Measure("class-mean accuracy", "nearest mean is the own (higher = better)", "labels", "rows", class_mean_accuracy),
-    Measure("CDNV", "width of two classes for their distance (0 = collapsed)", "labels", "moments", cdnv),
-    Measure("directional CDNV", "width towards the other class (0 = collapsed)", "labels", "rows", directional_cdnv),
+    Measure(
+        "CDNV", "width of two classes for their distance (0 = collapsed)", "labels", "moments", cdnv, best=-math.inf
+    ),
+    Measure(
+        "directional CDNV",
+        "width towards the other class (0 = collapsed)",
+        "labels",
+        "rows",
+        directional_cdnv,
+        best=-math.inf,
+    ),
     Measure("LiDAR", "directions that tell classes apart (higher = more)", "labels", "rows", lidar),
     Measure("LogME", "log evidence of a linear model (higher = better)", "labels", "moments", logme),
     Measure("H-score", "variance of the class means (higher = better)", "labels", "moments", h_score),
@@ -80,6 +104,19 @@ _ALL = (
 )
 _NEEDED = {"labels": "labels", "theta": "a source head", "head": "a linear head over these classes"}
 MEASURES = {measure.name: measure for measure in _ALL}
+
+
+def merit(name: str, values: Any) -> Any:
+    """A measure's values turned so that higher is what its source takes for better: name as `measure_all` has it.
+
+    Less the distance to the best value where that is a number. V_intra is taken as paper A has it, which wants the
+    variation within classes kept. Raises KeyError for a name that is no measure's.
+    """
+    measure = MEASURES.get(name) or MEASURES[name.partition(" ")[0]]  # or a part
+    best = -math.inf if name == "NCTI VC" else measure.best
+    if math.isfinite(best):
+        return -abs(values - best)
+    return values if best > 0 else -values
 
 
 def measure_all(
