@@ -1,8 +1,10 @@
+import json
 import os
 import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -154,12 +156,30 @@ def trained(monkeypatch):
 def test_a_model_is_scored_and_a_failed_score_leaves_its_page(run, tmp_path, trained):
     scored = run("score", "mobilenetv2_035", "--accuracy", "50")
     assert scored.exit_code == 0, scored.output
-    numbers = dict(line.split(maxsplit=1) for line in scored.output.splitlines() if " " in line)
+    numbers = dict(line.split(maxsplit=1) for line in scored.output.splitlines() if " " in line.strip())
     assert float(numbers["cluster_cis"]) == pytest.approx(50 * float(numbers["cluster_diversity"]), abs=0.01)
     page = tmp_path / "reports" / "score" / "mobilenetv2_035" / "score_your_models.html"
     before = page.read_bytes()
-    assert run("score", "mobilenetv2_035", "--accuracy", "500").exit_code == 2
+    assert run("score", "mobilenetv2_035", "--accuracy", "500").exit_code == 1
     assert page.read_bytes() == before
+
+
+def test_several_are_scored_and_one_that_cannot_be_read_is_told(run, tmp_path, trained):
+    (tmp_path / "short.pth").write_bytes(b"PK\x03\x04 cut short")
+    rows = ["model,name,accuracy,architecture", "mobilenetv2_035,one,50,", "short.pth,,,mobilenetv2_035"]
+    (tmp_path / "list.csv").write_text("\n".join([*rows, "mobilenetv2_050,two,60,"]))
+    written = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "json")}
+    how = ("--csv", str(written["csv"]), "--json", str(written["json"]))
+    scored = run("score", str(tmp_path / "list.csv"), *how)
+    assert scored.exit_code == 1, scored.output
+    assert "not scored: " in scored.output and "short.pth" in scored.output
+    table = pd.read_csv(written["csv"]).set_index("model")
+    assert table.loc[["one", "two"], "accuracy"].tolist() == [50, 60]
+    assert table.loc["one", "cluster_cis"] == pytest.approx(50 * table.loc["one", "cluster_diversity"])
+    assert "short.pth" in table[table["problem"].notna()].index.item()
+    assert len(json.loads(written["json"].read_text())) == 3
+    assert (tmp_path / "reports" / "score" / "list" / "score_your_models.html").exists()
+    assert run("score", "mobilenetv2_035", "resnet18", "--accuracy", "50").exit_code == 2
 
 
 def test_the_workbook_s_own_file_is_scored_and_the_page_says_how_images_are_read(run, tmp_path, monkeypatch):
@@ -173,7 +193,7 @@ def test_the_workbook_s_own_file_is_scored_and_the_page_says_how_images_are_read
     told = "images of 16 pixels, mean 0.5 0.5 0.5, std 0.229 0.224 0.225 (ImageNet's"
     assert scored.output.count(told) == 2  # before the notebook runs, and in it
     # one class of eval-D has nothing to be told apart from: the page gives the rest, and the reasons
-    assert re.search("probes +.*at least two", scored.output) and re.search("R +0", scored.output)
+    assert re.search("stages: .*at least two", scored.output) and re.search("R +0", scored.output)
 
 
 def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypatch, trained):
@@ -183,14 +203,15 @@ def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypa
     how = ("--accuracy", "50", "--image-size", "32", "--dataset", manifest)
     scored = run("score", "gcvit_xxtiny", *how)
     assert scored.exit_code == 0, scored.output
-    assert re.search("diversity +layer .* cannot be shared by 2 heads", scored.output)
-    assert re.search(r"R +0\.", scored.output) and "cis" not in scored.output
+    assert re.search("reasons_of_weights +diversity: layer .* cannot be shared by 2 heads", scored.output)
+    assert re.search(r"R +0\.", scored.output) and "cluster_cis" not in scored.output
 
 
 @pytest.mark.parametrize("words", [("--accuracy", "0.76"), ("--accuracy", "101"), ("--image-size", "0")])
 def test_numbers_out_of_range_are_refused_before_anything_is_made(run, words):
     result = run("score", "mobilenetv2_035", "--fresh", *words)
-    assert result.exit_code == 2 and words[0].strip("-").replace("-", "")[:5] in result.output.replace("-", "")
+    assert result.exit_code == (2 if words[0] == "--image-size" else 1)
+    assert words[0].strip("-").replace("-", "")[:5] in result.output.replace("-", "")
 
 
 def test_what_is_damaged_and_unfinished_is_listed_and_verified(run):
@@ -232,7 +253,7 @@ def reported(monkeypatch):
 
     def run_reports(notebooks, *, out, **given):
         asked.update(out=out, **given)
-        findings = {"measurements": []}
+        findings = {"measurements": [{"model": "one"}]}
         return [
             ReportResult(notebook="n", title="", status="passed", date="", seconds=0, profile="", findings=findings)
         ]

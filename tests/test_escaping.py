@@ -120,6 +120,8 @@ def _models():
 CURVES = pd.DataFrame({"model": [BAD, SECOND], "layer": BAD, "diversity": 0.5, "x": 0.0, "y": 1.0})
 CHANGES = ("none", "column order", "a model left out", "a family left out", "families drawn")
 INTERVALS = {"coefficient": BAD, "score": "Cluster CIS", "value": 0.1, "low": 0.0, "high": 0.2, "printed": 0.1}
+_RANGES = dict.fromkeys(("value", "low", "high", "without_low", "without_high"), 0.1)
+PREDICTOR = {"panel": BAD, "measure": BAD, **_RANGES}
 # every public figure function with BAD for every text that may come from outside
 FIGURES = {
     "ablations.arm_ranges": lambda m: m.arm_ranges(
@@ -156,6 +158,13 @@ FIGURES = {
     "prediction.importance_ranges": lambda m: m.importance_ranges(
         pd.DataFrame([{"panel": BAD, "input": BAD, "change": change, "value": 0.5} for change in CHANGES]),
         measure="value", measure_title=BAD, title=BAD,
+    ),
+    "prediction.predictors": lambda m: m.predictors(
+        pd.DataFrame([PREDICTOR | {"baseline": baseline} for baseline in (False, True)]),
+        titles=[BAD], x_title=BAD, title=BAD,
+    ),
+    "stagewise.stages_side_by_side": lambda m: m.stages_side_by_side(
+        pd.DataFrame([{"model": BAD, "dataset": BAD, "layer": "stage1", "accuracy": 50.0}]), title=BAD
     ),
     "stagewise.stagewise_curves": lambda m: m.stagewise_curves(
         _seeds(layer="stage1", accuracy=50.0), paper={literal(BAD): 1.0}, paper_setting=BAD, title=BAD

@@ -37,7 +37,7 @@ IMPORTS = {
     "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
     "bench": "data errors evaluation files metrics papers pretraining provenance report study",
-    "cli": "data devices errors evaluation files models pretraining profiles report store",
+    "cli": "data devices errors evaluation files pretraining profiles report store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

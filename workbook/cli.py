@@ -335,20 +335,12 @@ def _echo_scores(table: Any) -> None:
     problem = table["problem"].notna() if "problem" in table else pd.Series(False, table.index)
     scored = table[~problem].drop(columns="problem", errors="ignore")
     if scored["model"].nunique() == 1:
-        for row in scored.to_dict("records"):
-            for name, value in row.items():
+        for _, row in scored.iterrows():
+            for name, value in row[row.notna() & (row != "")].items():
                 typer.echo(f"{name:26} {value:.4f}" if isinstance(value, float) else f"{name:26} {value}")
     elif len(scored):
-        shown = (
-            "model",
-            "dataset",
-            "model_accuracy",
-            "model_cluster",
-            "model_spectral",
-            "linear",
-            "k-NN",
-            "5-way 5-shot",
-        )
+        shown = ["model", "dataset", "accuracy", "cluster_diversity", "spectral_diversity"]
+        shown += ["linear", "k-NN", "5-way 5-shot"]
         typer.echo(scored[[name for name in shown if name in scored]].round(4).to_string(index=False))
     for row in table[problem].to_dict("records"):
         typer.echo(f"not scored: {row['model']}: {row['problem']}", err=True)

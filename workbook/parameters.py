@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import timm
-from annotated_types import Interval
-from pydantic import AfterValidator
+from annotated_types import Ge, Interval, MinLen
+from pydantic import AfterValidator, Strict
 
 from workbook.cells import assigned
 from workbook.errors import ProfileError, ReportError, did_you_mean
@@ -36,16 +36,18 @@ _OWN: dict[str, Any] = {
     "pairs": tuple[Annotated[Method, AfterValidator(_check_pair)], ...],
     "ssl": tuple[Method, ...] | None,
     "sets": tuple[SetName, ...] | None,
+    "models": tuple[Annotated[str, MinLen(1)], ...] | None,
+    "datasets": tuple[SetName, ...] | None,
     "architectures": tuple[Annotated[str, AfterValidator(_check_architecture)], ...],
     "k": Count,
     "num_classes": Count,
-    "resamples": AtLeastTwo,
+    "resamples": Annotated[int, Strict(), Ge(100)],  # for a 95 % interval
     "refits": AtLeastTwo,
     "accuracy": Annotated[float, Interval(gt=1, le=100)] | None,  # top-1 in percent
     "mean": tuple[Probability, Probability, Probability] | None,
     "std": tuple[Positive, Positive, Positive] | None,
     "fresh": bool,
-    **dict.fromkeys(("model", "architecture", "part", "prefix", "folder"), str | None),
+    **dict.fromkeys(("architecture", "part", "prefix", "folder"), str | None),
 }
 
 

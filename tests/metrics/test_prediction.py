@@ -104,6 +104,15 @@ def test_elsewhere_leaves_the_set_itself_out():
     assert np.isfinite(log_odds_elsewhere(transfer.assign(d0=100.0)).to_numpy()).all()
 
 
+def test_no_interval_where_resamples_hold_one_value_only():
+    transfer, measure = pool()
+    one = pd.Series((FAMILIES == "f0").astype(float), NAMES)  # a third of all resamples lack the family
+    rows = predict_transfer({"rare": one, "one": measure}, transfer, FAMILIES, resamples=200).table()
+    rare, other = rows[rows["measure"] == "rare"], rows[rows["measure"] == "one"]
+    assert np.isfinite(rare["value"]).all() and rare[["low", "high"]].isna().all(axis=None)
+    assert np.isfinite(rare["without_high"]).all() and np.isfinite(other[["low", "high"]]).all(axis=None)
+
+
 def test_refusals():
     transfer, measure = pool()
     with pytest.raises(ValueError, match="one has no value of m0"):

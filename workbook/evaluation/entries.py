@@ -60,6 +60,7 @@ def entries_of(models: Sequence[str], **how: Any) -> list[Entry]:
     how: fields that hold for each model; where a list has a column of the same name, its row decides.
     Raises CheckpointError for a list that cannot be read, with its line.
     """
+    how = _tuples(how)
     listed = {model: Path(model).expanduser() for model in models if Path(model).suffix.lower() in _LISTS}
     parts = (read_list(listed[model], **how) if model in listed else [Entry(model=model, **how)] for model in models)
     return [entry for part in parts for entry in part]
@@ -86,16 +87,22 @@ def _entry(row: Mapping[str, Any], place: str, path: Path, how: Mapping[str, Any
     known = [item.name for item in fields(Entry)]
     for name in row:
         if name not in known:
-            raise CheckpointError(f"{place}: no column {name!r}{did_you_mean(str(name), known)}; {', '.join(known)}")
+            raise CheckpointError(
+                f"{place}: no column {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}"
+            )
     if not isinstance(row.get("model"), str):
         raise CheckpointError(f"{place}: `model` is missing: a run's key, a file or a name")
     beside = path.parent / Path(row["model"]).expanduser()
     given: dict[str, Any] = {**how, **row} | ({"model": str(beside)} if beside.is_file() else {})
-    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     try:
-        return Entry(**given)
+        return Entry(**_tuples(given))
     except CheckpointError as error:
         raise CheckpointError(f"{place}: {error}") from error
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With every list, as parameters and YAML have them, as a tuple."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _yaml_rows(text: str, path: Path) -> list[tuple[str, Any]]:

@@ -10,7 +10,8 @@ from workbook.metrics.correlation import coefficients, counts_of
 
 RANK_COEFFICIENTS = ("spearman", "kendall", "weighted tau")
 _LEAST_MODELS = 4
-_MOST_UNDEFINED = 0.05  # see `correlation`
+# a coefficient is undefined where a resample holds one value only; more of them than this bend the interval
+_MOST_UNDEFINED = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,8 @@ class Prediction:
         and without_high, between which the value stays when one family is left out."""
         rows = []
         for measure, values in self.values.iterrows():
-            low, high = np.nanquantile(self.drawn[str(measure)], [0.025, 0.975], axis=0)
-            least, most = (reduce(self.left_out[str(measure)], axis=0) for reduce in (np.nanmin, np.nanmax))
+            low, high = _interval(self.drawn[str(measure)])
+            least, most = np.fmin.reduce(self.left_out[str(measure)]), np.fmax.reduce(self.left_out[str(measure)])
             columns = {"value": values.to_numpy(), "low": low, "high": high, "without_low": least, "without_high": most}
             rows.append(pd.DataFrame(columns).assign(measure=measure, coefficient=RANK_COEFFICIENTS))
         return pd.concat(rows, ignore_index=True)[["measure", "coefficient", *columns]]
@@ -41,7 +42,7 @@ class Prediction:
         high (95 % interval); above 0 = it ranks these models better."""
         rows = []
         for measure in self.values.index.drop(baseline):
-            low, high = np.nanquantile(self.drawn[measure] - self.drawn[baseline], [0.025, 0.975], axis=0)
+            low, high = _interval(self.drawn[measure] - self.drawn[baseline])
             gain = self.values.loc[measure] - self.values.loc[baseline]
             columns = {"value": gain.to_numpy(), "low": low, "high": high}
             rows.append(pd.DataFrame(columns).assign(measure=measure, coefficient=RANK_COEFFICIENTS))
@@ -63,7 +64,9 @@ def predict_transfer(
     anything that ranks as it does. families: of the models; a model without relatives is a family of its own.
     Resamples draw whole families, because models of one trajectory are not independent, and data sets, because what
     holds on one may not on the next (a single one stays as it is). generator: what draws; the default draws the same
-    each time. Each coefficient in [-1, 1]; higher = ranks the models as their accuracy does, 0 = not at all.
+    each time. Where more than 5 % of the resamples hold one value of a measure only there is no interval (NaN): there
+    are too few families for it. Each coefficient in [-1, 1]; higher = ranks the models as their accuracy does, 0 = not
+    at all.
     Weighted tau: additive and hyperbolic, so that the best models count most, averaged over both orders (Vigna 2015).
     Raises ValueError for fewer than four models or three families, for other models than those of `transfer`, for a
     value that is missing or not finite, and for a score that never varies.
@@ -143,10 +146,16 @@ def _over_sets(counts: np.ndarray, weights: np.ndarray, score: np.ndarray, answe
     shares = np.where(np.isnan(found), 0, weights[:, None, :])
     with np.errstate(invalid="ignore"):
         means = np.nansum(shares * np.nan_to_num(found), axis=2) / shares.sum(axis=2)
-    undefined = np.isnan(means).any(axis=1)
-    if undefined[0] or undefined.mean() > _MOST_UNDEFINED:
-        raise ValueError(f"{undefined.mean():.0%} of the resamples hold one value only; there are too few families")
     return means
+
+
+def _interval(drawn: np.ndarray) -> np.ndarray:
+    """(2, coefficients): the 95 % interval of (resamples, coefficients); NaN where too many of them are undefined."""
+    ends = np.full((2, drawn.shape[1]), np.nan)
+    defined = np.isnan(drawn).mean(axis=0) <= _MOST_UNDEFINED
+    if defined.any():
+        ends[:, defined] = np.nanquantile(drawn[:, defined], [0.025, 0.975], axis=0)
+    return ends
 
 
 def _ranks_agree(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
