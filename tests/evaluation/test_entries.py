@@ -33,7 +33,7 @@ def test_a_list_is_read_and_files_are_looked_for_beside_it(tmp_path, name, text)
 
 
 def test_a_row_decides_over_what_holds_for_all(tmp_path):
-    (tmp_path / "list.csv").write_text("model,image_size\nresnet18,64\nresnet34,\n")
+    (tmp_path / "list.csv").write_text("model,image_size\nresnet18,64.0\nresnet34,\n")
     listed = entries_of([str(tmp_path / "list.csv"), "resnet50"], image_size=32)
     assert [(entry.model, entry.image_size) for entry in listed] == [
         ("resnet18", 64),

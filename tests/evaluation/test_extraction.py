@@ -138,7 +138,7 @@ def test_layers_that_were_stored_together_are_read_where_they_lie(run, lab, extr
     del whole["reading"]
     spec = {"run": run.key, "epoch": 2, "data": images.digest, "extraction": whole}
     lab.store.get_or_make("features", spec | {"precision": "32-true", "version": 1}, make)
-    features = Features(run, images, extraction, lab, kept=False)
+    features = Features(run, images, extraction, lab, kept=())
     np.testing.assert_array_equal(features.layer("stage4"), numbers)
     features.drop()
     np.testing.assert_array_equal(features.layer("pooled"), numbers)
@@ -147,7 +147,7 @@ def test_layers_that_were_stored_together_are_read_where_they_lie(run, lab, extr
 
 def test_what_was_dropped_is_made_anew(run, lab, extracted):
     images, extraction = make_images(12, size=8, digest="dropped"), Extraction(layers=("stage2", "stage4", "pooled"))
-    features = Features(run, images, extraction, lab, kept=False)
+    features = Features(run, images, extraction, lab, kept=())
     before = features.layer("stage4")
     features.drop()
     stored = [found.spec for found in lab.store.artefacts() if found.kind in ("features", "probed")]
@@ -161,7 +161,7 @@ def test_what_was_dropped_is_made_anew(run, lab, extracted):
 
 def test_a_layer_that_another_process_drops_while_it_is_read_is_made_anew(run, lab, monkeypatch):
     images = make_images(12, size=8, digest="dropped under the hand")
-    features = Features(run, images, Extraction(layers=("stage4",)), lab, kept=False)
+    features = Features(run, images, Extraction(layers=("stage4",)), lab, kept=())
     features.make()
     found, calls = Artefact.file, []
 
@@ -181,7 +181,7 @@ def test_nothing_is_made_or_dropped_where_the_store_is_read_only(run, lab):
     with pytest.raises(NotStoredError):
         extract(run, images, extraction, lab.reading())
     expected = extract(run, images, extraction, lab).layer("stage4")
-    passing = Features(run, images, Extraction(layers=("stage3",)), lab, kept=False)
+    passing = Features(run, images, Extraction(layers=("stage3",)), lab, kept=())
     passing.make()
     reading = replace(passing, lab=lab.reading())
     reading.drop()
@@ -360,3 +360,15 @@ def test_pooling_is_the_mean_of_equal_squares():
 def test_refusals(choices, message):
     with pytest.raises(ValueError, match=message):
         Extraction(**choices)
+
+
+def test_of_one_pass_some_layers_may_be_kept(run, lab, monkeypatch):
+    images = make_images(12, size=8)
+    extraction = Extraction(stage_budget=48, layers=("stage5", "pooled"))
+    some = Features(run, images, extraction, lab, kept=("pooled",))
+    stage = np.array(some.layer("stage5"))
+    monkeypatch.setattr("workbook.evaluation.extraction._write_layers", None)  # no other pass
+    assert np.array_equal(some.layer("pooled"), extract(run, images, POOLED, lab).layer("pooled"))
+    some.drop()
+    assert not extract(run, images, POOLED, lab).missing() and some.missing() == ["stage5"]
+    assert len(stage) == len(images)

@@ -138,9 +138,14 @@ def _numbers(cell: str) -> tuple[float, ...]:
     return tuple(float(number) for number in cell.split())
 
 
+def _whole(cell: str) -> int:
+    """32, and 32.0 as pandas writes a column of whole numbers with gaps."""
+    return int(cell.removesuffix(".0"))
+
+
 def _yes(cell: str) -> bool:
     return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[cell.lower()]
 
 
-_READERS: dict[str, Callable[[str], Any]] = {"accuracy": float, "image_size": int, "mean": _numbers, "std": _numbers}
+_READERS: dict[str, Callable[[str], Any]] = {"accuracy": float, "image_size": _whole, "mean": _numbers, "std": _numbers}
 _READERS |= {"small_stem": _yes, "fresh": _yes}

@@ -59,11 +59,13 @@ class Features:
     extraction: Extraction
     lab: Lab = field(repr=False)
     epoch: int | None = None  # of a run; None = its last
-    kept: bool = True  # else what is extracted stays in the store until `drop`
+    kept: tuple[str, ...] | None = (
+        None  # layers; what is extracted of others stays in the store until `drop`; None = all
+    )
 
-    @property
-    def _kind(self) -> str:
-        return "features" if self.kept or self.lab.keep_features else "probed"
+    def _kind(self, part: str) -> str:
+        kept = self.kept is None or part in self.kept or self.lab.keep_features
+        return "features" if kept else "probed"
 
     @cached_property
     def key(self) -> str:
@@ -111,14 +113,16 @@ class Features:
         with ExitStack() as locks:
             # in one order everywhere, so that no two processes wait for each other
             for part in sorted(self._parts, key=lambda part: key_of(self._spec(part))):
-                locks.enter_context(store.lock(self._kind, self._spec(part), title="these features"))
+                locks.enter_context(store.lock(self._kind(part), self._spec(part), title="these features"))
             missing = self.missing()
             with ExitStack() as opened:
-                folders = {part: opened.enter_context(store.workdir(self._kind, self._spec(part))) for part in missing}
+                folders = {
+                    part: opened.enter_context(store.workdir(self._kind(part), self._spec(part))) for part in missing
+                }
                 if folders:
                     _write_layers(self._network(missing), self.images, folders, self.lab.fabric)
             for part in missing:
-                store.seal(self._kind, self._spec(part), ["labels.npy", f"{part}.npy"])
+                store.seal(self._kind(part), self._spec(part), ["labels.npy", f"{part}.npy"])
 
     def missing(self) -> list[str]:
         """Those of `extraction.layers` that the model has and the store has not."""
@@ -126,9 +130,9 @@ class Features:
 
     def drop(self) -> None:
         """Removes from the store what is not kept; `layer` makes it anew."""
-        if self._kind != "features":
-            for part in self._parts:
-                self.lab.store.drop(self._kind, self._spec(part))
+        for part in self._parts:
+            if (kind := self._kind(part)) != "features":
+                self.lab.store.drop(kind, self._spec(part))
 
     @cached_property
     def _parts(self) -> tuple[str, ...]:
@@ -156,7 +160,8 @@ class Features:
         """Where the layer lies: alone, or, as earlier versions kept it, with the others of its extraction."""
         store, spec = self.lab.store, self._spec(part)
         kept = store.find("features", spec) or store.by_key("features", self.key)
-        return kept or (None if self._kind == "features" else store.find(self._kind, spec))
+        kind = self._kind(part)
+        return kept or (None if kind == "features" else store.find(kind, spec))
 
     def _network(self, parts: Sequence[str]) -> Network:
         kept = self.extraction.of(*parts)

@@ -78,7 +78,7 @@ def upstream_accuracy(run: Run, test: Images, probe: ProbeRecipe, lab: Lab) -> f
     probe's; along a trajectory one measure serves all points.
     """
     train = pretraining_images(run.recipe)
-    fitted = Features(run, train, POOLED, lab, kept=False)
+    fitted = Features(run, train, POOLED, lab, kept=())
     return pooled_accuracy(fitted, extract(run, test, POOLED, lab), probe, lab)
 
 

@@ -244,9 +244,9 @@ def _on_set(
     for side, task in one.tasks.items():
         found = measures.loc[side].to_dict()
         settings = {"data": f"{task.train.digest} {task.test.digest}", "how": repr(recipe)}
+        probed, why = _stages(opened, task, recipe, lab)
         scores, reasons = _transfer(opened, task, recipe, lab)
         alike, unlike = tried(partial(_cka_score, opened, task, recipe, lab), float("nan"))
-        probed, why = _stages(opened, task, recipe, lab)
         told = filter(None, [found.pop("reasons"), *reasons, unlike and f"CKA: {unlike}", why])
         row = {"dataset": task.name, **settings, "image_size": opened.image_size, **found, "CKA": alike, **scores}
         rows.append(row | {"reasons": "; ".join(told)})
@@ -296,6 +296,8 @@ def _stages(opened: Pretrained, task: Task, recipe: ScoreRecipe, lab: Lab) -> tu
         return nothing, ""
     # features of others may be larger than float16 holds
     extraction = replace(recipe.extraction, dtype="float32")
-    fitted, tested = (Features(opened, part, extraction, lab, kept=False) for part in (task.train, task.test))
+    # the pooled features come out of the same pass, and are read by the protocols
+    how: dict[str, Any] = {"source": opened, "extraction": extraction, "lab": lab, "kept": ("pooled",)}
+    fitted, tested = (Features(images=part, **how) for part in (task.train, task.test))
     found, why = tried(partial(probe_layers, fitted, tested, recipe.probe, lab), nothing)
     return found, why and f"stages: {why}"

@@ -38,7 +38,7 @@ def stagewise_evaluation(
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
         for run, epoch in jobs:
             bar.set_description_str(f"linear probes: {run.recipe.title}, epoch {epoch}", refresh=False)
-            fitted, tested = (Features(run, images, extraction, lab, epoch, kept=False) for images in parts)
+            fitted, tested = (Features(run, images, extraction, lab, epoch, kept=()) for images in parts)
             for result in probe_layers(fitted, tested, probe, lab):
                 rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})
             bar.update()
