@@ -165,7 +165,8 @@ def pool(lab):
         [Entry(model=key) for key in runs], ["generated", "digits"], replace(HOW, extraction=None), lab
     )
     assert found.stages.empty
-    return pool_of(found, ["generated:eval", "digits"], upstream="generated:pre"), found
+    upstream = {name: 10.0 + number for number, name in enumerate(found.models.index)}
+    return pool_of(found, ["generated:eval", "digits"], upstream=upstream), found
 
 
 def test_a_pool_turns_measures_the_way_their_sources_do(pool):
@@ -176,9 +177,8 @@ def test_a_pool_turns_measures_the_way_their_sources_do(pool):
     assert made.transfer.loc[name, "digits"] == rows.loc[(name, "digits"), "linear"]
     assert made.measures["R"].loc[name, "digits"] == -rows.loc[(name, "digits"), "R"]
     assert made.measures["alpha-ReQ"].loc[name, "digits"] == merit("alpha-ReQ", rows.loc[(name, "digits"), "alpha-ReQ"])
-    upstream = rows.loc[(name, "generated:pre"), "linear"]
-    assert made.measures["upstream accuracy"][name] == upstream
-    assert made.measures["cluster CIS"][name] == pytest.approx(upstream * scores.models.loc[name, "cluster"])
+    assert made.measures["upstream accuracy"][name] == 12
+    assert made.measures["cluster CIS"][name] == pytest.approx(12 * scores.models.loc[name, "cluster"])
 
 
 def test_what_ranks_nothing_is_left_out_and_says_why(pool):

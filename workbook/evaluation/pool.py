@@ -1,6 +1,6 @@
 """A pool of scored models: their transfer, and every measure that might have told it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,16 +31,15 @@ class Pool:
     lacking: dict[str, str]
 
 
-def pool_of(scores: Scores, targets: Sequence[str], *, upstream: str | None = None) -> Pool:
+def pool_of(scores: Scores, targets: Sequence[str], *, upstream: Mapping[str, float] | None = None) -> Pool:
     """The models that were measured alike on all targets; see `Scores.accuracies`.
 
-    upstream: the data set that runs of the store were pretrained on, where it was scored: its probe's accuracy is
-    theirs. Other models have the accuracy that was given for them. A measure that some model lacks, or that is the same
-    for all on a target, is left out, and `lacking` says so.
+    upstream: model -> percent, of those whose accuracy was not given with them. A measure that some model lacks, or
+    that is the same for all on a target, is left out, and `lacking` says so.
     """
     transfer = scores.accuracies()[list(targets)].dropna()
     models = scores.models.loc[transfer.index]
-    accuracy = _upstream_accuracy(scores, models, upstream)
+    accuracy = models["accuracy"].fillna(pd.Series(upstream or {}, dtype=float).reindex(models.index))
     found: dict[str, pd.Series | pd.DataFrame] = {_ACCURACY: accuracy, _SIZE: models["parameters"].astype(float)}
     if len(targets) > 1:
         found[_ELSEWHERE] = log_odds_elsewhere(transfer)
@@ -53,14 +52,6 @@ def pool_of(scores: Scores, targets: Sequence[str], *, upstream: str | None = No
     baselines = tuple(name for name in (_ACCURACY, _SIZE, _ELSEWHERE, LOO_KNN) if name in kept)
     families = models["group"].where(models["group"].notna(), models.index.to_series())
     return Pool(transfer=transfer, measures=kept, families=families, baselines=baselines, lacking=lacking)
-
-
-def _upstream_accuracy(scores: Scores, models: pd.DataFrame, upstream: str | None) -> pd.Series:
-    """Percent, NaN where it is not known."""
-    if upstream is None:
-        return models["accuracy"]
-    rows = scores.measured[scores.measured["dataset"] == upstream].set_index("model")
-    return models["accuracy"].fillna(rows["linear"].reindex(models.index).where(models["is_run"]))
 
 
 def _on_targets(scores: Scores, transfer: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -33,14 +33,15 @@ class Measure:
 
     needs: "features" alone; "labels" too; "theta", the source head's probabilities, in place of the features; "head",
     the weight and bias of a head over the labels' own classes, beside features and labels.
-    reads: "moments", one pass over all samples that all these share, or "rows", as often as it likes. best: the value
+    reads: "moments", one pass over all samples that all these share; "rows", as often as it likes; "both", rows and the
+    moments of the same. best: the value
     that its source takes for the best to transfer, or of whose direction it speaks.
     """
 
     name: str
     title: str  # with the direction
     needs: Literal["features", "labels", "theta", "head"]
-    reads: Literal["moments", "rows"]
+    reads: Literal["moments", "rows", "both"]
     function: Callable[..., float | dict[str, float]]
     seeded: bool = False  # draws, from an argument `seed`
     best: float = math.inf
@@ -92,15 +93,15 @@ _ALL = (
     Measure("LogME", "log evidence of a linear model (higher = better)", "labels", "moments", logme),
     Measure("H-score", "variance of the class means (higher = better)", "labels", "moments", h_score),
     Measure("regularised H-score", "the same, shrunk (higher = better)", "labels", "moments", _REGULARISED),
-    Measure("TransRate", "mutual information by coding rates (higher = better)", "labels", "rows", transrate),
-    Measure("SFDA", "probability of the own class, made harder (higher = better)", "labels", "rows", sfda),
-    Measure("NCTI", "parts for a pool: SELI and NCC (higher), VC (lower = better)", "labels", "rows", ncti_parts),
+    Measure("TransRate", "mutual information by coding rates (higher = better)", "labels", "both", transrate),
+    Measure("SFDA", "probability of the own class, made harder (higher = better)", "labels", "both", sfda),
+    Measure("NCTI", "parts for a pool: SELI and NCC (higher), VC (lower = better)", "labels", "both", ncti_parts),
     Measure("NLEEP", "log probability by clusters (higher = better)", "labels", "rows", nleep, True),
     Measure("LEEP", "log probability by the head's classes (higher = better)", "theta", "rows", leep),
     Measure("NCE", "minus entropy given the head's class (higher = better)", "theta", "rows", nce),
     Measure("PARC", "unlike samples have other labels (higher = better)", "labels", "rows", parc, True),
-    Measure("GBC", "overlap of the classes, spherical (higher = less)", "labels", "rows", gbc),
-    Measure("diagonal GBC", "the same, a variance a component (higher = less)", "labels", "rows", _DIAGONAL),
+    Measure("GBC", "overlap of the classes, spherical (higher = less)", "labels", "both", gbc),
+    Measure("diagonal GBC", "the same, a variance a component (higher = less)", "labels", "both", _DIAGONAL),
 )
 _NEEDED = {"labels": "labels", "theta": "a source head", "head": "a linear head over these classes"}
 MEASURES = {measure.name: measure for measure in _ALL}
@@ -138,6 +139,8 @@ def measure_all(
     moments = feature_moments(features, labels)
     numbers = drawn(features, rows, seed)
     part, own = features[numbers], moments.classes.index[numbers]
+    # of a sample each measure that needs them makes its own, or says why it cannot
+    of_part = moments if len(numbers) == len(features) else None
     absent = {need for need, given in (("labels", labels), ("theta", theta), ("head", head)) if given is None}
     values: dict[str, float | str] = {}
     for measure in _ALL:
@@ -149,6 +152,7 @@ def measure_all(
         options: dict[str, Any] = {"seed": seed} if measure.seeded else {}
         if head is not None and measure.needs == "head":
             options = {"weight": head[0]} | ({"bias": head[1]} if measure.reads == "rows" else {})
+        options |= {"moments": of_part} if measure.reads == "both" else {}
         arguments = (moments,) if measure.reads == "moments" else of_rows
         values |= _tried(measure.name, partial(measure.function, *arguments, **options))
     return values

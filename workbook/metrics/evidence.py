@@ -86,7 +86,7 @@ def ledoit_wolf_shrinkage(features: Array | Moments) -> float:
     return min(1.0, max(0.0, error / distance)) if distance > 1e-12 * float(values.square().sum()) else 0.0
 
 
-def transrate(features: Array, labels: Any, *, eps: float = 1e-4) -> float:
+def transrate(features: Array, labels: Any, *, eps: float = 1e-4, moments: Moments | None = None) -> float:
     """TransRate, the mutual information of features and labels by coding rates (Huang et al. 2022).
 
     R(Z) - sum N_k / N R(Z_k), R(Z) = 1/2 log det(I + Z^T Z / (N eps)) of the features less the mean of all, Z_k those
@@ -94,12 +94,13 @@ def transrate(features: Array, labels: Any, *, eps: float = 1e-4) -> float:
 
     features: (N, D) float. labels: (N,) int, at least two classes. In [0, inf); higher = classes further apart, each
     in few directions. In nats. Not standardised, as in its code, so that it rises with the scale of the features:
-    compare models of one scale. Unchanged by rotation and offset. 0 where all samples are the same. Two passes.
+    compare models of one scale. Unchanged by rotation and offset. 0 where all samples are the same. Two passes;
+    moments: of the same features and labels, where they are at hand, save one.
     """
     classes = check_classes(features, labels)
     if not eps > 0:
         raise ValueError(f"eps must be above 0, got {eps}")
-    moments = feature_moments(features, labels)
+    moments = moments or feature_moments(features, labels)
     rate = _coding_rate(moments.centred, len(moments) * eps)
     for rows in classes.rows():
         own = _class_products(features, rows, moments.mean)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workbook.metrics.blocks import Array, add_gram, check_classes, row_blocks
-from workbook.metrics.moments import ClassMoments, ClassSums, feature_moments, projected
+from workbook.metrics.moments import ClassMoments, ClassSums, Moments, feature_moments, projected
 
 _LEAST_SHRINKAGE = 1e-10  # as SFDA's and NCTI's authors'
 _DIMS, _ENERGY_DIMS = 64, 32  # NCTI's principal components, and those whose variance sets its shrinkage
@@ -29,7 +29,7 @@ class Discriminant:
         return torch.softmax((block - self.centre) @ self.weight.T + self.bias, dim=1)
 
 
-def sfda(features: Array, labels: Any) -> float:
+def sfda(features: Array, labels: Any, *, moments: Moments | None = None) -> float:
     """SFDA, the mean probability that discriminant analysis gives the own class, made harder (Shao et al. 2022).
 
     A first discriminant, its covariance shrunk by exp(-5 l), l the largest variance within classes, gives each sample
@@ -40,10 +40,10 @@ def sfda(features: Array, labels: Any) -> float:
 
     features: (N, D) float. labels: (N,) int, at least two classes. In [0, 1]; higher = the classes stay apart.
     Unchanged by an offset; not by scale, which sets the shrinkage. ValueError where no class has any width. Three
-    passes.
+    passes; moments: see `transrate`.
     """
     classes = check_classes(features, labels)
-    moments = feature_moments(features, labels)
+    moments = moments or feature_moments(features, labels)
     strength = max(math.exp(-5 * _power_method(moments.within / len(moments))), _LEAST_SHRINKAGE)
     first = _discriminant(moments.within, moments.rows, strength)
     others = (moments.rows.means.sum(0) - moments.rows.means) / (len(classes) - 1)
@@ -65,7 +65,7 @@ def sfda(features: Array, labels: Any) -> float:
     return total / len(features)
 
 
-def ncti_parts(features: Array, labels: Any) -> dict[str, float]:
+def ncti_parts(features: Array, labels: Any, *, moments: Moments | None = None) -> dict[str, float]:
     """The three parts of NCTI, which measure how near to collapse a finetuned model would be (Wang et al. 2023).
 
     On the first 64 principal components a discriminant, its covariance shrunk by the exponential of minus the variance
@@ -75,9 +75,10 @@ def ncti_parts(features: Array, labels: Any) -> dict[str, float]:
 
     features: (N, D) float. labels: (N,) int, at least two classes. SELI in [0, inf), NCC in [0, 1], VC a real number.
     Unchanged by rotation and offset; not by scale, which sets the shrinkage. ValueError where no class has any width.
+    moments: see `transrate`.
     """
     classes = check_classes(features, labels)
-    moments = feature_moments(features, labels)
+    moments = moments or feature_moments(features, labels)
     values, axes = moments.spread
     dims = min(_DIMS, *moments.shape)  # as in its code, components without variance among them
     axes = torch.nn.functional.pad(axes, (0, max(0, dims - axes.shape[1])))[:, :dims]

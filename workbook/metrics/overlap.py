@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from workbook.metrics.blocks import Array, check_classes, drawn, read, to_unit_length
-from workbook.metrics.moments import feature_moments, projected
+from workbook.metrics.moments import Moments, feature_moments, projected
 
 
 def gbc(
@@ -17,6 +17,7 @@ def gbc(
     *,
     covariance: Literal["spherical", "diagonal"] = "spherical",
     components: int = 32,
+    moments: Moments | None = None,
 ) -> float:
     """GBC, minus the sum over ordered pairs of classes of their Bhattacharyya coefficient (Pandy et al. 2022).
 
@@ -26,12 +27,12 @@ def gbc(
 
     features: (N, D) float. labels: (N,) int, at least two classes of two samples. In [-C (C - 1), 0]; higher = less
     overlap. Unchanged by scale, rotation and offset. ValueError where a class has no width in a component. Two passes;
-    the components of all samples are kept.
+    the components of all samples are kept. moments: see `transrate`.
     """
     if covariance not in ("spherical", "diagonal") or components < 1:
         raise ValueError(f"covariance must be spherical or diagonal, got {covariance!r} of {components} components")
     classes = check_classes(features, labels, samples=2)
-    moments = feature_moments(features, labels)
+    moments = moments or feature_moments(features, labels)
     axes = moments.spread[1][:, :components]
     means, own = (moments.rows.means - moments.mean) @ axes, classes.of(slice(None), axes.device)
     squares = (projected(features, moments.mean, axes) - means[own]).square()
