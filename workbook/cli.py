@@ -328,6 +328,20 @@ def score(
         raise typer.Exit(1)
 
 
+@app.command("push")
+def push_run(
+    run: Annotated[str, typer.Argument(help="Its key, as `workbook store list` shows it.")],
+    to: Annotated[str, typer.Option(help="A new folder, or hf:ORG/NAME on the Hugging Face hub.")],
+) -> None:
+    """Give a run away: its backbone, its recipe and a card, as a folder that timm opens where the network is timm's."""
+    from workbook.report.survey import NOTEBOOKS, REPORTS
+    from workbook.sharing.push import push
+    from workbook.store import Store
+
+    records = [path for root in (REPORTS, NOTEBOOKS / "results") for path in root.rglob("*.json")]
+    typer.echo(push(run, to, Store(), reports=sorted({path.parent for path in records})))
+
+
 def _echo_scores(table: Any) -> None:
     """Of one model everything, of several what they are compared by; last, what was not scored."""
     import pandas as pd
