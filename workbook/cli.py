@@ -328,6 +328,33 @@ def score(
         raise typer.Exit(1)
 
 
+@app.command("export")
+def export(
+    model: Annotated[str, typer.Argument(help="As `workbook score` takes it: a run's key, a name, a file, a folder.")],
+    onnx: Annotated[Path, typer.Option(help="The file to write.")],
+    architecture: Annotated[str | None, typer.Option(help="Of a checkpoint file, as for `workbook score`.")] = None,
+    part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
+    mean: Annotated[tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1].")] = None,
+    std: Annotated[tuple[float, float, float] | None, typer.Option(help="As --mean.")] = None,
+    small_stem: Annotated[bool, typer.Option("--small-stem", help="A stem for small images.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")] = False,
+) -> None:
+    """Write a model as ONNX: images in [0, 1], of any number and the model's size, to pooled features."""
+    from workbook.evaluation.scoring import open_model
+    from workbook.files import named_file
+    from workbook.sharing.onnx_file import export_onnx
+    from workbook.store import Store
+
+    how: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix, "image_size": image_size}
+    how |= {"mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
+    opened = open_model(named_file(model), Store(), **how)
+    for note in opened.notes:
+        typer.echo(note)
+    typer.echo(f"{onnx}: {export_onnx(opened, onnx)}")
+
+
 @app.command("push")
 def push_run(
     run: Annotated[str, typer.Argument(help="Its key, as `workbook store list` shows it.")],
