@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from workbook.errors import ReportError, WorkbookError
 
 if TYPE_CHECKING:
-    from workbook.data import Manifest
+    from workbook.data import Manifest, Verification
 
 
 class _PlainErrors(TyperGroup):
@@ -69,7 +69,7 @@ def data_list() -> None:
 @data_app.command("show")
 def data_show(name: Name) -> None:
     """What a manifest says, and how to get the data."""
-    from workbook.data import data_root, load_manifest
+    from workbook.data import load_manifest
     from workbook.data.sources import place
 
     manifest = load_manifest(name)
@@ -86,7 +86,7 @@ def data_show(name: Name) -> None:
         "citation": manifest.citation,
         "page": manifest.url,
         "copies": "; ".join(place(source) for source in manifest.sources),
-        "to get it": manifest.obtain.replace("{data_root}", str(data_root())),
+        "to get it": manifest.advice,
     }
     for label, fact in facts.items():
         if fact:
@@ -101,15 +101,19 @@ def data_verify(
     something is wrong."""
     from workbook.data import verify_data
 
-    found = verify_data(name, every_image=every_image)
-    for line in found.checked:
-        typer.echo(f"ok     {line}")
-    for remark in found.remarks:
-        typer.echo(f"note   {remark}")
-    for problem in found.problems:
-        typer.secho(f"WRONG  {problem}", fg="red", err=True)
-    if found.problems:
-        raise typer.Exit(1)
+    _echo_verification(verify_data(name, every_image=every_image))
+
+
+@data_app.command("get")
+def data_get(name: Name) -> None:
+    """Download a data set into WORKBOOK_DATA, and verify it; where no program can, what to do by hand."""
+    from workbook.data import verify_data
+    from workbook.data.getting import get_data
+    from workbook.files import named_file
+
+    name = named_file(name)
+    typer.echo(get_data(name))
+    _echo_verification(verify_data(name))
 
 
 @data_app.command("shrink")
@@ -367,6 +371,18 @@ def push_run(
 
     records = [path for root in (REPORTS, NOTEBOOKS / "results") for path in root.rglob("*.json")]
     typer.echo(push(run, to, Store(), reports=sorted({path.parent for path in records})))
+
+
+def _echo_verification(found: "Verification") -> None:
+    """Exit status 1 if something is wrong."""
+    for line in found.checked:
+        typer.echo(f"ok     {line}")
+    for remark in found.remarks:
+        typer.echo(f"note   {remark}")
+    for problem in found.problems:
+        typer.secho(f"WRONG  {problem}", fg="red", err=True)
+    if found.problems:
+        raise typer.Exit(1)
 
 
 def _echo_scores(table: Any) -> None:

@@ -111,12 +111,18 @@ def _torchvision_image(dataset: Any, where: str, row: int) -> Image.Image:
         return dataset[row][0]
 
 
-def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Content:
+def torchvision_class(name: str) -> Any:
+    """torchvision's data set of this name; ManifestError where it has none."""
     import torchvision.datasets  # takes a second, which the other kinds need not pay
 
-    constructor = getattr(torchvision.datasets, source.dataset, None)
+    constructor = getattr(torchvision.datasets, name, None)
     if not (isinstance(constructor, type) and issubclass(constructor, torchvision.datasets.VisionDataset)):
-        raise ManifestError(f"torchvision.datasets has no {source.dataset!r}. Correct the source's dataset.")
+        raise ManifestError(f"torchvision.datasets has no {name!r}. Correct dataset in the manifest.")
+    return constructor
+
+
+def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Content:
+    constructor = torchvision_class(source.dataset)
     arguments: dict[str, Any] = dict(source.splits[split])
     if "download" in inspect.signature(constructor).parameters:
         arguments["download"] = False
