@@ -116,6 +116,21 @@ def data_get(name: Name) -> None:
     _echo_verification(verify_data(name))
 
 
+@data_app.command("new")
+def data_new(
+    folder: Annotated[Path, typer.Argument(help="Of one folder a class; or of train, val and test with these.")],
+    name: Annotated[str | None, typer.Option(help="What the set is called; as the folder if none.")] = None,
+) -> None:
+    """Write a manifest for a folder of your own images, and tell what looks odd in it."""
+    from workbook.data.new import new_manifest
+
+    path, odd = new_manifest(folder, name)
+    for remark in odd:
+        typer.echo(f"note   {remark}")
+    typer.echo(path)
+    typer.echo(f"fill in its licence, citation and url; pass it as dataset: -p dataset={path}")
+
+
 @data_app.command("shrink")
 def data_shrink(
     name: Name, side: Annotated[int, typer.Option(min=1, help="Of the images' shorter side, in pixels.")] = 256

@@ -119,7 +119,9 @@ def test_what_a_shipped_manifest_names_can_be_called(name):
 
 
 def test_missing_data_names_the_command(root):
-    with pytest.raises(MissingDataError, match=r"To get it: workbook data get tiny \(us/tiny of .*\)\. By hand: make it in /"):
+    with pytest.raises(
+        MissingDataError, match=r"To get it: workbook data get tiny \(us/tiny of .*\)\. By hand: make it in /"
+    ):
         load_images(manifest(FOLDER, downloads=[HUB]), "train")
 
 

@@ -168,7 +168,7 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     if split in source.lists:
         found = listed_files(base, patterns, source.lists[split])
     else:
-        found = [file for pattern in patterns for file in _class_in_path(base, pattern)]
+        found = [file for pattern in patterns for file in class_files(base, pattern)]
     files, classes = zip(*found, strict=True)
     names, labels = np.unique(np.array([composed(name) for name in classes]), return_inverse=True)
     return Content(
@@ -179,7 +179,11 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     )
 
 
-def _class_in_path(base: Path, pattern: str) -> list[tuple[str, str]]:
+def class_files(base: Path, pattern: str) -> list[tuple[str, str]]:
+    """The image files below `base` that the pattern of a folder source names, each with its class, in order.
+
+    Raises MissingDataError where there is no folder of a class, ManifestError where one holds no image.
+    """
     before, _, rest = pattern.partition("{")
     inside, _, after = rest.partition("}")
     folders = sorted(glob.glob(before + inside + "/", root_dir=base), key=composed)
