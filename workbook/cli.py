@@ -131,6 +131,24 @@ def data_new(
     typer.echo(f"fill in its licence, citation and url; pass it as dataset: -p dataset={path}")
 
 
+@data_app.command("croissant")
+def data_croissant(
+    name: Name, out: Annotated[Path | None, typer.Option(help="The file to write; printed if none.")] = None
+) -> None:
+    """What a manifest says as Croissant metadata (JSON-LD)."""
+    from workbook.data import load_manifest
+    from workbook.data.croissant import croissant
+    from workbook.files import told, write_atomically
+
+    text = json.dumps(croissant(load_manifest(name)), indent=1, ensure_ascii=False)
+    if out is None:
+        typer.echo(text)
+    else:
+        with told(WorkbookError, "written", out):
+            write_atomically(out.expanduser(), text + "\n")
+        typer.echo(out)
+
+
 @data_app.command("shrink")
 def data_shrink(
     name: Name, side: Annotated[int, typer.Option(min=1, help="Of the images' shorter side, in pixels.")] = 256

@@ -25,7 +25,7 @@ _EXTRA = "pip install 'transferability-workbook[onnx]'"
 
 
 def export_onnx(model: Pretrained, path: Path) -> str:
-    """Write the backbone as an ONNX file; one sentence on whether its features are ours.
+    """Write the backbone as an ONNX file; one sentence on how its features were compared.
 
     Its input "images" is float32 (N, 3, S, S) in [0, 1], N free, S the model's size: the file normalises. Its output
     "features" is (N, D). Where onnxruntime is there, the file's features of random images are held against ours, for
