@@ -26,7 +26,7 @@ def model() -> Pretrained:
 @pytest.mark.parametrize("architecture", ["narrow_resnet", "tiny_vit"])
 def test_the_file_normalises_and_takes_any_number_of_images(tmp_path, architecture):
     model = from_timm(architecture, pretrained=False, image_size=16, mean=(0.1, 0.2, 0.3))
-    assert "are ours to" in export_onnx(model, tmp_path / "model.onnx")
+    assert "images agree to" in export_onnx(model, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     assert [put.name for put in session.get_inputs()] == ["images"]
     for count in (1, 3):
@@ -68,5 +68,5 @@ def test_the_command_exports(tmp_path):
     words = ["export", "mobilenetv2_035", "--fresh", "--image-size", "32", "--onnx", str(tmp_path / "model.onnx")]
     exported = CliRunner().invoke(app, words)
     assert exported.exit_code == 0, exported.output
-    assert "images of 32 pixels" in exported.output and "are ours to" in exported.output
+    assert "images of 32 pixels" in exported.output and "images agree to" in exported.output
     assert (tmp_path / "model.onnx").stat().st_size > 100_000

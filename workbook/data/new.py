@@ -21,7 +21,7 @@ _SPLITS = {name: "train" for name in ("train", "training")}
 _SPLITS |= {name: "val" for name in ("val", "valid", "validation")} | {name: "test" for name in ("test", "testing")}
 _INSIDE = "{*}/**/*"  # a folder a class, with images at any depth
 # not in the papers: a fifth of every class is a test set where nobody made one
-_HELD_OUT = {"test_fraction": 0.2, "seed": 0}
+_HELD_OUT = Holdout(of="all", test_fraction=0.2, seed=0)
 _FEW = 10  # images of a class, below which a probe sees hardly any
 _TINY, _HUGE = 16, 8192  # pixels of the shorter and the longer side
 _SHOWN = 3  # names in a sentence
@@ -108,7 +108,7 @@ def _check_classes(files: Sequence[_File], patterns: dict[str, str], folder: Pat
 def _described(folder: Path, name: str, patterns: dict[str, str], files: Sequence[_File]) -> Manifest:
     classes = sorted({file.label for file in files})
     counts: dict[str, int] = Counter(file.split for file in files)
-    holdout = Holdout(of="all", **_HELD_OUT) if "all" in counts else None
+    holdout = _HELD_OUT if "all" in counts else None
     if holdout:
         test = holdout.test_total(len(classes), len(files))
         counts = {"train": len(files) - test, "test": test}

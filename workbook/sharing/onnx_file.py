@@ -77,7 +77,7 @@ def _compare(model: Pretrained, file: Path) -> str:
         raise SharingError(
             f"{model.name} in ONNX gives other features, up to {off:.2g} away: name another architecture"
         )
-    return f"its features of {len(images)} images are ours to {off:.1g}, by onnxruntime {onnxruntime.__version__}"
+    return f"its features of {len(images)} images agree to {off:.1g}, by onnxruntime {onnxruntime.__version__}"
 
 
 def _images(model: Pretrained, count: int) -> Tensor:
