@@ -50,7 +50,7 @@ def test_the_workbook_opens_what_it_pushed_by_the_folder_alone(lab, tmp_path, ki
     with torch.inference_mode():
         features = own.backbone(IMAGES)
         assert torch.equal(opened.backbone(IMAGES), features)
-    assert opened.spec == own.spec, "features of it that the store has are found again"
+    assert opened.name == "model" and opened.spec == own.spec, "features of it that the store has are found again"
     if kind == "ours":
         assert opened.head is None, "a projector stays with the recipe that needs it"
     else:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def from_folder(folder: Path, **how: Any) -> Pretrained:
         reading = {"image_size": reads["input_size"][-1], "mean": tuple(reads["mean"]), "std": tuple(reads["std"])}
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{folder / CONFIG} lacks {error}: copy or push it again") from error
-    return from_checkpoint(folder / WEIGHTS, **shape, **reading | how)
+    return replace(from_checkpoint(folder / WEIGHTS, **shape, **reading | how), name=folder.name)
 
 
 def timm_opens(model: Pretrained) -> bool:
