@@ -35,9 +35,10 @@ IMPORTS = {
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
     "study": "data devices evaluation lab papers parameters pretraining profiles provenance store",
+    "sharing": "errors files models papers pretraining report store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
     "bench": "data errors evaluation files metrics papers pretraining provenance report study",
-    "cli": "data devices errors evaluation files pretraining profiles report store",
+    "cli": "data devices errors evaluation files pretraining profiles report sharing store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from workbook.errors import ReportError, WorkbookError
 
 if TYPE_CHECKING:
-    from workbook.data import Manifest
+    from workbook.data import Manifest, Verification
 
 
 class _PlainErrors(TyperGroup):
@@ -69,7 +69,7 @@ def data_list() -> None:
 @data_app.command("show")
 def data_show(name: Name) -> None:
     """What a manifest says, and how to get the data."""
-    from workbook.data import data_root, load_manifest
+    from workbook.data import load_manifest
     from workbook.data.sources import place
 
     manifest = load_manifest(name)
@@ -86,7 +86,7 @@ def data_show(name: Name) -> None:
         "citation": manifest.citation,
         "page": manifest.url,
         "copies": "; ".join(place(source) for source in manifest.sources),
-        "to get it": manifest.obtain.replace("{data_root}", str(data_root())),
+        "to get it": manifest.advice,
     }
     for label, fact in facts.items():
         if fact:
@@ -101,15 +101,52 @@ def data_verify(
     something is wrong."""
     from workbook.data import verify_data
 
-    found = verify_data(name, every_image=every_image)
-    for line in found.checked:
-        typer.echo(f"ok     {line}")
-    for remark in found.remarks:
+    _echo_verification(verify_data(name, every_image=every_image))
+
+
+@data_app.command("get")
+def data_get(name: Name) -> None:
+    """Download a data set into WORKBOOK_DATA, and verify it; where no program can, what to do by hand."""
+    from workbook.data import verify_data
+    from workbook.data.getting import get_data
+    from workbook.files import named_file
+
+    name = named_file(name)
+    typer.echo(get_data(name))
+    _echo_verification(verify_data(name))
+
+
+@data_app.command("new")
+def data_new(
+    folder: Annotated[Path, typer.Argument(help="Of one folder a class; or of train, val and test with these.")],
+    name: Annotated[str | None, typer.Option(help="What the set is called; as the folder if none.")] = None,
+) -> None:
+    """Write a manifest for a folder of your own images, and tell what looks odd in it."""
+    from workbook.data.new import new_manifest
+
+    path, odd = new_manifest(folder, name)
+    for remark in odd:
         typer.echo(f"note   {remark}")
-    for problem in found.problems:
-        typer.secho(f"WRONG  {problem}", fg="red", err=True)
-    if found.problems:
-        raise typer.Exit(1)
+    typer.echo(path)
+    typer.echo(f"fill in its licence, citation and url; pass it as dataset: -p dataset={path}")
+
+
+@data_app.command("croissant")
+def data_croissant(
+    name: Name, out: Annotated[Path | None, typer.Option(help="The file to write; printed if none.")] = None
+) -> None:
+    """What a manifest says as Croissant metadata (JSON-LD)."""
+    from workbook.data import load_manifest
+    from workbook.data.croissant import croissant
+    from workbook.files import told, write_atomically
+
+    text = json.dumps(croissant(load_manifest(name)), indent=1, ensure_ascii=False)
+    if out is None:
+        typer.echo(text)
+    else:
+        with told(WorkbookError, "written", out):
+            write_atomically(out.expanduser(), text + "\n")
+        typer.echo(out)
 
 
 @data_app.command("shrink")
@@ -325,6 +362,59 @@ def score(
     _echo_scores(table)
     typer.echo(f"the page: {out / 'score_your_models.html'}")
     if "problem" in table:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export(
+    model: Annotated[str, typer.Argument(help="As `workbook score` takes it: a run's key, a name, a file, a folder.")],
+    onnx: Annotated[Path, typer.Option(help="The file to write.")],
+    architecture: Annotated[str | None, typer.Option(help="Of a checkpoint file, as for `workbook score`.")] = None,
+    part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
+    mean: Annotated[tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1].")] = None,
+    std: Annotated[tuple[float, float, float] | None, typer.Option(help="As --mean.")] = None,
+    small_stem: Annotated[bool, typer.Option("--small-stem", help="A stem for small images.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")] = False,
+) -> None:
+    """Write a model as ONNX: images in [0, 1], of any number and the model's size, to pooled features."""
+    from workbook.evaluation.scoring import open_model
+    from workbook.files import named_file
+    from workbook.sharing.onnx_file import export_onnx
+    from workbook.store import Store
+
+    how: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix, "image_size": image_size}
+    how |= {"mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
+    opened = open_model(named_file(model), Store(), **how)
+    for note in opened.notes:
+        typer.echo(note)
+    typer.echo(f"{onnx}: {export_onnx(opened, onnx)}")
+
+
+@app.command("push")
+def push_run(
+    run: Annotated[str, typer.Argument(help="Its key, as `workbook store list` shows it.")],
+    to: Annotated[str, typer.Option(help="A new folder, or hf:ORG/NAME on the Hugging Face hub.")],
+) -> None:
+    """Give a run away: its backbone, its recipe and a card, as a folder that timm opens where the network is timm's."""
+    from workbook.report.survey import NOTEBOOKS, REPORTS
+    from workbook.sharing.push import push
+    from workbook.store import Store
+
+    records = [path for root in (REPORTS, NOTEBOOKS / "results") for path in root.rglob("*.json")]
+    typer.echo(push(run, to, Store(), reports=sorted({path.parent for path in records})))
+
+
+def _echo_verification(found: "Verification") -> None:
+    """Exit status 1 if something is wrong."""
+    for line in found.checked:
+        typer.echo(f"ok     {line}")
+    for remark in found.remarks:
+        typer.echo(f"note   {remark}")
+    for problem in found.problems:
+        typer.secho(f"WRONG  {problem}", fg="red", err=True)
+    if found.problems:
         raise typer.Exit(1)
 
 

@@ -1,10 +1,11 @@
 import json
 
+import pandas as pd
 import pytest
 
 from tests.report.records import put, verdict
 from workbook.errors import ReportError
-from workbook.report.record import later_failures, read_records
+from workbook.report.record import later_failures, read_records, write_table
 
 
 def test_a_damaged_record_is_named(tmp_path):
@@ -64,6 +65,17 @@ def test_a_failure_does_not_take_the_place_of_a_success(tmp_path):
     put(tmp_path, "n", [], status="failed", error="later")
     assert [record.status for record in read_records(tmp_path)] == ["passed"]
     assert [record.error for record in later_failures(tmp_path)] == ["later"]
+
+
+def test_measurements_lie_beside_as_a_table_and_no_stale_one_stays(tmp_path):
+    rows = [{"method": "SL", "seed": 0, "accuracy": 41.5}, {"method": "SL-MLP", "seed": 0, "note": 'said "so", twice'}]
+    write_table(tmp_path, put(tmp_path, "n", [], findings={"measurements": rows}))
+    table = pd.read_csv(tmp_path / "n.csv")
+    assert list(table) == ["method", "seed", "accuracy", "note"] and table["note"][1] == 'said "so", twice'
+    write_table(tmp_path, put(tmp_path, "n", [], status="failed", findings={"measurements": rows[:1]}))
+    assert len(pd.read_csv(tmp_path / "n.failed.csv")) == 1 and len(pd.read_csv(tmp_path / "n.csv")) == 2
+    write_table(tmp_path, put(tmp_path, "n", []))
+    assert not (tmp_path / "n.csv").exists()
 
 
 def test_verdicts_on_runs_from_before_the_protocol_are_exploratory(tmp_path):

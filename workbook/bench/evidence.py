@@ -25,7 +25,7 @@ from workbook.papers.verdicts import as_findings
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run, train_each
 from workbook.provenance import provenance
-from workbook.report.record import ReportResult, read_records, write_record
+from workbook.report.record import ReportResult, read_records, write_record, write_table
 from workbook.report.survey import NOTEBOOKS
 from workbook.study import SUPERVISED, Study
 
@@ -170,6 +170,7 @@ class Evidence:
                 findings=as_findings(verdicts, made, seeds=seeds, measurements=table),
             )
             write_record(self.out, record)
+            write_table(self.out, record)
 
 
 def _title(notebook: str) -> str:

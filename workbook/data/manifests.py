@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from workbook.data.pixels import FULL_DEPTH
-from workbook.data.source_kinds import ClassName, Facts, Source
+from workbook.data.source_kinds import ClassName, Download, Facts, Source
 from workbook.errors import ManifestError, did_you_mean
 from workbook.fields import Count, Share, Whole
 from workbook.files import folder_of, shipped, told, user_path
@@ -119,7 +119,8 @@ class Manifest(Facts):
     `classes` is a count, a list of names, or names with a readable name for each. `splits` counts the images.
     `paper_sizes` says how many a paper states, by its letter, where it states them: `{B: {train: 8041}}`.
     `sources` are copies of this one set in order of preference: the first that is on disk is used.
-    `obtain` is the command or page that gets the data; `{data_root}` in it stands for `data_root()`.
+    `downloads` are the ways in which a program gets the data, in order of preference (see `get_data`). `obtain` is
+    what a person does instead or afterwards; `{data_root}` in it stands for `data_root()`.
     """
 
     name: str
@@ -135,7 +136,8 @@ class Manifest(Facts):
     licence: str
     citation: str
     url: str
-    obtain: str
+    downloads: tuple[Download, ...] = ()
+    obtain: str = ""
     concept_split: ConceptSplit | None = None
 
     @property
@@ -147,8 +149,19 @@ class Manifest(Facts):
         """In the order of the labels; None where the manifest states only how many there are."""
         return None if isinstance(self.classes, int) else tuple(self.classes)
 
+    @property
+    def advice(self) -> str:
+        """How to get the data, in words."""
+        by_hand = self.obtain.replace("{data_root}", str(data_root()))
+        if not self.downloads:
+            return by_hand
+        ways = " or ".join(download.told for download in self.downloads)
+        return f"workbook data get {self.name} ({ways})" + (f". By hand: {by_hand}" if by_hand else "")
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Manifest":
+        if not self.downloads and not self.obtain:
+            raise ValueError("obtain must say how to get the data, where downloads names no way for a program")
         if missing := {"train", "test"} - set(self.splits):
             raise ValueError(f"splits must count both train and test; {', '.join(sorted(missing))} is missing")
         if self.class_count < 2 or len(set(self.class_names or ())) < len(self.class_names or ()):

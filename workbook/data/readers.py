@@ -111,12 +111,18 @@ def _torchvision_image(dataset: Any, where: str, row: int) -> Image.Image:
         return dataset[row][0]
 
 
-def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Content:
+def torchvision_class(name: str) -> Any:
+    """torchvision's data set of this name; ManifestError where it has none."""
     import torchvision.datasets  # takes a second, which the other kinds need not pay
 
-    constructor = getattr(torchvision.datasets, source.dataset, None)
+    constructor = getattr(torchvision.datasets, name, None)
     if not (isinstance(constructor, type) and issubclass(constructor, torchvision.datasets.VisionDataset)):
-        raise ManifestError(f"torchvision.datasets has no {source.dataset!r}. Correct the source's dataset.")
+        raise ManifestError(f"torchvision.datasets has no {name!r}. Correct dataset in the manifest.")
+    return constructor
+
+
+def read_torchvision(source: TorchvisionSource, split: str, base: Path) -> Content:
+    constructor = torchvision_class(source.dataset)
     arguments: dict[str, Any] = dict(source.splits[split])
     if "download" in inspect.signature(constructor).parameters:
         arguments["download"] = False
@@ -162,7 +168,7 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     if split in source.lists:
         found = listed_files(base, patterns, source.lists[split])
     else:
-        found = [file for pattern in patterns for file in _class_in_path(base, pattern)]
+        found = [file for pattern in patterns for file in class_files(base, pattern)]
     files, classes = zip(*found, strict=True)
     names, labels = np.unique(np.array([composed(name) for name in classes]), return_inverse=True)
     return Content(
@@ -173,7 +179,11 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     )
 
 
-def _class_in_path(base: Path, pattern: str) -> list[tuple[str, str]]:
+def class_files(base: Path, pattern: str) -> list[tuple[str, str]]:
+    """The image files below `base` that the pattern of a folder source names, each with its class, in order.
+
+    Raises MissingDataError where there is no folder of a class, ManifestError where one holds no image.
+    """
     before, _, rest = pattern.partition("{")
     inside, _, after = rest.partition("}")
     folders = sorted(glob.glob(before + inside + "/", root_dir=base), key=composed)

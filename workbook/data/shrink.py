@@ -32,6 +32,8 @@ _QUALITY = 90  # of Pillow's JPEG
 _LONGEST = 65_535  # pixels of a JPEG's side
 _IMAGES_A_FILE = 8192  # about 250 MB at 256 pixels
 _FILE = "{}-{}-of-{}.parquet"  # the hub's way
+# what a split was held out of, what its images are stored as, and whence they come
+_DONE_WITH = {"sources", "holdout", "bits", "image_size", "downloads"}
 _SCHEMA = pa.schema(
     {"image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "label": pa.int64()},
 )
@@ -70,8 +72,7 @@ def _described(manifest: Manifest, name: str, side: int, opened: dict[str, tuple
     whence = "; ".join(
         f"{split} from {place(source)}, digest {images.digest}" for split, (images, source) in opened.items()
     )
-    # what a split was held out of, and what its images are stored as, is done with
-    same = manifest.model_dump(mode="json", exclude_defaults=True, exclude={"sources", "holdout", "bits", "image_size"})
+    same = manifest.model_dump(mode="json", exclude_defaults=True, exclude=_DONE_WITH)
     changed = {
         "name": name,
         "title": f"{manifest.title}, {made}",

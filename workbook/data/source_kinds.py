@@ -220,3 +220,31 @@ Source = Annotated[
     GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource,
     Field(discriminator="kind"),
 ]
+
+
+class TorchvisionDownload(Facts):
+    """`torchvision.datasets.<dataset>(<root>, download=True, **call)` for each call; `root` is below the data root."""
+
+    kind: Literal["torchvision"]
+    dataset: str
+    root: str = "."
+    calls: tuple[dict[str, str | bool], ...] = Field(({},), min_length=1)
+
+    @property
+    def told(self) -> str:
+        return f"torchvision's {self.dataset}"
+
+
+class HubDownload(Facts):
+    """All files of a data set of the Hugging Face hub, into `root` below the data root."""
+
+    kind: Literal["hub"]
+    repository: str
+    root: str
+
+    @property
+    def told(self) -> str:
+        return f"{self.repository} of the Hugging Face hub"
+
+
+Download = Annotated[TorchvisionDownload | HubDownload, Field(discriminator="kind")]

@@ -147,7 +147,7 @@ def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:
     raise MissingDataError(
         f"{manifest.name}, {split}: the data is not on this machine. Looked for\n"
         + "\n".join(looked)
-        + f"\nTo get it: {manifest.obtain.replace('{data_root}', str(data_root()))}\n"
+        + f"\nTo get it: {manifest.advice}\n"
         "If you have it elsewhere, set WORKBOOK_DATA to the folder that holds it."
     )
 

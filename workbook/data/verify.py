@@ -100,13 +100,16 @@ def _checksum(manifest: Manifest, path: Path, name: str, expected: str, found: V
     if not os.path.lexists(path):
         found.checked.append(f"{name}: not there, so its checksum is not compared")
         return
+    if problem := differing(path, expected):
+        found.problems.append(f"{manifest.name}: {problem}")
+    else:
+        found.checked.append(f"{name}: {expected.partition(':')[0]} as listed")
+
+
+def differing(path: Path, expected: str) -> str:
+    """How a file's checksum differs from that of its manifest, "md5:..." or "sha256:..."; "" where it does not."""
     algorithm, _, digest = expected.partition(":")
     with told(CorruptDataError, "read", path), path.open("rb") as file:
         got = hashlib.file_digest(file, algorithm).hexdigest()
-    if got == digest:
-        found.checked.append(f"{name}: {algorithm} as listed")
-    else:
-        found.problems.append(
-            f"{manifest.name}: {path} has {algorithm} {got}, the manifest lists {digest}. "
-            "Fetch the file again, or correct the source's checksums."
-        )
+    lists = f"the manifest lists {digest}. Fetch the file again, or correct the source's checksums."
+    return "" if got == digest else f"{path} has {algorithm} {got}, {lists}"

@@ -19,8 +19,8 @@ from workbook.data.sources import class_sides
 from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import Features
 from workbook.keys import is_key
+from workbook.models import folders, torchvision_models
 from workbook.models import huggingface as hub
-from workbook.models import torchvision_models
 from workbook.models.backbones import Backbone
 from workbook.models.checkpoints import from_checkpoint, from_timm
 from workbook.models.own_modules import from_function, is_own
@@ -56,8 +56,8 @@ def open_model(
     """The backbone that `model` names, and the classifier that came with its weights.
 
     The key of a run; a checkpoint file, with its architecture; a name of timm's (resnet50), of torchvision's
-    (torchvision/resnet50) or of the Hugging Face hub's (hf/ORG/NAME); a folder as `save_pretrained` writes it; or a
-    function of the user's own code, which is run (path/to/file.py:function, see `own_network`).
+    (torchvision/resnet50) or of the Hugging Face hub's (hf/ORG/NAME); a folder as `save_pretrained` or `workbook push`
+    writes it; or a function of the user's own code, which is run (path/to/file.py:function, see `own_network`).
 
     architecture, part, prefix: of a file, see `from_checkpoint`. image_size, mean, std: how images are read, see
     `preprocessing_of`; None = by its rule. small_stem: of a file, or of a fresh model of timm. fresh: a model of timm
@@ -75,6 +75,9 @@ def open_model(
         _refuse_others(given, _IMAGES, f"a function says what its model is: {model}")
         return from_function(model, **given)
     path = Path(model).expanduser()
+    if folders.is_ours(path):
+        _refuse_others(given, _IMAGES, f"a folder that `workbook push` wrote says what it is: {model}")
+        return folders.from_folder(path, **given)
     if model.startswith(hub.LIBRARY) or hub.is_folder(path):
         _refuse_others(given, _IMAGES, f"a model of transformers says what it is: {model}")
         return hub.from_huggingface(model if model.startswith(hub.LIBRARY) else str(path), **given)

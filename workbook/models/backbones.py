@@ -157,12 +157,7 @@ def create_backbone(
     if name not in STAGES:
         raise ValueError(f"unknown backbone {name!r}; known: {', '.join(STAGES)}")
     how: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
-    if is_vit(name):  # local crops are smaller
-        how |= {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
-        # not in the paper: the last norm stays before the mean, as the start has it; MAE's scripts begin a new one
-        how |= {"global_pool": "avg", "fc_norm": False} if global_pool else {}
-    elif name.startswith("swin"):
-        how |= {"img_size": image_size, "patch_size": 2 if small_stem else 4}
+    how |= arguments(name, image_size=image_size, small_stem=small_stem, global_pool=global_pool)
     own: dict[str, Any] = {"narrow_resnet": _narrow_resnet, "tiny_vit": _tiny_vit}
     model: Any = own[name](**how) if name in own else timm.create_model(name, **how)
     if small_stem and isinstance(model, ResNet):
@@ -170,6 +165,24 @@ def create_backbone(
     if small_stem and name.startswith("efficientnet"):
         model.conv_stem.stride = (1, 1)
     return _of_timm(model, STAGES[name], **statistics)
+
+
+def arguments(name: str, *, image_size: int, small_stem: bool, global_pool: bool) -> dict[str, Any]:
+    """What the backbone of this name is made with, in timm's words; see `create_backbone`."""
+    how: dict[str, Any] = {}
+    if is_vit(name):  # local crops are smaller
+        how = {"img_size": image_size, "patch_size": 4 if small_stem else 16, "dynamic_img_size": True}
+        # not in the paper: the last norm stays before the mean, as the start has it; MAE's scripts begin a new one
+        how |= {"global_pool": "avg", "fc_norm": False} if global_pool else {}
+    elif name.startswith("swin"):
+        how = {"img_size": image_size, "patch_size": 2 if small_stem else 4}
+    return how
+
+
+def is_timms(name: str, *, small_stem: bool) -> bool:
+    """Whether timm makes this very network, by its name and `arguments`: not ours, nor a stem that we change."""
+    patches = is_vit(name) or name.startswith("swin")  # their stem is an argument
+    return timm.is_model(name) and (patches or not small_stem)
 
 
 def _shrink_stem(model: Any) -> None:

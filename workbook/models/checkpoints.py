@@ -79,10 +79,15 @@ def _of_timm(architecture: str, *, small_stem: bool, global_pool: bool = False, 
     """A network of this architecture, ours or timm's."""
     reading, told = preprocessing_of(architecture, of_timm=False, **how)
     backbone = _fresh(architecture, reading, small_stem=small_stem, global_pool=global_pool)
+    what: dict[str, Any] = {"reading": reading, "told": told, "classifier": classifier_name(architecture)}
+    return Untrained(architecture=architecture, backbone=backbone, **what)
+
+
+def classifier_name(architecture: str) -> str:
+    """What this architecture, ours or timm's, calls its classifier; "" where it has several."""
     known = timm_config(architecture)
-    classifier = known.classifier if known else "head" if is_vit(architecture) else "fc"
-    named = classifier if isinstance(classifier, str) else ""  # a few have several
-    return Untrained(architecture=architecture, backbone=backbone, reading=reading, told=told, classifier=named)
+    name = known.classifier if known else "head" if is_vit(architecture) else "fc"
+    return name if isinstance(name, str) else ""
 
 
 def _fresh(architecture: str, reading: Preprocessing, **shape: Any) -> Backbone:

@@ -23,7 +23,7 @@ from workbook.figures.verdicts import SIGNS
 from workbook.files import without_home
 from workbook.papers.verdicts import interval_text, printed, quantity
 from workbook.report.notebooks import PLOTLY
-from workbook.report.record import ReportResult
+from workbook.report.record import ReportResult, place_of
 from workbook.report.survey import START_PAGE
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -34,7 +34,8 @@ _ERROR_MARKER = "papermill-error-cell-tag"
 
 def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> str:
     """The page, to lie in the folder `out`, of an executed notebook; `source` is the notebook's own file."""
-    return render("page.html.j2", **page_parts(notebook, result, source=source, out=out))
+    parts = page_parts(notebook, result, source=source, out=out)
+    return render("page.html.j2", table=f"{place_of(out, result)}.csv", **parts)
 
 
 def page_parts(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> dict[str, Any]:

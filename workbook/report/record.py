@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 from pydantic import TypeAdapter
 
 from workbook.errors import ReportError
@@ -63,6 +64,15 @@ def write_record(folder: Path, result: ReportResult) -> None:
     document = asdict(result)
     document |= document.pop("findings")
     write_atomically(folder / f"{place_of(folder, result)}.json", json.dumps(document, indent=1, default=str) + "\n")
+
+
+def write_table(folder: Path, result: ReportResult) -> None:
+    """`<folder>/<notebook>.csv`: the run's measurements, one row each, in whole; none is left where it has none."""
+    path = folder / f"{place_of(folder, result)}.csv"
+    if rows := result.findings.get("measurements"):
+        write_atomically(path, pd.DataFrame(rows).to_csv(index=False))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def place_of(folder: Path, result: ReportResult) -> str:

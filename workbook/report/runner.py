@@ -30,7 +30,7 @@ from workbook.report.notebooks import declared_parameters, imports, parameters_c
 from workbook.report.page import render_page
 from workbook.report.parameters import route
 from workbook.report.progress import Progress, Status
-from workbook.report.record import LATER_FAILURE, ReportResult, place_of, read_findings, write_record
+from workbook.report.record import LATER_FAILURE, ReportResult, place_of, read_findings, write_record, write_table
 from workbook.report.survey import START_PAGE
 
 # a closed terminal, and whoever ends a process politely
@@ -64,7 +64,7 @@ def run_reports(
     jobs: int = 1,
     here: bool = False,
 ) -> list[ReportResult]:
-    """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json`, and the start page as `index.html`.
+    """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json|csv`, and the start page, `index.html`.
 
     parameters: name -> value as YAML text, of a notebook or of the profile. jobs: each gets its share of the cores,
     unless OMP_NUM_THREADS says how many. here: one by one in this process, without kernels (see `execute_here`): where
@@ -242,8 +242,9 @@ def _publish(notebook: NotebookNode, result: ReportResult, *, source: Path, out:
     write_atomically(page, render_page(notebook, result, source=source, out=out))
     write_atomically(out / f"{place}.ipynb", nbformat.writes(notebook))
     write_record(out, result)
+    write_table(out, result)
     if result.status == "passed":
-        for kind in ("html", "ipynb", "json"):
+        for kind in ("html", "ipynb", "json", "csv"):
             (out / f"{result.notebook}{LATER_FAILURE}.{kind}").unlink(missing_ok=True)
     return page
 
