@@ -32,6 +32,18 @@ def test_a_list_is_read_and_files_are_looked_for_beside_it(tmp_path, name, text)
     assert second == Entry(model="resnet18", architecture="resnet18", fresh=True)
 
 
+def test_a_folder_and_a_file_of_code_are_looked_for_beside_the_list(tmp_path):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "config.json").touch()
+    (tmp_path / "resnet18").mkdir()  # of something else
+    (tmp_path / "net.py").touch()
+    rows = ["model,architecture", "hub,", "net.py:network,", "resnet18,net.py:network", "gone.py:network,"]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    hub, own, name, gone = read_list(tmp_path / "list.csv")
+    assert hub.model == str(tmp_path / "hub") and own.model == f"{tmp_path}/net.py:network"
+    assert (name.model, name.architecture, gone.model) == ("resnet18", own.model, "gone.py:network")
+
+
 def test_a_row_decides_over_what_holds_for_all(tmp_path):
     (tmp_path / "list.csv").write_text("model,image_size\nresnet18,64.0\nresnet34,\n")
     listed = entries_of([str(tmp_path / "list.csv"), "resnet50"], image_size=32)

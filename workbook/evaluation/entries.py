@@ -92,12 +92,23 @@ def _entry(row: Mapping[str, Any], place: str, path: Path, how: Mapping[str, Any
             )
     if not isinstance(row.get("model"), str):
         raise CheckpointError(f"{place}: `model` is missing: a run's key, a file or a name")
-    beside = path.parent / Path(row["model"]).expanduser()
-    given: dict[str, Any] = {**how, **row} | ({"model": str(beside)} if beside.is_file() else {})
+    given: dict[str, Any] = {**how, **row, "model": _beside(row["model"], path.parent)}
+    if row.get("architecture"):
+        given["architecture"] = _beside(row["architecture"], path.parent)
     try:
         return Entry(**_tuples(given))
     except CheckpointError as error:
         raise CheckpointError(f"{place}: {error}") from error
+
+
+def _beside(name: str, folder: Path) -> str:
+    """The file, folder of a model or file of a function ("net.py:function") of this name in the folder; else the name
+    as it is."""
+    file, _, function = name.partition(":") if ".py:" in name else (name, "", "")
+    path = folder / Path(file).expanduser()
+    if path.is_file() or (path / "config.json").is_file():
+        return f"{path}:{function}" if function else str(path)
+    return name
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
