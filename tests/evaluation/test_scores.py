@@ -92,6 +92,8 @@ def test_what_is_known_of_the_weights(scores, lab):
         assert models.loc["own", f"untrained_{kind}"] == pytest.approx(expected[kind])
         assert models.loc["own", f"{kind}_cis"] == pytest.approx(40 * models.loc["own", kind])
     assert models.loc[["fresh", "SL, seed 3"], "cluster_cis"].isna().all()
+    told = models["reasons"].str.contains("are these weights trained")
+    assert told["own"] and not told["fresh"]  # a file of random weights looks like one
     assert models.loc["fresh", "parameters"] == sum(p.numel() for p in fresh.backbone.model.parameters())
 
 
