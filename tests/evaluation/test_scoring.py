@@ -209,7 +209,7 @@ def test_without_a_concept_split_there_is_one_side_and_no_mixture(lab):
     table = measure_features(features, sides_of("digits", digits))
     assert table["side"].tolist() == ["all"]
     assert table["Pi"].isna().all()
-    assert table.loc[0, "reasons"].endswith("Pi: the data set has no concept split")
+    assert table.loc[0, "reasons"].endswith("Pi: it takes both sides of a concept split")
 
 
 def test_a_vit_s_diversity_is_of_its_attention_and_a_resnet_s_of_all_layers():

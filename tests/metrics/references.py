@@ -37,15 +37,20 @@ def alpha_req(x: ndarray, y: ndarray) -> float:
     return -float(np.polyfit(np.log(ranks), np.log(values), 1, w=ranks**-0.5)[0])
 
 
+def unit_or_zero(x: ndarray) -> ndarray:
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(length > 0, length, 1)
+
+
 def uniformity(x: ndarray, y: ndarray) -> float:
-    u = x / np.linalg.norm(x, axis=1, keepdims=True)
-    pairs = [np.exp(-2 * ((u[i] - u[j]) ** 2).sum()) for i in range(len(u)) for j in range(i)]
+    u = unit_or_zero(x)
+    pairs = [np.exp(-2 * (2 - 2 * u[i] @ u[j])) for i in range(len(u)) for j in range(i)]
     return float(np.log(np.mean(pairs)))
 
 
 def alignment(x: ndarray, y: ndarray) -> float:
-    u = x / np.linalg.norm(x, axis=1, keepdims=True)
-    return float(np.mean([((u[i] - u[j]) ** 2).sum() for i in range(len(u)) for j in range(i) if y[i] == y[j]]))
+    u = unit_or_zero(x)
+    return float(np.mean([2 - 2 * u[i] @ u[j] for i in range(len(u)) for j in range(i) if y[i] == y[j]]))
 
 
 def means(x: ndarray, y: ndarray) -> ndarray:

@@ -7,13 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
 from sklearn.datasets import load_digits
 
 from tests.metrics.brute_force import KINDS, as_kind, clusters
 from tests.metrics.references import REFERENCES, rankme
 from workbook import metrics
-from workbook.metrics import MEASURES, blocks, feature_moments, measure_all, merit
+from workbook.metrics import MEASURES, blocks, feature_moments, leep, measure_all, merit
 
 SIZES = {3: 60, -8: 50, 101: 71, 0: 55}
 OF_LABELS = [name for name, measure in MEASURES.items() if measure.needs == "labels"]
@@ -36,8 +35,12 @@ def numbers(*features, **more) -> dict[str, float]:
     return {name: found for name, found in measure_all(*features, **more).items() if isinstance(found, float)}
 
 
-def theta_of(x: np.ndarray) -> np.ndarray:
-    return softmax(4 * x[:, 10:40], axis=1)
+def of_digits(x: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(4 * x[:, 10:40], dim=1)
+
+
+def of_channels(x: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(x, dim=1)
 
 
 # Computed independently, most of it by the authors' code
@@ -82,7 +85,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_table_of_digits(digits):
     x, y = digits
-    found = measure_all(x, y, theta=theta_of(x))
+    found = measure_all(x, y, source=of_digits)
     assert {name: found[name] for name in DIGITS} == pytest.approx(DIGITS, abs=1e-6)
 
 
@@ -202,13 +205,28 @@ def test_a_number_or_the_reason_never_nan(case):
         assert (isinstance(found, float) and math.isfinite(found)) or (isinstance(found, str) and found), name
 
 
+def test_one_dead_image_leaves_every_measure_a_number():
+    x, y = data()
+    dead = np.where(np.arange(len(x))[:, None] == 3, 0.0, x)
+    assert set(numbers(dead, y, source=of_channels)) == set(numbers(x, y, source=of_channels))
+
+
+def test_a_source_head_reads_the_rows_that_are_drawn():
+    x, y = data(sizes={0: 40, 1: 40})
+    seen = []
+    found = measure_all(x, y, source=lambda part: seen.append(len(part)) or of_channels(part), rows=30, seed=3)
+    rows = blocks.drawn(x, 30, 3)
+    assert seen == [30]
+    assert found["LEEP"] == pytest.approx(leep(of_channels(torch.from_numpy(x[rows])), y[rows]))
+
+
 def test_reasons():
     x, y = data()
     found = measure_all(x, y)
     assert found["NC3"] == found["NC4"] == "needs a linear head over these classes"
     assert found["LEEP"] == found["NCE"] == "needs a source head"
     assert measure_all(x)["phi"] == "needs labels"
-    assert measure_all(x, theta=softmax(x, 1))["NCE"] == "needs labels"
+    assert measure_all(x, source=of_channels)["NCE"] == "needs labels"
     few = measure_all(*degenerate()["a class of one sample"])
     assert str(few["CDNV"]).startswith("every class must have at least 2 samples, got 1 of class 9")
     assert measure_all(*degenerate()["classes that are points"])["phi"] == "is inf here"
@@ -256,15 +274,14 @@ def test_a_measure_loads_no_library_that_it_does_not_need():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_agrees_with_the_cpu():
     x, y = data()
-    theta = softmax(x, axis=1)
-    on_cpu = numbers(x, y, theta=theta)
-    on_cuda = numbers(torch.from_numpy(x).cuda(), torch.from_numpy(y).cuda(), theta=torch.from_numpy(theta).cuda())
+    on_cpu = numbers(x, y, source=of_channels)
+    on_cuda = numbers(torch.from_numpy(x).cuda(), torch.from_numpy(y).cuda(), source=of_channels)
     assert on_cuda == pytest.approx(on_cpu, rel=1e-7)
 
 
 def test_merit_turns_every_measure_the_way_its_title_says():
     x, y = data()
-    found = measure_all(x, y, theta=softmax(x, 1))
+    found = measure_all(x, y, source=of_channels)
     for name in found:
         title = (MEASURES.get(name) or MEASURES[name.partition(" ")[0]]).title
         up = merit(name, 3.0) > merit(name, 2.0)

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.metrics import references
 from tests.metrics.brute_force import clusters
 from workbook.metrics import alignment, intra_class_variance, uniformity
 
@@ -34,12 +35,13 @@ def test_a_sample_of_the_pairs_is_drawn_from_the_seed():
     assert part == pytest.approx(whole, abs=0.1)
 
 
-def test_a_zero_vector_is_refused_by_its_row():
+def test_single_zero_vectors_stop_nothing_and_all_of_them_do():
     x, y = clusters()
-    x[17] = 0
-    with pytest.raises(ValueError, match="got one in row 17 of features"):
-        uniformity(x)
-    with pytest.raises(ValueError, match="a zero vector has no direction"):
-        alignment(x, y)
+    x[[3, 17]] = 0
+    assert uniformity(x) == pytest.approx(references.uniformity(x, y))
+    assert alignment(x, y) == pytest.approx(references.alignment(x, y))
+    for measure in (lambda: uniformity(0 * x), lambda: alignment(0 * x, y)):
+        with pytest.raises(ValueError, match="every row of the features is the zero vector"):
+            measure()
     with pytest.raises(ValueError, match="at least two samples, got 1"):
         uniformity(x[:1])

@@ -141,7 +141,7 @@ FEW = np.where(Y >= 6, 5, Y)  # classes 0 ... 4 have 25 images, class 5 has 75
 FEW[np.flatnonzero(Y == 1)[:10]] = 0
 REFUSED = {
     "NaN": (NAN, Y, "features must be finite, got nan in row 17"),
-    "zero vector": (ZERO, Y, "a zero vector has no cosine, got one in row 23"),
+    "zero vectors": (0 * X, Y, "every row of the features is the zero vector"),
     "shape of features": (X[:, 0], Y, r"features must have shape \(N, D\)"),
     "shape of labels": (X, Y[1:], r"labels must have shape \(200,\), got \(199,\)"),
     "float labels": (X, Y.astype(float), "labels must be integers"),
@@ -152,6 +152,15 @@ REFUSED = {
         r"1 of 6 classes have fewer than the 20 images .*: class 1 has 15\. Lower `queries`, or",
     ),
 }
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "centroid"])
+def test_a_single_zero_vector_stops_nothing(classifier):
+    recipe = replace(SHORT, classifier=classifier)
+    whole, one_dead = (few_shot(x, Y, recipe) for x in (X, ZERO))
+    drawn = (draw_episodes(X, Y, recipe) == 23).any(axis=(1, 2))
+    same = np.array(whole.episodes) == np.array(one_dead.episodes)
+    assert np.isfinite(one_dead.accuracy) and same[~drawn].all() and drawn.any()
 
 
 @pytest.mark.parametrize("name", REFUSED)

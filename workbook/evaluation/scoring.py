@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import VisionTransformer as TorchvisionViT
 
 from workbook import metrics
@@ -19,6 +19,7 @@ from workbook.data.sources import class_sides
 from workbook.errors import CheckpointError
 from workbook.evaluation.extraction import Features
 from workbook.keys import is_key
+from workbook.metrics.blocks import drawn
 from workbook.models import folders, torchvision_models
 from workbook.models import huggingface as hub
 from workbook.models.backbones import Backbone
@@ -35,6 +36,7 @@ _FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar")
 
 LOO_KNN = "k-NN, leave one out"
 _NEIGHBOURS = 20
+_MOST_ROWS = 20_000  # the time of leaving one out grows with their square; as many as `measure_all` takes
 
 # `backbone_diversity` of a model whose layers cannot be told
 NO_LAYERS = pd.DataFrame({"kind": [], "matrices": [], "cluster": [], "spectral": []}, pd.Index([], name="layer"))
@@ -137,25 +139,26 @@ def measure_features(
 
     def mixture() -> float:
         if set(sides) != {"pre", "eval"}:
-            raise ValueError("the data set has no concept split")
+            raise ValueError("it takes both sides of a concept split")
         return metrics.feature_mixture(pooled, labels, (sides == "eval").tolist())
 
     rows, (mixed, unmixed) = [], tried(mixture, float("nan"))
     for side in sides.unique():
         chosen = (sides == side).to_numpy()[labels]
-        of_head = _of_head(head, pooled[chosen], side == trained_on)
-        own = _all_measures(pooled[chosen], labels[chosen], of_head)
+        part = pooled if chosen.all() else pooled[chosen]  # a map stays one
+        own = _all_measures(part, labels[chosen], _of_head(head, own_classes=side == trained_on))
         found = {name: float("nan") if isinstance(value, str) else value for name, value in own.items()}
         reasons = [f"{name}: {value}" for name, value in own.items() if isinstance(value, str)]
         row = {"side": side, "classes": int((sides == side).sum()), "images": int(chosen.sum())}
-        neighbours, alone = tried(partial(_loo_knn, pooled[chosen], labels[chosen]), float("nan"))
+        neighbours, alone = tried(partial(_loo_knn, part, labels[chosen]), float("nan"))
         reasons += [f"{name}: {why}" for name, why in (("Pi", unmixed), (LOO_KNN, alone)) if why]
         rows.append({**row, **found, "Pi": mixed, LOO_KNN: neighbours, "reasons": "; ".join(reasons)})
     return pd.DataFrame(rows)
 
 
 def _loo_knn(pooled: np.ndarray, labels: np.ndarray) -> float:
-    return loo_knn_accuracy(pooled, labels, k=min(_NEIGHBOURS, len(labels) - 1))
+    rows = drawn(pooled, _MOST_ROWS, seed=0)
+    return loo_knn_accuracy(pooled[rows], labels[rows], k=min(_NEIGHBOURS, len(rows) - 1))
 
 
 def _all_measures(pooled: np.ndarray, labels: np.ndarray, of_head: dict[str, Any]) -> dict[str, float | str]:
@@ -168,12 +171,16 @@ def _all_measures(pooled: np.ndarray, labels: np.ndarray, of_head: dict[str, Any
     return {name: why if isinstance(value, str) else value for name, value in unlabelled.items()}
 
 
-@torch.inference_mode()
-def _of_head(head: nn.Module | None, pooled: np.ndarray, own_classes: bool) -> dict[str, Any]:
+def _of_head(head: nn.Module | None, *, own_classes: bool) -> dict[str, Any]:
     """What measures of a source head take."""
     if head is None:
         return {}
-    given: dict[str, Any] = {"theta": head(torch.from_numpy(np.array(pooled, dtype=np.float32))).softmax(1).double()}
+
+    @torch.inference_mode()
+    def source(features: Tensor) -> Tensor:
+        return head(features.float()).double().softmax(1)
+
+    given: dict[str, Any] = {"source": source}
     if own_classes and isinstance(head, nn.Linear):  # of SL-MLP's, which has a projector, there is no weight a class
         given["head"] = (head.weight.double(), None if head.bias is None else head.bias.double())
     return given

@@ -145,6 +145,12 @@ def unit_or_zero(block: Tensor) -> Tensor:
     return length
 
 
+def check_directions(lengths: Tensor, name: str = "features") -> None:
+    """Refuses rows of which none has a length; single zero vectors, such as a dead image's, stop nothing."""
+    if not lengths.any():
+        raise ValueError(f"every row of the {name} is the zero vector, which has no direction")
+
+
 def to_unit_length(block: Tensor, numbers: range | np.ndarray, name: str = "features") -> Tensor:
     """`unit_or_zero` where no row may be zero; `numbers` are the rows' own, for the message that refuses one."""
     length = unit_or_zero(block)

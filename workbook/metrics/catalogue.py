@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from workbook.metrics.blocks import Array, drawn
+from torch import Tensor
+
+from workbook.metrics.blocks import Array, drawn, read
 from workbook.metrics.collapse import cdnv, class_mean_accuracy, directional_cdnv, nc1, nc2, nc3, nc4
 from workbook.metrics.evidence import h_score, logme, transrate
 from workbook.metrics.fisher import ncti_parts, sfda
@@ -31,16 +33,15 @@ _DIAGONAL = partial(gbc, covariance="diagonal")
 class Measure:
     """One measure: what it is called and means, what must be given for it, and the function that it is.
 
-    needs: "features" alone; "labels" too; "theta", the source head's probabilities, in place of the features; "head",
-    the weight and bias of a head over the labels' own classes, beside features and labels.
+    needs: "features" alone; "labels" too; "source", the probabilities of a source head, in place of the features;
+    "head", the weight and bias of a head over the labels' own classes, beside features and labels.
     reads: "moments", one pass over all samples that all these share; "rows", as often as it likes; "both", rows and the
-    moments of the same. best: the value
-    that its source takes for the best to transfer, or of whose direction it speaks.
+    moments of the same. best: the value that its source takes for the best to transfer, or in whose direction.
     """
 
     name: str
     title: str  # with the direction
-    needs: Literal["features", "labels", "theta", "head"]
+    needs: Literal["features", "labels", "source", "head"]
     reads: Literal["moments", "rows", "both"]
     function: Callable[..., float | dict[str, float]]
     seeded: bool = False  # draws, from an argument `seed`
@@ -97,13 +98,13 @@ _ALL = (
     Measure("SFDA", "probability of the own class, made harder (higher = better)", "labels", "both", sfda),
     Measure("NCTI", "parts for a pool: SELI and NCC (higher), VC (lower = better)", "labels", "both", ncti_parts),
     Measure("NLEEP", "log probability by clusters (higher = better)", "labels", "rows", nleep, True),
-    Measure("LEEP", "log probability by the head's classes (higher = better)", "theta", "rows", leep),
-    Measure("NCE", "minus entropy given the head's class (higher = better)", "theta", "rows", nce),
+    Measure("LEEP", "log probability by the head's classes (higher = better)", "source", "rows", leep),
+    Measure("NCE", "minus entropy given the head's class (higher = better)", "source", "rows", nce),
     Measure("PARC", "unlike samples have other labels (higher = better)", "labels", "rows", parc, True),
     Measure("GBC", "overlap of the classes, spherical (higher = less)", "labels", "both", gbc),
     Measure("diagonal GBC", "the same, a variance a component (higher = less)", "labels", "both", _DIAGONAL),
 )
-_NEEDED = {"labels": "labels", "theta": "a source head", "head": "a linear head over these classes"}
+_NEEDED = {"labels": "labels", "source": "a source head", "head": "a linear head over these classes"}
 MEASURES = {measure.name: measure for measure in _ALL}
 
 
@@ -124,16 +125,16 @@ def measure_all(
     features: Array,
     labels: Any = None,
     *,
-    theta: Array | None = None,
+    source: Callable[[Tensor], Tensor] | None = None,
     head: tuple[Array, Array | None] | None = None,
     seed: int = 0,
     rows: int = 20_000,
 ) -> dict[str, float | str]:
     """Every measure of the catalogue: its value, or in words why it does not apply. Parts are "NC2 cos" and so on.
 
-    features: (N, D) float. labels: (N,) int, at least two classes. theta: (N, Z), see `leep`. head: weight and bias,
-    see `nc4`. Measures that need what is not given say so. Those that read moments share one pass over all samples; the
-    others see at most `rows` of them, drawn from `seed`, of theta all.
+    features: (N, D) float. labels: (N,) int, at least two classes. source: the source head, features (n, D) in float64
+    -> probabilities (n, Z), see `leep`. head: weight and bias, see `nc4`. Measures that need what is not given say so.
+    Those that read moments share one pass over all samples; the others see at most `rows` of them, drawn from `seed`.
     Raises ValueError for features and labels that no measure takes.
     """
     moments = feature_moments(features, labels)
@@ -141,14 +142,15 @@ def measure_all(
     part, own = features[numbers], moments.classes.index[numbers]
     # of a sample each measure that needs them makes its own, or says why it cannot
     of_part = moments if len(numbers) == len(features) else None
-    absent = {need for need, given in (("labels", labels), ("theta", theta), ("head", head)) if given is None}
+    absent = {need for need, given in (("labels", labels), ("source", source), ("head", head)) if given is None}
+    theta = None if source is None else source(read(part, slice(None)))
     values: dict[str, float | str] = {}
     for measure in _ALL:
         needs = {measure.needs} if measure.needs == "features" else {measure.needs, "labels"}
         if lacks := sorted(absent & needs):
             values[measure.name] = f"needs {' and '.join(_NEEDED[need] for need in lacks)}"
             continue
-        of_rows = {"features": (part,), "theta": (theta, labels)}.get(measure.needs, (part, own))
+        of_rows = (part,) if measure.needs == "features" else (theta if measure.needs == "source" else part, own)
         options: dict[str, Any] = {"seed": seed} if measure.seeded else {}
         if head is not None and measure.needs == "head":
             options = {"weight": head[0]} | ({"bias": head[1]} if measure.reads == "rows" else {})

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from workbook.metrics.blocks import Array, check_classes, drawn, read, to_unit_length
+from workbook.metrics.blocks import Array, check_classes, check_directions, drawn, read, unit_or_zero
 from workbook.metrics.moments import Moments, feature_moments, projected
 
 
@@ -54,8 +54,8 @@ def parc(features: Array, labels: Any, *, rows: int = 3000, seed: int = 0) -> fl
 
     features: (N, D) float. labels: (N,) int, at least two classes. In [-100, 100]; higher = the labels follow the
     features. Unchanged by scale and offset, even of single channels; not by a rotation. A constant channel counts 0.
-    ValueError for a sample whose standardised channels are all the same, and where the drawn are of one class, or none
-    of two.
+    A sample whose standardised channels are all the same correlates with none. ValueError where that is so of all, and
+    where the drawn are of one class, or none of two.
     """
     classes = check_classes(features, labels)
     numbers = drawn(features, rows, seed)
@@ -65,7 +65,7 @@ def parc(features: Array, labels: Any, *, rows: int = 3000, seed: int = 0) -> fl
     deviation = values.std(0, correction=0)
     values /= torch.where(deviation > 0, deviation, 1.0)
     values -= values.mean(1, keepdim=True)
-    to_unit_length(values, numbers, "the standardised features")
+    check_directions(unit_or_zero(values), "standardised features")
     first, second = np.triu_indices(len(own), 1)
     differs = own[first] != own[second]
     if differs.all() or not differs.any():

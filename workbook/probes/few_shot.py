@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from workbook.fields import AtLeastTwo, Count, Positive, Whole, check_fields, one_of
-from workbook.metrics.blocks import Array, check_classes, device_of, read, row_blocks, to_unit_length
+from workbook.metrics.blocks import Array, check_classes, check_directions, device_of, read, row_blocks
 from workbook.probes.span_logistic import fit_in_span
 from workbook.progress import progress_bar
 
@@ -52,7 +52,7 @@ def few_shot(
 ) -> FewShotResult:
     """Accuracy of a classifier fitted to a few images of a few classes, over many such episodes (A Table 4).
 
-    features: (N, D) float of any precision, no zero vector, memory maps included; labels: (N,) int, gaps allowed. An
+    features: (N, D) float of any precision, memory maps included; labels: (N,) int, gaps allowed. An
     episode draws `ways` classes, then `shots` support and `queries` query images of each, no image twice, from
     `recipe.seed` and the labels alone: two models are compared on the same episodes, pair by pair. Features are scaled
     to length 1. "logistic" is the optimum of scikit-learn's LogisticRegression(C=c) on the support images; "centroid"
@@ -63,7 +63,9 @@ def few_shot(
     """
     recipe = recipe or FewShotRecipe()
     episodes = draw_episodes(features, labels, recipe)
-    lengths = torch.cat([to_unit_length(block, range(rows.start, rows.stop)) for rows, block in row_blocks(features)])
+    lengths = torch.cat([torch.linalg.vector_norm(block, dim=1, keepdim=True) for _, block in row_blocks(features)])
+    check_directions(lengths)
+    lengths[lengths == 0] = 1  # not in the paper: a zero vector stays one, and its cosines are 0
     device = torch.device(device or device_of(features))
     within, across = _inner_products(features, lengths, episodes, recipe.shots, device)
     y = torch.arange(recipe.ways, device=device)
