@@ -185,7 +185,12 @@ def test_several_are_scored_and_one_that_cannot_be_read_is_told(run, tmp_path, t
     assert table.loc["one", "cluster_cis"] == pytest.approx(50 * table.loc["one", "cluster_diversity"])
     assert "short.pth" in table[table["problem"].notna()].index.item()
     assert len(json.loads(written["json"].read_text())) == 3
-    assert (tmp_path / "reports" / "score" / "list" / "score_your_models.html").exists()
+    pages = list((tmp_path / "reports" / "score").glob("list-*/score_your_models.html"))
+    assert len(pages) == 1
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "list.csv").write_text((tmp_path / "list.csv").read_text().replace("60", "61"))
+    run("score", str(tmp_path / "other" / "list.csv"))
+    assert len(list((tmp_path / "reports" / "score").glob("list-*/score_your_models.html"))) == 2
     assert run("score", "mobilenetv2_035", "resnet18", "--accuracy", "50").exit_code == 2
 
 
@@ -295,16 +300,19 @@ def test_scores_of_two_models_and_of_two_data_sets_lie_apart(run, reported, tmp_
             model.conv_stem.weight += 1
         torch.save(model.state_dict(), files[-1])
     asked = [(str(file), "--architecture", "mobilenetv2_035") for file in files]
-    asked += [(*asked[0], "--dataset", name) for name in ("digits", "generated")]
+    asked += [(*asked[0], "--dataset", name) for name in ("digits", "generated", "generated:eval")]
     asked.append((*asked[0], "--out", str(tmp_path / "here")))
     folders = []
     for words in asked:
         result = run("score", *words)
         assert result.exit_code == 0, result.output
         folders.append(reported["out"])
-    assert len(set(folders)) == 5
-    assert all(re.fullmatch(r"checkpoint-[0-9a-f]{8}(-digits|-generated)?", folder.name) for folder in folders[:4])
-    assert folders[4] == tmp_path / "here"
+    assert len(set(folders)) == 6
+    assert all(
+        re.fullmatch(r"checkpoint-[0-9a-f]{8}(-digits|-generated|-generated-eval)?", folder.name)
+        for folder in folders[:5]
+    )
+    assert folders[5] == tmp_path / "here"
 
 
 def test_a_store_is_one_place_however_it_is_named(run, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from workbook.errors import ReportError, WorkbookError
 
 if TYPE_CHECKING:
     from workbook.data import Manifest, Verification
+    from workbook.evaluation.entries import Entry
 
 
 class _PlainErrors(TyperGroup):
@@ -270,6 +272,21 @@ def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or a
     typer.echo(f"run them in JupyterLab, or with: workbook report {copied[0].parent}/*.ipynb")
 
 
+Architecture = Annotated[
+    str | None, typer.Option(help="Of checkpoint files: timm's name, torchvision/NAME, or file.py:function.")
+]
+Part = Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")]
+Prefix = Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")]
+ImageSize = Annotated[int | None, typer.Option(min=1, help="Side of the images; each model's own if none.")]
+Channels = tuple[float, float, float] | None
+Mean = Annotated[Channels, typer.Option(help="Of the channels, in [0, 1]: --mean 0.5 0.5 0.5")]
+Std = Annotated[Channels, typer.Option(help="As --mean; the weights' own, else ImageNet's.")]
+SmallStem = Annotated[
+    bool, typer.Option("--small-stem", help="A stem for small images: a 3 x 3 convolution of stride 1.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")]
+
+
 @app.command("score")
 def score(
     models: Annotated[
@@ -280,28 +297,20 @@ def score(
             "(file.py:function), or a list of them (.csv, .yaml)."
         ),
     ],
-    architecture: Annotated[
-        str | None, typer.Option(help="Of checkpoint files: timm's name, torchvision/NAME, or file.py:function.")
-    ] = None,
+    architecture: Architecture = None,
     accuracy: Annotated[
         float | None, typer.Option(help="ImageNet top-1 in percent, of one model, for the CIS.")
     ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="A manifest, or cifar100:eval: measure the features on it too. Repeat it.")
     ] = None,
-    part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; each model's own if none.")] = None,
-    mean: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1]: --mean 0.5 0.5 0.5")
-    ] = None,
-    std: Annotated[
-        tuple[float, float, float] | None, typer.Option(help="As --mean; the weights' own, else ImageNet's.")
-    ] = None,
-    small_stem: Annotated[
-        bool, typer.Option("--small-stem", help="A stem for small images: a 3 x 3 convolution of stride 1.")
-    ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")] = False,
+    part: Part = None,
+    prefix: Prefix = None,
+    image_size: ImageSize = None,
+    mean: Mean = None,
+    std: Std = None,
+    small_stem: SmallStem = False,
+    fresh: Fresh = False,
     profile: Annotated[str, typer.Option(help="How many images of a data set are read.")] = "pocket",
     out: Out = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table there, too.")] = None,
@@ -310,41 +319,22 @@ def score(
     """Score models: a page with their diversity, CIS, feature measures, transfer and stages, and the table here."""
     import pandas as pd
 
-    from workbook.data import load_images, load_manifest
     from workbook.evaluation.entries import entries_of
     from workbook.files import named_file, write_atomically
     from workbook.profiles import load_profile
     from workbook.report.runner import run_reports
     from workbook.report.survey import NOTEBOOKS, REPORTS
-    from workbook.store import Store
 
-    models = [named_file(model) for model in models]
-    datasets = [named_file(name) for name in dataset or []]
-    if architecture and ":" in architecture:
-        architecture = named_file(architecture)
+    models, datasets = ([named_file(name) for name in names] for names in (models, dataset or []))
+    how: dict[str, Any] = {"accuracy": accuracy, "architecture": _named_network(architecture)}
+    how |= {"part": part, "prefix": prefix, "image_size": image_size, "mean": mean, "std": std}
+    how |= {"small_stem": small_stem, "fresh": fresh}
     # What cannot be scored is told now, and leaves the page of an earlier score as it is.
     load_profile(profile)
-    how: dict[str, Any] = {"accuracy": accuracy, "architecture": architecture, "part": part, "prefix": prefix}
-    how |= {"image_size": image_size, "mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
     entries = entries_of(models, **how)
-    if accuracy is not None and len(models) > 1:
+    if accuracy is not None and len(entries) > 1:
         raise typer.BadParameter("--accuracy is of one model: give a list (.csv) with a column accuracy")
-    name = (
-        Path(models[0]).stem
-        if len(models) == 1
-        else _file_name(f"{len(models)} models", f"{crc32(repr(models).encode()):08x}")
-    )
-    if len(entries) == 1:
-        opened = entries[0].open(Store())
-        for note in opened.notes:
-            typer.echo(note)
-        # files of different models have the same name: the weights tell them apart
-        name = f"{opened.name}-{opened.digest[:8]}" if os.path.isabs(entries[0].model) else entries[0].model
-    for split in ("train", "test"):
-        for one in datasets:
-            load_images(one.partition(":")[0], split, side=one.partition(":")[2] or None)
-    sets = [load_manifest(one.partition(":")[0]).name for one in datasets]
-    out = out or REPORTS / "score" / _file_name(name, *sets)
+    out = out or REPORTS / "score" / _score_folder(models, entries, datasets)
     given = {"models": models, "datasets": datasets or None, **how}
     (result,) = run_reports(
         [NOTEBOOKS / "score_your_models.ipynb"],
@@ -365,28 +355,59 @@ def score(
         raise typer.Exit(1)
 
 
+def _named_network(architecture: str | None) -> str | None:
+    """A function of a file by its absolute path, as a notebook runs elsewhere; a library's name as it is."""
+    from workbook.files import named_file
+
+    return named_file(architecture) if architecture and ":" in architecture else architecture
+
+
+def _score_folder(models: Sequence[str], entries: Sequence["Entry"], datasets: Sequence[str]) -> str:
+    """The name of a score's folder; tells how a single model is opened, and raises where it or the data is not there.
+
+    Lists and files of different models have the same name: what is in them tells them apart.
+    """
+    from workbook.data import load_images, load_manifest
+    from workbook.store import Store
+
+    if len(entries) == 1:
+        opened = entries[0].open(Store())
+        for note in opened.notes:
+            typer.echo(note)
+        named = f"{opened.name}-{opened.digest[:8]}" if os.path.isabs(entries[0].model) else entries[0].model
+    else:
+        called = Path(models[0]).stem if len(models) == 1 else f"{len(models)} models"
+        named = f"{called}-{crc32(repr(entries).encode()):08x}"
+    sets = []
+    for name, _, side in (dataset.partition(":") for dataset in datasets):
+        for split in ("train", "test"):
+            load_images(name, split, side=side or None)
+        sets += [load_manifest(name).name, side]
+    return _file_name(named, *sets)
+
+
 @app.command("export")
 def export(
     model: Annotated[str, typer.Argument(help="As `workbook score` takes it: a run's key, a name, a file, a folder.")],
     onnx: Annotated[Path, typer.Option(help="The file to write.")],
-    architecture: Annotated[str | None, typer.Option(help="Of a checkpoint file, as for `workbook score`.")] = None,
-    part: Annotated[str | None, typer.Option(help="The entry of the file that holds the weights.")] = None,
-    prefix: Annotated[str | None, typer.Option(help="What stands before the weights' names in the file.")] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Side of the images; the model's own if none.")] = None,
-    mean: Annotated[tuple[float, float, float] | None, typer.Option(help="Of the channels, in [0, 1].")] = None,
-    std: Annotated[tuple[float, float, float] | None, typer.Option(help="As --mean.")] = None,
-    small_stem: Annotated[bool, typer.Option("--small-stem", help="A stem for small images.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="timm's or torchvision's model untrained.")] = False,
+    architecture: Architecture = None,
+    part: Part = None,
+    prefix: Prefix = None,
+    image_size: ImageSize = None,
+    mean: Mean = None,
+    std: Std = None,
+    small_stem: SmallStem = False,
+    fresh: Fresh = False,
 ) -> None:
     """Write a model as ONNX: images in [0, 1], of any number and the model's size, to pooled features."""
-    from workbook.evaluation.scoring import open_model
+    from workbook.evaluation.entries import Entry
     from workbook.files import named_file
     from workbook.sharing.onnx_file import export_onnx
     from workbook.store import Store
 
-    how: dict[str, Any] = {"architecture": architecture, "part": part, "prefix": prefix, "image_size": image_size}
-    how |= {"mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
-    opened = open_model(named_file(model), Store(), **how)
+    how: dict[str, Any] = {"architecture": _named_network(architecture), "part": part, "prefix": prefix}
+    how |= {"image_size": image_size, "mean": mean, "std": std, "small_stem": small_stem, "fresh": fresh}
+    opened = Entry(model=named_file(model), **how).open(Store())
     for note in opened.notes:
         typer.echo(note)
     typer.echo(f"{onnx}: {export_onnx(opened, onnx)}")
@@ -458,6 +479,8 @@ def _file_name(*parts: str) -> str:
 
 # what tells one artefact of a kind from another
 _SUMMARIES = {
+    "measures": "of features {features}",
+    "diversity": "of weights from outside, {weights[architecture]}, {weights[weights]}",
     "maps": "{embedding[kind]} of features {features}",
     "probes": "{layer} of features {train}",
     "cka": "of run {x} with run {y}",

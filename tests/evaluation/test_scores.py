@@ -83,7 +83,7 @@ def test_one_that_cannot_be_read_is_told_and_the_others_go_on(scores):
 def test_what_is_known_of_the_weights(scores, lab):
     models = scores.models
     assert models["group"].fillna("").tolist() == ["SL", "SL-MLP", "mine", ""]
-    assert models["is_run"].tolist() == [True, True, False, False]
+    assert models["run"].notna().tolist() == [True, True, False, False]
     assert models["trained"].tolist() == [True, True, True, False]
     fresh = open_model(NARROW, lab.store, fresh=True)
     expected = mean_diversity(backbone_diversity(fresh.backbone))

@@ -62,10 +62,10 @@ class ScoreRecipe:
 class Scores:
     """Everything that was measured; a model is named alike in all tables.
 
-    models: one row a model (index `model`): group (of a run its method), is_run (of the store), architecture, trained,
-    parameters, accuracy (percent, where given),
-    cluster and spectral diversity, untrained_cluster and untrained_spectral of the same architecture before training,
-    cluster_cis and spectral_cis, image_size, mean, std, pooling, digest, and `reasons` for what could not be had.
+    models: one row a model (index `model`): group (of a run its method), run (its key; None of what is no run),
+    architecture, trained, parameters, accuracy (percent, where given), cluster and spectral diversity,
+    untrained_cluster and untrained_spectral of the same architecture before training, cluster_cis and spectral_cis,
+    image_size, mean, std, pooling, digest, and `reasons` for what could not be had, or looks odd.
     measured: one row a model and data set: model, dataset, data (digest), images, how, image_size, every measure of
     `measure_features`, the accuracy (percent) of every protocol with few-shot's half_width, `reasons`, and `apart`, see
     `apart`. stages: one row a model, data set and layer, as `probe_layers` has them. layers: one row a model and layer,
@@ -119,7 +119,7 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
                 run = load_run(entry.model, lab.store).recipe if is_key(entry.model) else None
                 name = _name_of(entry, opened, run, [row["model"] for row in models])
                 row, found = _of_weights(entry, opened, lab)
-                row |= {"is_run": run is not None, "group": entry.group or (run and run.method)}
+                row |= {"run": run and entry.model, "group": entry.group or (run and run.method)}
                 on_sets = [_on_set(opened, one, recipe, lab, run) for one in sets]
             except (WorkbookError, ValueError) as error:  # of features that are not finite, a measure says so
                 problems[entry.name or entry.model] = str(error)
