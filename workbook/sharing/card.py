@@ -105,7 +105,7 @@ def _measured(run: Run, reports: Iterable[Path]) -> Iterator[str]:
 
 
 def _is_about(row: Mapping[str, Any], run: Run) -> bool:
-    return row.get("run") == run.key or row.get("model") == f"run {run.key}"
+    return row.get("run") == run.key
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
