@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.pretraining.small import FEW
 from workbook.evaluation.entries import Entry
 from workbook.evaluation.extraction import POOLED, Extraction, extract
 from workbook.evaluation.injection import CKARecipe
@@ -16,7 +17,7 @@ from workbook.evaluation.scoring import LOO_KNN, backbone_diversity, open_model
 from workbook.lab import Lab
 from workbook.metrics import feature_redundancy, mean_diversity, merit, predict_transfer
 from workbook.models.checkpoints import from_timm
-from workbook.pretraining.recipe import Recipe, with_method
+from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import train
 from workbook.probes.few_shot import FewShotRecipe
 from workbook.probes.linear import ProbeRecipe
@@ -30,17 +31,7 @@ HOW = ScoreRecipe(
     few_shot=FewShotRecipe(ways=3, shots=1, queries=2, episodes=3),
     cka=CKARecipe(cka_images_per_class=2),
 )
-RECIPE = Recipe(
-    dataset="generated",
-    side="pre",
-    images_per_class=2,
-    image_size=16,
-    backbone="narrow_resnet",
-    small_stem=True,
-    epochs=1,
-    batch_size=16,
-    warmup_epochs=0,
-)
+RECIPE = replace(FEW, dataset="generated", side="pre", images_per_class=2, image_size=16)
 NARROW = "mobilenetv2_035"
 FRESH = Entry(model=NARROW, fresh=True, image_size=32, name="fresh")
 
