@@ -143,9 +143,9 @@ def test_fewer_epochs_shorten_warm_up_and_checkpoints():
 
 
 def test_the_other_methods_epochs_follow_those_of_sl():
-    assert load_profile("pocket", epochs=10).ablation.epochs == 5
-    assert load_profile("pocket", epochs=120).ablation.epochs == 60
-    assert load_profile("pocket", epochs=10, **{"ablation.epochs": 7}).ablation.epochs == 7
+    assert load_profile("smoke", epochs=6).ablation.epochs == 2
+    assert load_profile("smoke", epochs=1).ablation.epochs == 1
+    assert load_profile("smoke", epochs=9, **{"ablation.epochs": 7}).ablation.epochs == 7
     study = load_profile("study", epochs=10)
     assert study.ablation.epochs is None and study.ablation_recipe.epochs == 10
 
@@ -153,9 +153,12 @@ def test_the_other_methods_epochs_follow_those_of_sl():
 def test_the_ablations_start_from_the_recipe_with_their_own_size():
     pocket = PROFILES["pocket"]
     base = pocket.ablation_recipe
-    assert (base.epochs, base.warmup_epochs, base.saved_epochs) == (30, 2, (0, 2, 5, 10, 20, 30))
-    changed = {name: getattr(pocket.recipe, name) for name in ("epochs", "checkpoint_epochs", "images_per_class")}
-    assert replace(base, **changed, batch_size=pocket.recipe.batch_size) == pocket.recipe
+    assert base == pocket.recipe and pocket.other_recipe == replace(base, lr=1.6)
+    assert PROFILES["study"].other_recipe == PROFILES["study"].recipe
+    shorter = replace(pocket, ablation=Ablation(epochs=30)).ablation_recipe
+    assert (shorter.epochs, shorter.warmup_epochs, shorter.saved_epochs) == (30, 2, (0, 2, 5, 10, 20, 30))
+    changed = {name: getattr(pocket.recipe, name) for name in ("epochs", "checkpoint_epochs")}
+    assert replace(shorter, **changed) == pocket.recipe
     sized = replace(pocket, ablation=Ablation(images_per_class=3, batch_size=6)).ablation_recipe
     assert sized == replace(pocket.recipe, images_per_class=3, batch_size=6)
 

@@ -72,7 +72,7 @@ class Study:
         """One for every method and seed, methods in the outer order: SL and SL-MLP as the profile has them, all others
         as its ablation has."""
         own = (self.profile.recipe, self.profile.own_seeds)
-        other = (self.profile.ablation_recipe, self.profile.ablation_seeds)
+        other = (self.profile.other_recipe, self.profile.ablation_seeds)
         chosen = [(method, *(own if method in SUPERVISED else other)) for method in methods]
         return [recipe for method, base, seeds in chosen for recipe in sweep(base, [method], seeds)]
 
@@ -84,7 +84,7 @@ class Study:
     def starts(self, methods: Sequence[str] | None = None, vit_methods: Sequence[str] | None = None) -> list[Recipe]:
         """The self-supervised recipes that label injection starts from; None = the profile's methods."""
         chosen = self.profile.injection
-        base, seeds = self.profile.ablation_recipe, self.profile.ablation_seeds
+        base, seeds = self.profile.other_recipe, self.profile.ablation_seeds
         found = sweep(base, chosen.methods if methods is None else methods, seeds)
         vit_methods = chosen.vit_methods if vit_methods is None else vit_methods
         return found + sweep(replace(base, backbone=chosen.vit), vit_methods, seeds)

@@ -11,8 +11,6 @@ from workbook.bench.evidence import Evidence
 from workbook.bench.throughput import Comparison, comparisons
 from workbook.errors import ProfileError, WorkbookError
 from workbook.files import user_path, write_atomically
-from workbook.pretraining.loop import images_to_train
-from workbook.pretraining.runs import pretraining_images
 from workbook.report.parameters import parse_assignments, parse_value
 from workbook.report.survey import REPORTS
 from workbook.study import Study
@@ -37,19 +35,21 @@ def gpu(
         list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Any field of the profile.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the records; reports/PROFILE if none.")] = None,
+    throughput: Annotated[bool, typer.Option(help="Whether it is measured first.")] = True,
 ) -> None:
-    """Throughput with and without each change; then SL and SL-MLP, seed by seed: trained, measured, judged.
+    """Throughput with and without each change; then runs, SL and SL-MLP before all others: trained, measured, judged.
 
     The records are what `workbook results adopt PROFILE` takes. A second call goes on where one was stopped.
     """
     try:
-        _gpu(60 * minutes - _WRITTEN, jobs, profile, parse_assignments(assignments or []), out or REPORTS / profile)
+        given = parse_assignments(assignments or [])
+        _gpu(60 * minutes - _WRITTEN, jobs, profile, given, out or REPORTS / profile, throughput)
     except WorkbookError as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from error
 
 
-def _gpu(seconds: float, jobs: int, profile: str, assigned: dict[str, str], out: Path) -> None:
+def _gpu(seconds: float, jobs: int, profile: str, assigned: dict[str, str], out: Path, throughput: bool) -> None:
     budget = Budget(seconds)
     given = {name: parse_value(name, text) for name, text in assigned.items()}
     study = Study.of(profile, **given, runs_at_a_time=jobs)
@@ -59,11 +59,8 @@ def _gpu(seconds: float, jobs: int, profile: str, assigned: dict[str, str], out:
     out = user_path(out)
     out.mkdir(parents=True, exist_ok=True)
     evidence = Evidence(study, out, budget, given)
-    rows = _throughput(study, Budget(seconds * _SHARE), out / "throughput.csv")
-    if rows:
-        recipe = study.profile.recipe
-        work = images_to_train(recipe, pretraining_images(recipe))
-        evidence.took = work / rows[0].after * jobs  # as if nothing were won by several at a time
+    if throughput:
+        _throughput(study, Budget(seconds * _SHARE), out / "throughput.csv")
     evidence.gather()
     for what in dict.fromkeys(budget.left_out):
         typer.echo(f"left out: {what}")

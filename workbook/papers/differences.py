@@ -1,4 +1,4 @@
-"""What the claims of notebooks 01, 03, 04 and 05 are judged by, from what was measured.
+"""What the claims of notebooks 01 to 05 are judged by, from what was measured.
 
 Each function takes a tidy table, which has `method` and `seed` beside the columns that it names, and gives what the
 statistic of each claim takes: a difference a seed, positive where the paper is right. Methods are compared seed by
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from workbook.papers.statistics import falls
+from workbook.papers.statistics import falls, rank_agreements
 
 Differences = dict[str, pd.Series | pd.DataFrame]
 Values = TypeVar("Values", pd.Series, pd.DataFrame)
@@ -52,6 +52,44 @@ def _of_early_stages(accuracy: pd.DataFrame) -> Differences:
     if "BYOL" in accuracy.index:
         found["A.stages.slmlp-above-byol"] = _less(mlp, accuracy.loc["BYOL"])
     return found
+
+
+def of_mlp(accuracy: pd.DataFrame) -> Differences:
+    """A 3.3, 5.2, notebook 02. accuracy: percent on eval-D, pooled features, a row a method and a column a seed."""
+    pairs = {"pooled.slmlp-above": ("SL-MLP", "SL")} | {f"mlp.{name}": pair for name, pair in _PAIRS.items()}
+    return {
+        f"A.{claim}": (accuracy.loc[with_mlp] - accuracy.loc[without]).dropna()
+        for claim, (with_mlp, without) in pairs.items()
+        if with_mlp in accuracy.index and without in accuracy.index
+    }
+
+
+def of_components(table: pd.DataFrame) -> Differences:
+    """A Table 5, notebook 02. table: arm (see `ablations.components`), seed, accuracy (percent on eval-D, pooled), and
+    of the pooled features phi and redundancy on pre-D, each with its sign turned, and pi."""
+    parts = table.pivot(index="arm", columns="seed", values="accuracy")
+    arms = {"all": ("SL-MLP", "(a)"), "fc": ("(b)", "(a)"), "norm": ("(c)", "(a)"), "relu": ("(d)", "(a)")}
+    arms["no-fc"] = ("(e)", "(a)")
+    found: Differences = {
+        f"A.components.{name}": parts.loc[more] - parts.loc[less] for name, (more, less) in arms.items()
+    }
+    found["A.components.best"] = (parts.loc["SL-MLP"] - parts.drop(index="SL-MLP")).T
+    ranked = {name: rank_agreements(table, name, "accuracy") for name in ("phi", "pi", "redundancy")}
+    return found | {f"A.components.{name}": values for name, values in ranked.items()}
+
+
+def of_projector_counts(counts: pd.DataFrame, lengths: tuple[int, int]) -> Differences:
+    """A Fig. 10a, notebook 02. counts: percent on eval-D, pooled, a row an arm of `ablations.projector_counts` and a
+    column a seed; lengths: the epochs of the short arms and of the long ones."""
+    short, long = (
+        pd.DataFrame({n: counts.loc[f"{n} x MLP, {epochs} epochs"] for n in (1, 2, 3)}) for epochs in lengths
+    )
+    brings = long - short
+    return {
+        "A.epochs.slmlp": brings[1],
+        "A.projectors.epochs": brings[1] - brings[[2, 3]].mean(axis=1),
+        "A.projectors.one-best": -long[[2, 3]].sub(long[1], axis=0),
+    }
 
 
 def of_variation(table: pd.DataFrame) -> Differences:
@@ -112,6 +150,18 @@ def of_redundancy(table: pd.DataFrame) -> Differences:
         if with_mlp in redundancy and without in redundancy:
             found[f"A.redundancy.{name}"] = _less(redundancy[without], redundancy[with_mlp])
     return found
+
+
+def of_length(table: pd.DataFrame, shorter: pd.DataFrame) -> Differences:
+    """A Tables 1 and 2, notebook 05: SL against itself over a third of the epochs, the second table.
+
+    Both tables: epoch, R_pre, accuracy (percent on eval-D).
+    """
+    long, short = (at_end(rows).loc["SL"] for rows in (table, shorter))
+    return {
+        "A.redundancy.sl-grows": _less(long["R_pre"], short["R_pre"]),
+        "A.epochs.sl": _less(short["accuracy"], long["accuracy"]),
+    }
 
 
 def at_end(table: pd.DataFrame) -> pd.DataFrame:
