@@ -1,7 +1,7 @@
 """Draw the pictures of the README anew: `make readme`.
 
-A picture `notebooks/results/PROFILE/NOTEBOOK.png` is the main figure of `reports/PROFILE/NOTEBOOK.ipynb`, the very
-run whose verdicts were adopted. Any other picture was taken by hand, and is only made small enough.
+A picture `notebooks/results/PROFILE/NOTEBOOK.png` is drawn from the measurements of the record beside it, which was
+adopted. Any other picture was taken by hand, and is only made small enough.
 """
 
 import io
@@ -11,19 +11,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from plotly.offline import get_plotlyjs
 
 from tests.chromium import HOW_TO_INSTALL, chromium, find_chromium
 from workbook.errors import ReportError
+from workbook.figures.stagewise import stagewise_curves
 from workbook.files import CHECKOUT, write_atomically
-from workbook.report.notebooks import main_figure
 
 LIMIT = 200_000
 WIDTH = 900
 _SHOWN = re.compile(r"!\[[^]]*\]\((notebooks/results/[^)]+\.png)\)")
-_OF_A_REPORT = re.compile(r"notebooks/results/(?P<profile>\w+)/(?P<notebook>\w+)\.png")
+_OF_A_REPORT = re.compile(r"notebooks/results/\w+/01_stagewise_evaluation\.png")
 _COLOURS = (256, 128, 64, 32)
 
 
@@ -34,36 +35,31 @@ def pictures_of(readme: str) -> list[str]:
 
 def source_of(picture: str, root: Path) -> str | None:
     """`NOTEBOOK, PROFILE, DATE` of the adopted run that it shows; None for one that was taken by hand."""
-    if not (found := _OF_A_REPORT.fullmatch(picture)):
+    if not _OF_A_REPORT.fullmatch(picture):
         return None
-    adopted = root / f"notebooks/results/{found['profile']}/{found['notebook']}.json"
-    return _source(adopted)
+    record = _record(picture, root)
+    return f"{record['notebook']}, {record['profile']}, {record['date']}"
 
 
-def _source(record: Path) -> str:
-    if not record.exists():
-        raise ReportError(f"there is no {record}; run the notebook and keep it with workbook results adopt")
-    document = json.loads(record.read_text(encoding="utf-8"))
-    return f"{document['notebook']}, {document['profile']}, {document['date']}"
+def _record(picture: str, root: Path) -> dict[str, Any]:
+    path = (root / picture).with_suffix(".json")
+    if not path.exists():
+        raise ReportError(f"there is no {path}; run the notebook and keep it with workbook results adopt")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def draw(picture: str, root: Path, browser: Any) -> bytes:
-    """The main figure of its report as PNG, at two device pixels a pixel."""
-    found = _OF_A_REPORT.fullmatch(picture)
-    assert found
-    report = root / f"reports/{found['profile']}/{found['notebook']}.json"
-    if _source(report) != source_of(picture, root):
-        raise ReportError(
-            f"{report} is not the run that was adopted; run workbook results adopt {found['profile']}, or run it again"
-        )
-    figure = main_figure(report.with_suffix(".ipynb"))
-    if figure is None:
-        raise ReportError(f"{report.with_suffix('.ipynb')} has no figure in a cell tagged gallery; run it again")
+    """The stages of what was measured as PNG, at two device pixels a pixel."""
+    record = _record(picture, root)
+    title = f"Stage-wise evaluation on eval-D, {record['profile']}, {len(record['seeds'])} seeds"
+    how = {"paper": {"SL": 54.4, "SL-MLP": 64.1}, "paper_setting": "ImageNet, ResNet-50", "title": title}
+    figure = stagewise_curves(pd.DataFrame(record["measurements"]), **how).update_layout(width=WIDTH)
     page = browser.new_page(device_scale_factor=2, viewport={"width": WIDTH, "height": 800})
     page.set_content("<!DOCTYPE html><body style='margin: 0'><div id='figure'></div>")
     page.add_script_tag(content=get_plotlyjs())
-    shown = [figure["data"], figure["layout"] | {"width": WIDTH}]
-    page.evaluate("([data, layout]) => Plotly.newPlot('figure', data, layout, {staticPlot: true})", shown)
+    page.evaluate(
+        "figure => Plotly.newPlot('figure', {...figure, config: {staticPlot: true}})", json.loads(figure.to_json())
+    )
     return page.locator("#figure").screenshot()
 
 

@@ -39,8 +39,8 @@ def results_table(notebooks: Path, results: Path) -> str:
 
     A notebook that answers no claim is a tool and has no row.
     """
-    folders = sorted((folder for folder in results.glob("*") if folder.is_dir()), key=lambda f: strength(f.name))
-    strongest = {record.notebook: record for folder in folders for record in read_records(folder)}
+    records = [record for folder in results.glob("*") if folder.is_dir() for record in read_records(folder)]
+    strongest = {record.notebook: record for record in sorted(records, key=_weight)}
     rows = [["Question", "Notebook", "The paper's number", "Ours", "Hardware", "Minutes"], ["---"] * 5 + ["---:"]]
     for path in sorted(path for path in notebooks.glob("*.ipynb") if claims_of(path.stem)):
         head = [title_of(read_notebook(path), otherwise=path.stem), f"[{path.stem}]({notebooks.name}/{path.name})"]
@@ -53,6 +53,12 @@ def results_table(notebooks: Path, results: Path) -> str:
         for number, (paper, ours) in enumerate(_pairs(record, where)):
             rows.append([*head, paper, ours, *tail] if number == 0 else ["", "", paper, ours, "", ""])
     return _markdown_table(rows)
+
+
+def _weight(record: ReportResult) -> tuple[bool, int]:
+    """What the protocol lets decide counts more than what a larger study only explored."""
+    decides = {"agrees", "differs", "inconclusive"} & {verdict["status"] for verdict in record.verdicts}
+    return bool(decides), strength(record.profile)
 
 
 def _pairs(record: ReportResult, where: str) -> list[tuple[str, str]]:

@@ -6,8 +6,9 @@ from PIL import Image
 
 from tests.chromium import chromium, need_chromium
 from tests.report import pictures
-from tests.report.records import put, put_notebook
+from tests.report.records import put
 from workbook.errors import ReportError
+from workbook.evaluation.extraction import STAGES
 from workbook.files import CHECKOUT
 
 PICTURE = "notebooks/results/pocket/01_stagewise_evaluation.png"
@@ -21,18 +22,13 @@ def test_the_readme_shows_the_run_that_its_table_quotes(picture):
     assert Image.open(path).info.get("Source") == pictures.source_of(picture, CHECKOUT), "run make readme"
 
 
-def test_a_picture_is_drawn_from_the_adopted_run_only(tmp_path):
-    path = need_chromium()
+def test_a_picture_is_drawn_from_what_was_adopted(tmp_path):
+    path, results = need_chromium(), tmp_path / "notebooks/results/pocket"
     (tmp_path / "README.md").write_text(f"![a line]({PICTURE})")
-    reports, results = tmp_path / "reports/pocket", tmp_path / "notebooks/results/pocket"
-    put(results, "01_stagewise_evaluation", [])
-    put(reports, "01_stagewise_evaluation", [], date="2025-01-01T00:00:00+00:00")
-    with pytest.raises(ReportError, match="not the run that was adopted"):
+    with pytest.raises(ReportError, match="01_stagewise_evaluation.json; run the notebook and keep it"):
         pictures.main(tmp_path)
-    put(reports, "01_stagewise_evaluation", [])
-    with pytest.raises(ReportError, match="no figure in a cell tagged gallery"):
-        pictures.main(tmp_path)
-    put_notebook(reports / "01_stagewise_evaluation.ipynb")
+    stages = [{"method": "SL", "seed": 0, "layer": name, "accuracy": 40.0} for name in (*STAGES, "pooled")]
+    put(results, "01_stagewise_evaluation", [], findings={"seeds": [0], "measurements": stages})
     with chromium(path) as browser:
         png = pictures.compressed(pictures.draw(PICTURE, tmp_path, browser), "where it is from")
     image = Image.open(io.BytesIO(png))

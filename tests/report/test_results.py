@@ -68,6 +68,18 @@ def test_readme_shows_the_strongest_evidence(tmp_path):
         update_readme(readme, notebooks=notebooks, results=results)
 
 
+def test_what_decides_is_shown_before_what_a_larger_study_explored(tmp_path):
+    notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
+    notebooks.mkdir()
+    write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# One?"))
+    for profile, status in (("study", "exploratory"), ("pocket", "inconclusive")):
+        (results / profile).mkdir(parents=True)
+        made = record(STAGES, profile)
+        verdicts = [dict(verdict, status=status) for verdict in made.verdicts]
+        write_record(results / profile, record(STAGES, profile, findings=made.findings | {"verdicts": verdicts}))
+    assert "**inconclusive**" in results_table(notebooks, results)
+
+
 def table_of(folder: Path, verdicts: list[dict[str, str]]) -> str:
     """The table of one notebook, whose verdicts are the usual one with these changes."""
     notebooks, results = folder / "notebooks", folder / "notebooks/results"
