@@ -208,6 +208,8 @@ class _WholeText(pd.DataFrame):
 
 def in_words(table: pd.DataFrame) -> str:
     """Sentences of Markdown: how many claims of a `verdict_table` came out how, and the first that do not agree."""
+    if table.empty:
+        return "No claim is judged here."
     outcome = table["verdict"].map(lambda said: said.partition(" (")[0])
     reason = table["verdict"].map(lambda said: said.partition(" (")[2])
     counts = ", ".join(f"{count} {name}" for name, count in outcome.value_counts(sort=False).items())
