@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -15,14 +15,16 @@ _Given = TypeVar("_Given")
 
 
 class _Decoded(Generic[_Given]):
-    """A field that takes masks (n, H, W) bool, or their Runs, and gives the masks: decoded at every reading, so that
-    none are held, and so that nobody waits for it who reads the runs alone."""
+    """A field that takes masks (n, H, W) bool, or their Runs, and gives the masks: decoded when they are first read, so
+    that nobody waits for it who reads the runs alone."""
 
     def __get__(self, owner: Any, kind: type) -> _Given:
         if owner is None:
             raise AttributeError("masks have to be given")  # by which the dataclass sees that there is no default
-        given = owner.__dict__["masks"]
-        return cast(_Given, given.decoded() if isinstance(given, Runs) else given)
+        held = owner.__dict__
+        if "decoded" not in held:
+            held["decoded"] = held["masks"].decoded() if isinstance(held["masks"], Runs) else held["masks"]
+        return cast(_Given, held["decoded"])
 
     def __set__(self, owner: Any, given: _Given | Runs) -> None:
         owner.__dict__["masks"] = given
@@ -52,7 +54,7 @@ class Objects:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def runs(self) -> Runs:
         """The masks, run-length coded."""
         return _runs(self)
@@ -75,7 +77,7 @@ class Found:
 
     def __post_init__(self) -> None:
         count = len(self)
-        for name, tail in (("boxes", (4,)), ("labels", ()), ("scores", ())):
+        for name, tail in (("scores", ()), ("labels", ()), ("boxes", (4,))):
             if (shape := tuple(getattr(self, name).shape)) != (count, *tail):
                 raise ValueError(f"{name} must have shape {(count, *tail)} for {count} scores, got {shape}")
         given = self.__dict__["masks"]
@@ -94,7 +96,7 @@ class Found:
     def __len__(self) -> int:
         return self.scores.shape[0] if self.scores.ndim else 0
 
-    @property
+    @cached_property
     def runs(self) -> Runs | None:
         """The masks, run-length coded; None where there are none."""
         return None if self.__dict__["masks"] is None else _runs(self)
