@@ -146,6 +146,22 @@ def test_class_agnostic_takes_every_name_for_right():
     assert (average_precision(scenes, misnamed, class_agnostic=True) == 100).all(axis=None)
 
 
+def test_only_the_surest_hundred_of_an_image_and_a_class_count():
+    masks = torch.stack([square(0, 0), square(10, 10)])
+    scenes = squares(objects(masks[:1], [0]))
+    surer = [found(masks[[1] * wrong + [0]], [0] * (wrong + 1), [0.9] * wrong + [0.1]) for wrong in (99, 100)]
+    tables = [average_precision(scenes, [one]) for one in surer]
+    assert (tables[0].round(6) == 1).all(axis=None) and (tables[1] == 0).all(axis=None)
+
+
+def test_boxes_of_any_precision_are_read_and_left_alone():
+    scenes = squares(objects(square(2, 3)[None], [0]))
+    one = perfect(scenes)[0]
+    double = replace(one, boxes=one.boxes.double())
+    assert (average_precision(scenes, [double]) == 100).all(axis=None)
+    assert double.boxes.tolist() == [[2, 3, 6, 7]]
+
+
 def test_an_iterator_is_asked_for_one_image_at_a_time():
     scenes = squares(*(objects(square(k, k)[None], [0]) for k in range(3)))
     assert (average_precision(scenes, iter(perfect(scenes))) == 100).all(axis=None)

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from workbook.detection.runs import coco_library
 from workbook.detection.scenes import Found, Objects, Scenes
 
 _ROWS = {"box": "bbox", "mask": "segm"}  # as COCO calls them
 _COLUMNS = ("AP", "AP50", "AP75")
+_MOST = 100  # detections of an image and a class that count
 
-Entries = list[dict[str, Any]]  # as COCO's files have them
+_Entries = list[dict[str, Any]]  # as COCO's files have them
 
 
 def average_precision(scenes: Scenes, found: Iterable[Found], *, class_agnostic: bool = False) -> pd.DataFrame:
@@ -42,11 +44,11 @@ def average_precision(scenes: Scenes, found: Iterable[Found], *, class_agnostic:
     return pd.DataFrame.from_dict(values, orient="index", columns=_COLUMNS)
 
 
-def _entries(scenes: Scenes, found: Iterable[Found]) -> tuple[Entries, Entries, Entries, bool]:
+def _entries(scenes: Scenes, found: Iterable[Found]) -> tuple[_Entries, _Entries, _Entries, bool]:
     """The images, their objects and what was found there; and whether all of that has masks."""
-    images: Entries = []
-    truth: Entries = []
-    results: Entries = []
+    images: _Entries = []
+    truth: _Entries = []
+    results: _Entries = []
     with_masks = True
     for number, one in enumerate(found):
         if number == len(scenes):
@@ -73,10 +75,9 @@ def _check(one: Found, number: int, size: tuple[int, int], classes: int) -> None
         raise ValueError(f"labels of image {number} must be 0 to {classes - 1}, got {unknown[0]}")
 
 
-def _listed(those: Objects | Found, image: int, **columns: list[Any]) -> Entries:
-    boxes = those.boxes.double()  # in which the widths are exact
-    boxes[:, 2:] -= boxes[:, :2]
-    columns |= {"bbox": boxes.tolist(), "category_id": those.labels.tolist()}
+def _listed(those: Objects | Found, image: int, **columns: list[Any]) -> _Entries:
+    first, last = those.boxes.cpu().double().split(2, dim=1)  # doubles, in which widths are exact
+    columns |= {"bbox": torch.cat([first, last - first], dim=1).tolist(), "category_id": those.labels.tolist()}
     if those.runs is not None:
         columns["segmentation"] = those.runs.in_coco()
     return [{"image_id": image} | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -85,6 +86,8 @@ def _listed(those: Objects | Found, image: int, **columns: list[Any]) -> Entries
 def _summary(objects: Any, detections: Any, kind: str) -> np.ndarray:
     """AP, AP50 and AP75 in percent."""
     evaluated = coco_library().COCOeval_faster(objects, detections, kind)
+    chosen = evaluated.params
+    chosen.areaRng, chosen.areaRngLbl, chosen.maxDets = chosen.areaRng[:1], chosen.areaRngLbl[:1], [_MOST]  # all sizes
     evaluated.run()
     stats = evaluated.stats[: len(_COLUMNS)]
     return np.where(stats < 0, np.nan, 100 * stats)

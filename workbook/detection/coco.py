@@ -79,8 +79,9 @@ class _Annotated:
 
     def image_at(self, index: int) -> Tensor:
         said, path = self.images[index], self.folder / self.images[index].file_name
+        stored = open_image(path, str(path))
         with about(str(path)):
-            image = rgb(open_image(path, str(path)))
+            image = rgb(stored)
             if image.size != (said.width, said.height):
                 sizes = f"{image.height} x {image.width} pixels, not {said.height} x {said.width}"
                 raise CorruptDataError(f"it has {sizes} as in {self.file}. {_ADVICE}")
