@@ -28,6 +28,7 @@ IMPORTS = {
     "papers": "files",
     "provenance": "files",
     "store": "artefacts errors files keys progress provenance",
+    "detection": "data errors fields files seeding",
     "lab": "devices store",
     "pretraining": "data errors fields files keys lab models probes progress provenance seeding store",
     "evaluation": "data errors fields files keys lab metrics models plain_yaml pretraining probes progress store",

@@ -52,6 +52,10 @@ class CheckpointError(WorkbookError):
     """Weights from outside cannot be used: unreadable, of another architecture, not finite, not to be had."""
 
 
+class MissingLibraryError(WorkbookError):
+    """A library of an extra, which this needs, is not installed."""
+
+
 class SharingError(WorkbookError):
     """A model cannot be given away: no form for it, no place, no right to write there."""
 

@@ -38,14 +38,14 @@ UNIFORM_FACTORS: dict[str, tuple[float, float]] = {
 # Name -> (low, high) of the magnitude; the sign is drawn, too, so that lightness says nothing of the class.
 # An accent is at least 0.12 away from the background, so that no form vanishes.
 SIGNED_FACTORS: dict[str, tuple[float, float]] = {"contrast": (0.36, 0.46), "accent_contrast": (0.16, 0.24)}
+FACTOR_NAMES = (*UNIFORM_FACTORS, *SIGNED_FACTORS)
 
 SMALLEST_IMAGE = 16
+JITTERS = 13  # draws an image in (-1, 1) for what varies within a class: the form's own proportions
+NOISE = 0.03  # standard deviation, of a full scale of 1
 _DRAWN = 64  # smaller images are drawn with at least so many pixels a side, then averaged
-_JITTERS = 13  # draws an image in (-1, 1) for what varies within a class: the form's own proportions
-_NOISE = 0.03  # standard deviation, of a full scale of 1
 _MIDDLE_LIGHTNESS = 0.58  # OKLab, between form and background
 _PIXELS_AT_ONCE = 2**17  # keeps the working arrays in the cache, and memory flat at any image size
-_FACTOR_NAMES = (*UNIFORM_FACTORS, *SIGNED_FACTORS)
 
 Field = np.ndarray  # (n, S, S) float32, one value a pixel; or (n, 1, 1), one value an image
 Edge = Field | float
@@ -88,47 +88,87 @@ def _fill_class(pixels: np.ndarray, split: str, name: str) -> pd.DataFrame:
     streams = np.random.SeedSequence(list(f"{split}/{name}".encode())).spawn(2)
     form_stream, noise_stream = (np.random.default_rng(stream) for stream in streams)
     # One row an image, so that the first images are the same however many are drawn.
-    draws = form_stream.uniform(-1, 1, (len(pixels), len(_FACTOR_NAMES) + _JITTERS))
-    factors = _factors(draws[:, : len(_FACTOR_NAMES)])
+    draws = form_stream.uniform(-1, 1, (len(pixels), len(FACTOR_NAMES) + JITTERS))
+    factors = pd.DataFrame(factors_of(draws[:, : len(FACTOR_NAMES)]))
     size = pixels.shape[1]
-    fine = -(-_DRAWN // size)
+    fine = fineness(size)
     step = max(1, _PIXELS_AT_ONCE // (fine * size) ** 2)
     for start in range(0, len(pixels), step):
         rows = slice(start, start + step)
-        values = {key: factors[key].to_numpy(np.float32)[rows, None, None] for key in _FACTOR_NAMES}
-        jitter = draws[rows, len(_FACTOR_NAMES) :].T.astype(np.float32)[:, :, None, None]
+        values = {key: factors[key].to_numpy(np.float32)[rows, None, None] for key in FACTOR_NAMES}
+        jitter = draws[rows, len(FACTOR_NAMES) :].T.astype(np.float32)[:, :, None, None]
         image = _draw(name, values, jitter, fine * size)
-        # Summed term by term: numpy's own order of summation may depend on how many images there are.
-        image = sum(image[:, i::fine, j::fine] for i in range(fine) for j in range(fine)) / fine**2
-        image += _NOISE * noise_stream.standard_normal(image.shape, dtype=np.float32)
+        image = averaged(image, fine)
+        image += NOISE * noise_stream.standard_normal(image.shape, dtype=np.float32)
         pixels[rows] = np.clip(image * 255 + 0.5, 0, 255)
     family = next(family for family, names in FAMILIES.items() if name in names)
     return pd.DataFrame({"family": family, "class_name": name}, index=factors.index).join(factors)
 
 
-def _factors(draws: np.ndarray) -> pd.DataFrame:
-    """Draws in (-1, 1), (n, factors), spread over each factor's range."""
+def fineness(size: int) -> int:
+    """How many pixels a side are drawn for each pixel of an image of this size."""
+    return -(-_DRAWN // size)
+
+
+def averaged(image: np.ndarray, fine: int) -> np.ndarray:
+    """Images (n, fine S, fine S, C) with `fine` pixels a side made one: (n, S, S, C)."""
+    # Summed term by term: numpy's own order of summation may depend on how many images there are.
+    return np.asarray(sum(image[:, i::fine, j::fine] for i in range(fine) for j in range(fine)) / fine**2)
+
+
+def factors_of(draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Draws in (-1, 1), (n, factors), spread over each factor's range: by name, each (n,)."""
     columns = {}
     for draw, (name, (low, high)) in zip(draws.T, (UNIFORM_FACTORS | SIGNED_FACTORS).items(), strict=True):
         if name in SIGNED_FACTORS:
             columns[name] = np.copysign(low + (high - low) * np.abs(draw), draw)
         else:
             columns[name] = low + (high - low) * (draw + 1) / 2
-    return pd.DataFrame(columns)
+    return columns
 
 
 def _draw(name: str, factors: dict[str, Field], jitter: np.ndarray, size: int) -> np.ndarray:
     """Images of a class without noise: (n, size, size, 3), about 0 to 1; jitter (jitters, n, 1, 1)."""
-    # Each pixel's place right of and below the form's centre, in radii of the form.
-    middle = (np.arange(size, dtype=np.float32) + 0.5) / size
-    columns, rows = np.meshgrid(middle, middle)
-    across, down = ((at - factors[axis]) / (factors["size"] / 2) for at, axis in ((columns, "x"), (rows, "y")))
+    colour, body = painted(name, factors, jitter, size)
+    return backdrop(factors, size) * (1 - body) + colour * body
+
+
+def painted(name: str, factors: dict[str, Field], jitter: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The forms of a class without what is behind them: colours (n, size, size, 3), about 0 to 1, right where a form
+    is, and the share of each pixel that it covers (n, size, size, 1).
+
+    factors: by name, each (n, 1, 1). jitter: (JITTERS, n, 1, 1), -1 to 1, the forms' own proportions.
+    """
+    across, down = _place(factors, size)
     # The same place in the form's own frame, turned back.
     cos, sin = np.cos(factors["rotation"]), np.sin(factors["rotation"])
     u, v = cos * across + sin * down, cos * down - sin * across
     shape, _, surface = name.rpartition("-")
     form = (_organic if shape in OUTLINES else _rectilinear)(shape, surface, u, v, jitter)
-    return _paint(form, across, down, factors)
+    body, accent, relief = (layer[..., None] for layer in form)
+    lightness = _MIDDLE_LIGHTNESS + factors["contrast"] / 2
+    own = _srgb(lightness, 0.11, factors["hue"])
+    mark = _srgb(lightness + factors["accent_contrast"], 0.11, factors["hue"] + 0.15)
+    return (own + accent * (mark - own)) * (_light(across, down, factors) + relief), body
+
+
+def backdrop(factors: dict[str, Field], size: int) -> np.ndarray:
+    """What is behind the forms, in their light: (n, size, size, 3), about 0 to 1. factors as in `painted`."""
+    colour = _srgb(_MIDDLE_LIGHTNESS - factors["contrast"] / 2, 0.07, factors["background_hue"])
+    return colour * _light(*_place(factors, size), factors)
+
+
+def _place(factors: dict[str, Field], size: int) -> tuple[Field, Field]:
+    """Each pixel's place right of and below the form's centre, in radii of the form."""
+    middle = (np.arange(size, dtype=np.float32) + 0.5) / size
+    columns, rows = np.meshgrid(middle, middle)
+    across, down = ((at - factors[axis]) / (factors["size"] / 2) for at, axis in ((columns, "x"), (rows, "y")))
+    return across, down
+
+
+def _light(across: Field, down: Field, factors: dict[str, Field]) -> np.ndarray:
+    slope = np.cos(factors["light"]) * across + np.sin(factors["light"]) * down
+    return 1 + 0.24 * (slope * factors["size"] / 2)[..., None]
 
 
 def _coverage(field: Field) -> Field:
@@ -281,15 +321,3 @@ def _srgb(lightness: Field, chroma: float, hue: Field) -> np.ndarray:
     blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
     linear = np.stack([red, green, blue], axis=-1).clip(0, 1)
     return np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
-
-
-def _paint(form: Form, across: Field, down: Field, factors: dict[str, Field]) -> np.ndarray:
-    """Background, form and texture over each other in one light: (n, S, S, 3), about 0 to 1."""
-    body, accent, relief = (layer[..., None] for layer in form)
-    lightness = _MIDDLE_LIGHTNESS + factors["contrast"] / 2
-    own = _srgb(lightness, 0.11, factors["hue"])
-    mark = _srgb(lightness + factors["accent_contrast"], 0.11, factors["hue"] + 0.15)
-    background = _srgb(_MIDDLE_LIGHTNESS - factors["contrast"] / 2, 0.07, factors["background_hue"])
-    slope = np.cos(factors["light"]) * across + np.sin(factors["light"]) * down
-    light = 1 + 0.24 * (slope * factors["size"] / 2)[..., None]
-    return background * light * (1 - body) + (own + accent * (mark - own)) * (light + relief) * body

@@ -294,16 +294,16 @@ def files_digest(base: Path, names: Sequence[str], tails: Callable[[Path], bytes
     if is_read_whole(paths):
         return content_digest(*(_read(file_digest, path) for path in paths))
     ends = [_read(tails, path) if tails else b"" for path in paths]
-    described = zip(names, map(str, _sizes(paths)), ends, strict=True)
+    described = zip(names, map(str, file_sizes(paths)), ends, strict=True)
     return content_digest(*(part for file in described for part in file))
 
 
 def is_read_whole(paths: Sequence[Path]) -> bool:
     """Whether these are few and small enough for a digest of every byte."""
-    return sum(_sizes(paths)) <= _WHOLE_BYTES and len(paths) <= _WHOLE_FILES
+    return sum(file_sizes(paths)) <= _WHOLE_BYTES and len(paths) <= _WHOLE_FILES
 
 
-def _sizes(paths: Sequence[Path]) -> list[int]:
+def file_sizes(paths: Sequence[Path]) -> list[int]:
     """In bytes; CorruptDataError that tells of all that are no files."""
     sizes, wrong = [], []
     for path in paths:
