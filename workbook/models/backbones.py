@@ -93,7 +93,7 @@ class Backbone(nn.Module):
 
     def _grid(self, tokens: int, image: Sequence[int]) -> tuple[int, int]:
         """Rows and columns of patches among the tokens of an image (H, W); timm's patch embedding knows its own."""
-        embedding = getattr(self.model, "patch_embed", None)
+        embedding: Any = getattr(self.model, "patch_embed", None)
         if hasattr(embedding, "dynamic_feat_size"):
             rows, columns = embedding.dynamic_feat_size(tuple(image))
             if rows * columns <= tokens:  # else they were merged since
