@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import pandas as pd
 import torch
@@ -23,6 +23,7 @@ from safetensors.torch import save as to_safetensors
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from tqdm import tqdm
 
 from workbook.detection.detector import DetectorSize, mask_rcnn
@@ -166,7 +167,7 @@ class _Training:
     recipe: DetectionRecipe
     scenes: Scenes
     fabric: Fabric
-    model: nn.Module
+    model: GeneralizedRCNN
     wrapped: nn.Module  # the model as Fabric wraps it
     optimizer: torch.optim.Optimizer
 
@@ -209,7 +210,7 @@ def _train(
     history = _resume(folder, training)
     shown, kept = fabric.is_global_zero, time.monotonic()
     with progress_bar(title, recipe.steps * recipe.batch_size, shown=shown) as bar, Writer(folder / _RESUME) as resume:
-        done = history[-1]["step"] if history else 0
+        done = int(history[-1]["step"]) if history else 0
         count_earlier(bar, done * recipe.batch_size)
         for first in range(done, recipe.steps, _ROW):
             history.append(_train_row(training, range(first, min(first + _ROW, recipe.steps)), bar))
@@ -231,7 +232,7 @@ def _set_up(recipe: DetectionRecipe, source: Pretrained, scenes: Scenes, fabric:
     if recipe.batch_size % fabric.world_size:
         raise ValueError(f"batch_size ({recipe.batch_size}) must be a multiple of the {fabric.world_size} devices")
     with seeded(recipe.seed, "initialisation"):
-        model: nn.Module = mask_rcnn(source.backbone, len(scenes.class_names), recipe.size)
+        model = mask_rcnn(source.backbone, len(scenes.class_names), recipe.size)
     if fabric.world_size > 1:
         model = convert_sync_batchnorm(model)
     model = model.to(memory_format=torch.channels_last).to(fabric.device)
@@ -260,20 +261,22 @@ def _train_row(training: _Training, steps: range, bar: tqdm) -> dict[str, float]
             for name, loss in training.step(examples, step).items():
                 sums[name] = sums.get(name, 0) + loss
             bar.update(recipe.batch_size)
-    parts = {name: float(fabric.all_reduce(value / len(steps))) for name, value in sums.items()}
-    seconds, loss, lr = time.perf_counter() - started, sum(parts.values()), learning_rate(recipe, steps[-1])
-    if not math.isfinite(loss):
-        raise DivergedError(f"the loss of the detector is {loss} by step {steps[-1] + 1} (lr {lr:.3g}): lower lr")
-    bar.set_postfix({"loss": f"{loss:.3f}"})
+    parts = {name: float(cast(Tensor, fabric.all_reduce(value / len(steps)))) for name, value in sums.items()}
+    total, lr = sum(parts.values()), learning_rate(recipe, steps[-1])
+    seconds = time.perf_counter() - started  # only now has a GPU done what it was told
+    if not math.isfinite(total):
+        raise DivergedError(f"the loss of the detector is {total} by step {steps[-1] + 1} (lr {lr:.3g}): lower lr")
+    bar.set_postfix({"loss": f"{total:.3f}"})
     speed = {"lr": lr, "images_per_second": len(steps) * recipe.batch_size / seconds, "seconds": seconds}
-    return {"step": steps[-1] + 1, "loss": loss} | parts | speed
+    return {"step": steps[-1] + 1, "loss": total} | parts | speed
 
 
 @torch.no_grad()
 def make_precise(training: _Training) -> None:
     """The batch norms' statistics become means over so many batches, each weighing the same, under the last weights."""
     norms = [module for module in training.model.modules() if isinstance(module, _BatchNorm)]
-    recipe, fabric, model = training.recipe, training.fabric, training.model.train()
+    recipe, fabric = training.recipe, training.fabric
+    model = training.model.train()
     if not recipe.precise_steps:
         return
     momenta = [norm.momentum for norm in norms]
