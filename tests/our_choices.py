@@ -23,6 +23,7 @@ ROOMS = {
     "pretraining": "Pretraining",
     "probes": "Probes",
     "evaluation": "Evaluation",
+    "detection": "Detection",
     "metrics": "Metrics",
     "papers": "Statistics and tables of the papers",
     "explorers": "Explorers",

@@ -31,6 +31,7 @@ IMPORTS = {
     "lab": "devices store",
     "pretraining": "data errors fields files keys lab models probes progress provenance seeding store",
     "evaluation": "data errors fields files keys lab metrics models plain_yaml pretraining probes progress store",
+    "detection": "data errors fields files lab models pretraining progress seeding store",
     "profiles": "data devices errors evaluation fields models pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
