@@ -67,7 +67,7 @@ SMALL = DetectorSize(
     proposals=100,
     anchors_drawn=64,
     boxes_drawn=64,
-    channels=64,
+    channels=32,
     mask_layers=2,
     head_width=256,
 )
