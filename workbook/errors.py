@@ -61,7 +61,7 @@ class SharingError(WorkbookError):
 
 
 class DivergedError(WorkbookError):
-    """A pretraining's loss is no longer finite."""
+    """A training's loss is no longer finite."""
 
 
 class ReportError(WorkbookError):

@@ -26,13 +26,13 @@ from workbook.pretraining import loop
 from workbook.profiles import load_profile
 
 
-class Waited(loop._Writer):
-    def write(self, data: memoryview) -> None:
-        super().write(data)
+class Waited(loop.Writer):
+    def write(self, state: dict) -> None:
+        super().write(state)
         self.wait()
 
 
-WAYS = {"nothing kept": (float("inf"), loop._Writer), "old": (0.0, Waited), "new": (loop.RESUME_SECONDS, loop._Writer)}
+WAYS = {"nothing kept": (float("inf"), loop.Writer), "old": (0.0, Waited), "new": (loop.RESUME_SECONDS, loop.Writer)}
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def trained(recipe, images, fabric, every: float, writer: type) -> tuple[float, 
     with (
         tempfile.TemporaryDirectory() as folder,
         patch.object(loop, "RESUME_SECONDS", every),
-        patch.object(loop, "_Writer", writer),
+        patch.object(loop, "Writer", writer),
     ):
         process, clock = time.process_time(), time.perf_counter()
         loop.pretrain(recipe, images, Path(folder), fabric)

@@ -28,7 +28,7 @@ def square(left: int, top: int, side: int = 4, size: int = 20) -> Tensor:
 def objects(masks: Tensor, labels: list[int], crowds: list[bool] | None = None) -> Objects:
     crowd = torch.tensor(crowds or [False] * len(labels), dtype=torch.bool)
     boxes, areas = tight_boxes(masks), masks.sum(dim=(1, 2)).float()
-    return Objects(boxes=boxes, labels=torch.tensor(labels), masks=masks, areas=areas, crowds=crowd)
+    return Objects(boxes=boxes, labels=torch.tensor(labels), runs=Runs.of(masks), areas=areas, crowds=crowd)
 
 
 def squares(*images: Objects) -> Scenes:
@@ -45,11 +45,13 @@ def squares(*images: Objects) -> Scenes:
 
 
 def found(masks: Tensor, labels: list[int], scores: list[float]) -> Found:
-    return Found(boxes=tight_boxes(masks), labels=torch.tensor(labels), scores=torch.tensor(scores), masks=masks)
+    return Found(
+        boxes=tight_boxes(masks), labels=torch.tensor(labels), scores=torch.tensor(scores), runs=Runs.of(masks)
+    )
 
 
 def nothing() -> Found:
-    return Found(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, 20, 20).bool())
+    return Found(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0), Runs((), 20, 20))
 
 
 def perfect(scenes: Scenes) -> list[Found]:
@@ -60,7 +62,7 @@ def perfect(scenes: Scenes) -> list[Found]:
 def _perfect(those: Objects) -> Found:
     alone = (~those.crowds).nonzero().flatten()
     runs = Runs(tuple(those.runs.codes[place] for place in alone), those.runs.height, those.runs.width)
-    return Found(boxes=those.boxes[alone], labels=those.labels[alone], scores=torch.ones(len(alone)), masks=runs)
+    return Found(boxes=those.boxes[alone], labels=those.labels[alone], scores=torch.ones(len(alone)), runs=runs)
 
 
 def blurred(scenes: Scenes, seed: int, most: int = 12) -> list[Found]:
@@ -79,4 +81,5 @@ def _blurred(those: Objects, classes: int, stream: torch.Generator, most: int) -
     labels = torch.where(draw(4, count) > 0, those.labels[places], draw(classes, count))
     boxes = those.boxes[places] + moves.repeat(1, 2) / 2
     scores = draw(20, count) / 20
-    return Found(boxes, labels, scores, torch.stack(masks) if masks else torch.zeros(those.runs.shape).bool()[:0])
+    height, width = those.runs.shape[1:]
+    return Found(boxes, labels, scores, Runs.of(torch.stack(masks)) if masks else Runs((), height, width))

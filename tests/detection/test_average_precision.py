@@ -10,6 +10,7 @@ import torch
 from tests.detection.made import blurred, coco_mini, found, needs_coco, nothing, objects, perfect, square, squares
 from workbook.detection.average_precision import average_precision
 from workbook.detection.generated import generated_scenes
+from workbook.detection.runs import Runs
 from workbook.detection.scenes import Found
 from workbook.errors import MissingLibraryError
 
@@ -92,7 +93,7 @@ def test_boxes_and_masks_are_judged_apart():
     masks = square(3, 5)[None]
     seen = masks.clone()
     seen[0, 5, 3:7], seen[0, 6, 3:5] = False, False
-    one = Found(objects(masks, [0]).boxes, torch.tensor([0]), torch.tensor([0.5]), seen)
+    one = Found(objects(masks, [0]).boxes, torch.tensor([0]), torch.tensor([0.5]), Runs.of(seen))
     table = average_precision(squares(objects(masks, [0])), [one])
     assert table.to_numpy().tolist() == [[100, 100, 100], [pytest.approx(30), 100, 0]]
 
@@ -135,7 +136,7 @@ def test_without_any_object_there_is_no_number():
 def test_boxes_alone_have_no_row_of_masks():
     scenes = squares(objects(square(0, 0)[None], [0]), objects(square(3, 3)[None], [1]))
     first, second = perfect(scenes)
-    table = average_precision(scenes, [first, replace(second, masks=None)])
+    table = average_precision(scenes, [first, replace(second, runs=None)])
     assert (table.loc["box"] == 100).all() and table.loc["mask"].isna().all()
 
 
@@ -175,7 +176,10 @@ def test_refuses_what_is_not_of_these_images():
         ([first, second, second], "found must be of 2 images, got more"),
         ([first, replace(second, labels=torch.tensor([3]))], "labels of image 1 must be 0 to 2, got 3"),
         ([replace(first, labels=torch.tensor([-1])), second], "labels of image 0 must be 0 to 2, got -1"),
-        ([first, replace(second, masks=second.masks[:, 1:])], r"masks of image 1 .* \(20, 20\) pixels, got \(19, 20\)"),
+        (
+            [first, replace(second, runs=Runs.of(second.masks[:, 1:]))],
+            r"masks of image 1 .* \(20, 20\) pixels, got \(19, 20\)",
+        ),
     ]
     for those, message in cases:
         with pytest.raises(ValueError, match=message):

@@ -24,14 +24,15 @@ def test_run_lengths_go_down_the_columns():
     assert Runs.of(mask[None]).codes == (b"123",)
 
 
-@pytest.mark.parametrize("coded", [False, True])
-def test_objects_take_masks_and_runs_and_give_both(coded):
+def test_masks_are_what_was_coded():
     masks = torch.stack([square(0, 0), square(8, 8)])
-    one = objects(masks, [0, 1])
-    one = replace(one, masks=Runs.of(masks)) if coded else one
-    assert torch.equal(one.masks, masks) and one.runs == Runs.of(masks) and len(one) == 2
-    thing = replace(found(masks, [0, 1], [0.5, 0.4]), masks=one.runs if coded else masks)
-    assert torch.equal(thing.masks, masks) and thing.runs == one.runs and len(thing) == 2
+    for one in (objects(masks, [0, 1]), found(masks, [0, 1], [0.5, 0.4])):
+        assert torch.equal(one.masks, masks) and len(one) == 2
+
+
+def test_refuses_what_is_no_masks():
+    with pytest.raises(ValueError, match=r"masks must be bool of shape \(n, H, W\), got torch.float32 \(1, 20, 20\)"):
+        Runs.of(square(0, 0)[None].float())
 
 
 def test_boxes_lie_close_around_masks():
@@ -80,7 +81,7 @@ FINE = {
     "boxes": torch.tensor([[0.0, 0, 4, 4], [8, 8, 12, 12]]),
     "labels": torch.tensor([0, 1]),
     "scores": torch.tensor([0.5, 0.4]),
-    "masks": torch.stack([square(0, 0), square(8, 8)]),
+    "runs": Runs.of(torch.stack([square(0, 0), square(8, 8)])),
 }
 
 
@@ -95,8 +96,7 @@ FINE = {
         ({"scores": torch.tensor([0.5, float("nan")])}, "scores must be finite, got 1 values that are not"),
         ({"boxes": FINE["boxes"] * float("inf")}, "boxes must be finite, got 8 values that are not"),
         ({"boxes": FINE["boxes"].flip(1)}, "boxes must be left, top, right, bottom, got 2 whose"),
-        ({"masks": FINE["masks"][:1]}, r"masks must have shape \(2, H, W\) for 2 scores, got \(1, 20, 20\)"),
-        ({"masks": FINE["masks"].float()}, "masks must be bool, got torch.float32"),
+        ({"runs": Runs.of(square(0, 0)[None])}, r"masks must have shape \(2, H, W\) for 2 scores, got \(1, 20, 20\)"),
     ],
 )
 def test_refuses_detections(changes, message):
@@ -105,5 +105,5 @@ def test_refuses_detections(changes, message):
 
 
 def test_detections_may_have_no_masks_and_be_none():
-    assert replace(Found(**FINE), masks=None).runs is None
+    assert replace(Found(**FINE), runs=None).masks is None
     assert len(Found(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0), None)) == 0

@@ -1,7 +1,8 @@
 import pytest
+import timm
 import torch
 
-from workbook.models.backbones import STAGES, create_backbone
+from workbook.models.backbones import STAGES, create_backbone, token_grid
 
 
 @pytest.fixture(scope="module", params=list(STAGES))
@@ -73,3 +74,76 @@ def test_a_vit_s_features_are_its_class_token_or_the_mean_over_its_patches():
         tokens = token.model.forward_features(token.normalised(images))
         torch.testing.assert_close(token(images), tokens[:, 0])
         torch.testing.assert_close(mean(images), tokens[:, 1:].mean(1))
+
+
+def test_the_maps_of_an_image_that_is_not_square_have_its_shape():
+    for name in STAGES:
+        backbone = create_backbone(name, image_size=64, small_stem=True).eval()
+        with torch.inference_mode():
+            maps, _ = backbone.stages(torch.rand(1, 3, 32, 64))
+        assert all(stage.shape[3] == 2 * stage.shape[2] for stage in maps), name
+
+
+def test_a_vit_s_tokens_stand_where_their_patches_are():
+    """16 x 20 patches after one class token, which a square of 17 x 17 would scramble."""
+    backbone = create_backbone("tiny_vit", image_size=64, small_stem=True).eval()
+    images = torch.rand(2, 3, 64, 80)
+    with torch.inference_mode():
+        maps, _ = backbone.stages(images)
+        embedded = backbone.model.patch_embed.proj(backbone.normalised(images))
+        tokens = backbone.model.forward_intermediates(
+            backbone.normalised(images),
+            indices=[0],
+            return_prefix_tokens=True,
+            output_fmt="NLC",
+            intermediates_only=True,
+        )[0][0]
+    torch.testing.assert_close(maps[0], embedded)
+    assert [m.shape[2:] for m in maps] == [(16, 20)] * 5
+    torch.testing.assert_close(maps[1][0, :, 3, 7], tokens[0, 3 * 20 + 7])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "image", "grid"),
+    [
+        (196 + 1, (224, 224), (14, 14)),
+        (16 * 20 + 1, (256, 320), (16, 20)),
+        (20 * 16 + 5, (320, 256), (20, 16)),  # four registers
+        (7 * 7, (224, 224), (7, 7)),  # merged, without a class token
+        (1 * 16 + 1, (16, 256), (1, 16)),
+    ],
+)
+def test_tokens_of_whoever_s_network_fill_the_grid_of_the_image_s_shape(tokens, image, grid):
+    assert token_grid(tokens, image) == grid
+
+
+def test_tokens_that_fill_no_grid_are_no_map():
+    with pytest.raises(ValueError, match=r"1 tokens are no map of an image of \(32, 64\) pixels"):
+        token_grid(1, (32, 64))
+
+
+def test_a_swin_reads_images_of_other_sizes_than_its_own_and_its_own_as_before():
+    """Windows of 7 divide neither 24 x 40 nor what follows."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours = create_backbone("swin_tiny_patch4_window7_224", image_size=224).eval()
+        torch.manual_seed(0)
+        strict = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0).eval()
+    own = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(ours(own), strict(ours.normalised(own)))
+        maps, _ = ours.stages(torch.rand(1, 3, 96, 160))
+    assert [m.shape[2:] for m in maps] == [(24, 40), (24, 40), (12, 20), (6, 10), (3, 5)]
+
+
+def test_a_detector_s_padding_is_zero_for_the_network():
+    backbone = create_backbone("narrow_resnet", image_size=32, small_stem=True).eval()
+    images = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        maps, pooled = backbone.stages_of_normalised(backbone.normalised(images))
+        whole, features = backbone.stages(images)
+        nothing, _ = backbone.stages_of_normalised(torch.zeros(1, 3, 32, 32))
+        grey, _ = backbone.stages(backbone.mean.expand(1, 3, 32, 32))
+    assert torch.equal(pooled, features)
+    assert all(map(torch.equal, maps, whole))
+    assert all(map(torch.equal, nothing, grey))

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import make_images
 from workbook.errors import CorruptArtefactError, DivergedError
-from workbook.pretraining import loop
+from workbook.pretraining import loop, resume
 from workbook.pretraining.heads import Centroids
 from workbook.pretraining.loop import learning_rate, pretrain
 from workbook.pretraining.recipe import Recipe, with_method
@@ -128,8 +128,8 @@ def test_a_run_that_goes_on_elsewhere_is_stepped_as_that_device_does(whole, tmp_
         patch.setattr(loop, "create_optimizer", lambda *given, **how: make(*given, **how | {"recorded": True}))
         StopAfter(patch, 7)
         pretrain(RECIPE, make_images(), tmp_path, fabric)
-    resumed, resume = [], loop._resume
-    monkeypatch.setattr(loop, "_resume", lambda folder, training: resumed.append(training) or resume(folder, training))
+    resumed, load = [], loop._resume
+    monkeypatch.setattr(loop, "_resume", lambda folder, training: resumed.append(training) or load(folder, training))
     pretrain(RECIPE, make_images(), tmp_path, fabric)
     (group,) = resumed[0].optimizer.param_groups
     assert isinstance(group["lr"], float) and not group["fused"]
@@ -235,7 +235,7 @@ def test_the_state_is_kept_when_its_time_has_come_and_no_sooner(tmp_path, fabric
 
 def test_the_training_goes_on_while_the_state_is_written(tmp_path, fabric, monkeypatch, whole):
     began, epochs = threading.Event(), []
-    train_epoch, write = loop._train_epoch, loop.write_atomically
+    train_epoch, write = loop._train_epoch, resume.write_atomically
 
     def write_slowly(path, data):
         if path.name == "resume.pt":
@@ -252,7 +252,7 @@ def test_the_training_goes_on_while_the_state_is_written(tmp_path, fabric, monke
         return row
 
     second = threading.Event()
-    monkeypatch.setattr(loop, "write_atomically", write_slowly)
+    monkeypatch.setattr(resume, "write_atomically", write_slowly)
     monkeypatch.setattr(loop, "_train_epoch", told)
     pretrain(RECIPE, make_images(), tmp_path, fabric)
     assert same(weights(whole), weights(tmp_path)) and not (tmp_path / "resume.pt").exists()
@@ -262,7 +262,7 @@ def test_a_state_that_cannot_be_written_ends_the_run(tmp_path, fabric, monkeypat
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loop, "write_atomically", full)
+    monkeypatch.setattr(resume, "write_atomically", full)
     with pytest.raises(OSError, match="No space left"):
         pretrain(replace(RECIPE, checkpoint_epochs=()), make_images(), tmp_path, fabric)
 

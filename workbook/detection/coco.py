@@ -95,7 +95,7 @@ class _Annotated:
         return Objects(
             boxes=corners.float(),
             labels=torch.tensor([self.places[one.category_id] for one in found], dtype=torch.int64),
-            masks=Runs(codes, image.height, image.width),
+            runs=Runs(codes, image.height, image.width),
             areas=torch.tensor([one.area for one in found], dtype=torch.float32),
             crowds=torch.tensor([one.iscrowd for one in found], dtype=torch.bool),
         )

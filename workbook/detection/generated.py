@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbook.data import generated
 from workbook.data.images import content_digest
+from workbook.detection.runs import Runs
 from workbook.detection.scenes import Objects, Scenes, tight_boxes
 from workbook.seeding import derive_seed
 
@@ -84,7 +85,7 @@ def _objects(kind: _Kind, index: int) -> Objects:
     return Objects(
         boxes=tight_boxes(masks),
         labels=torch.tensor(scene.labels),
-        masks=masks,
+        runs=Runs.of(masks),
         areas=masks.sum(dim=(1, 2), dtype=torch.float32),
         crowds=torch.zeros(len(masks), dtype=torch.bool),
     )

@@ -32,7 +32,9 @@ class Runs:
 
     @classmethod
     def of(cls, masks: Tensor) -> "Runs":
-        """Of masks (n, H, W) bool."""
+        """Of masks (n, H, W) bool; ValueError for others."""
+        if masks.ndim != 3 or masks.dtype != torch.bool:
+            raise ValueError(f"masks must be bool of shape (n, H, W), got {masks.dtype} {tuple(masks.shape)}")
         _, height, width = masks.shape
         # the library reads a column after the other, one mask after the other
         columns = masks.transpose(1, 2).contiguous().cpu().numpy().view(np.uint8).transpose(2, 1, 0)

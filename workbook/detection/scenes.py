@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,53 +11,30 @@ from torch import Tensor
 from workbook.data.images import content_digest
 from workbook.detection.runs import Runs
 
-_Given = TypeVar("_Given")
-
-
-class _Decoded(Generic[_Given]):
-    """A field that takes masks (n, H, W) bool, or their Runs, and gives the masks: decoded when they are first read, so
-    that nobody waits for it who reads the runs alone."""
-
-    def __get__(self, owner: Any, kind: type) -> _Given:
-        if owner is None:
-            raise AttributeError("masks have to be given")  # by which the dataclass sees that there is no default
-        held = owner.__dict__
-        if "decoded" not in held:
-            held["decoded"] = held["masks"].decoded() if isinstance(held["masks"], Runs) else held["masks"]
-        return cast(_Given, held["decoded"])
-
-    def __set__(self, owner: Any, given: _Given | Runs) -> None:
-        owner.__dict__["masks"] = given
-
-
-def _runs(owner: Any) -> Runs:
-    given = owner.__dict__["masks"]
-    return given if isinstance(given, Runs) else Runs.of(given)
-
 
 @dataclass(frozen=True, eq=False)
 class Objects:
     """The objects on one image.
 
     boxes: (n, 4) float32, left, top, right and bottom edge in pixels. labels: (n,) int64, places in the class names.
-    masks: (n, H, W) bool, or their Runs, of which they are decoded. areas: (n,) float32, pixels of what was annotated.
+    runs: the masks, run-length coded. areas: (n,) float32, pixels of what was annotated.
     crowds: (n,) bool; a crowd is many objects of a class in one mask, no example for training, and what lies on it is
     neither right nor wrong in evaluation.
     """
 
     boxes: Tensor
     labels: Tensor
-    masks: _Decoded[Tensor] = _Decoded()
-    areas: Tensor  # type: ignore[misc]  # the field before has no default
-    crowds: Tensor  # type: ignore[misc]
+    runs: Runs
+    areas: Tensor
+    crowds: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
-    def runs(self) -> Runs:
-        """The masks, run-length coded."""
-        return _runs(self)
+    def masks(self) -> Tensor:
+        """(n, H, W) bool."""
+        return self.runs.decoded()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,26 +42,23 @@ class Found:
     """What a detector finds on one image.
 
     boxes: (m, 4) float, left, top, right and bottom edge in pixels. labels: (m,) int, places in the class names.
-    scores: (m,) float, higher = surer. masks: (m, H, W) bool or their Runs, which are far smaller; None of a detector
-    that gives boxes alone. Raises ValueError for other shapes, labels that are no integers, boxes or scores that are
+    scores: (m,) float, higher = surer. runs: the masks, run-length coded; None of a detector that gives boxes alone.
+    Raises ValueError for other shapes, labels that are no integers, boxes or scores that are
     not finite, and boxes whose right or bottom edge comes first.
     """
 
     boxes: Tensor
     labels: Tensor
     scores: Tensor
-    masks: _Decoded[Tensor | None] = _Decoded()
+    runs: Runs | None
 
     def __post_init__(self) -> None:
         count = len(self)
         for name, tail in (("scores", ()), ("labels", ()), ("boxes", (4,))):
             if (shape := tuple(getattr(self, name).shape)) != (count, *tail):
                 raise ValueError(f"{name} must have shape {(count, *tail)} for {count} scores, got {shape}")
-        given = self.__dict__["masks"]
-        if given is not None and (len(given.shape) != 3 or given.shape[0] != count):
-            raise ValueError(f"masks must have shape ({count}, H, W) for {count} scores, got {tuple(given.shape)}")
-        if isinstance(given, Tensor) and given.dtype != torch.bool:
-            raise ValueError(f"masks must be bool, got {given.dtype}")
+        if self.runs is not None and self.runs.shape[0] != count:
+            raise ValueError(f"masks must have shape ({count}, H, W) for {count} scores, got {self.runs.shape}")
         if self.labels.is_floating_point():
             raise ValueError(f"labels must be integers, got {self.labels.dtype}")
         for name in ("boxes", "scores"):
@@ -97,9 +71,9 @@ class Found:
         return self.scores.shape[0] if self.scores.ndim else 0
 
     @cached_property
-    def runs(self) -> Runs | None:
-        """The masks, run-length coded; None where there are none."""
-        return None if self.__dict__["masks"] is None else _runs(self)
+    def masks(self) -> Tensor | None:
+        """(m, H, W) bool; None where there are none."""
+        return None if self.runs is None else self.runs.decoded()
 
 
 @dataclass(frozen=True, kw_only=True)

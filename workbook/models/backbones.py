@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import isqrt, prod
 from typing import Any
 
 import timm
@@ -67,23 +68,52 @@ class Backbone(nn.Module):
         Five stages, 1 to 5; a model that is not in `STAGES` may have fewer, the last of which are meant.
         Raises ValueError where a stage is no map.
         """
+        return self.stages_of_normalised(self.normalised(images))
+
+    def stages_of_normalised(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The same of what the network itself sees: a detector normalises, resizes, and only then pads with zeros."""
         with recorded(self.model, self._stage_modules) as maps:
-            pooled = self(images)
+            pooled = self.model(inputs)
         # a few models of timm name a stage that they only hold and never call: they have fewer
-        return [self._as_map(maps[name], name) for name in self._stage_modules if name in maps], pooled
+        named = [name for name in self._stage_modules if name in maps]
+        return [self._as_map(maps[name], name, inputs.shape[2:]) for name in named], pooled
 
     def without_stages(self) -> None:
         """From now on it has features alone: its stages cannot be read."""
         self._stage_modules = ()
 
-    def _as_map(self, output: Any, name: str) -> Tensor:
+    def _as_map(self, output: Any, name: str, image: Sequence[int]) -> Tensor:
         output = output[0] if isinstance(output, tuple) else output  # attention may come after it
         if output.ndim == 3:  # a ViT's tokens (N, prefix + H * W, C)
-            side = int(output.shape[1] ** 0.5)
-            return output[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+            rows, columns = self._grid(output.shape[1], image)
+            return output[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns))
         if output.ndim != 4:
             raise ValueError(f"stage {name} gives no map but an array of {tuple(output.shape)}")
         return output.permute(0, 3, 1, 2) if self._channels_last else output
+
+    def _grid(self, tokens: int, image: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of patches among the tokens of an image (H, W); timm's patch embedding knows its own."""
+        embedding: Any = getattr(self.model, "patch_embed", None)
+        if hasattr(embedding, "dynamic_feat_size"):
+            rows, columns = embedding.dynamic_feat_size(tuple(image))
+            if rows * columns <= tokens:  # else they were merged since
+                return rows, columns
+        return token_grid(tokens, image)
+
+
+def token_grid(tokens: int, image: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of the largest grid with the shape of an image (H, W) that so many tokens can fill.
+
+    Right where the patches are squares that tile the image, and no more tokens than a row and a column together stand
+    before them, as class tokens and registers do. Raises ValueError for fewer tokens than the smallest grid has.
+    """
+    short, long = sorted(image)
+    grids = [(side, round(side * long / short)) for side in range(1, isqrt(tokens) + 1)]
+    fitting = [grid for grid in grids if prod(grid) <= tokens]
+    if not fitting:
+        raise ValueError(f"{tokens} tokens are no map of an image of {tuple(image)} pixels")
+    few, many = fitting[-1]
+    return (few, many) if image[0] <= image[1] else (many, few)
 
 
 @contextmanager
@@ -175,7 +205,8 @@ def arguments(name: str, *, image_size: int, small_stem: bool, global_pool: bool
         # not in the paper: the last norm stays before the mean, as the start has it; MAE's scripts begin a new one
         how |= {"global_pool": "avg", "fc_norm": False} if global_pool else {}
     elif name.startswith("swin"):
-        how = {"img_size": image_size, "patch_size": 2 if small_stem else 4}
+        # a detector's images are of other sizes; windows that do not divide one are padded with zeros
+        how = {"img_size": image_size, "patch_size": 2 if small_stem else 4, "strict_img_size": False}
     return how
 
 

@@ -132,7 +132,11 @@ def _timm_model(architecture: str, image_size: int, *, pretrained: bool) -> Any:
     """timm's model for images of this size: with its weights and classifier, or without both."""
     known = timm_config(architecture)
     # what reads images of any size takes no size
-    sized = {"img_size": image_size} if known.fixed_input_size and image_size != known.input_size[-1] else {}
+    sized: dict[str, Any] = {}
+    if known.fixed_input_size and image_size != known.input_size[-1]:
+        sized["img_size"] = image_size
+    if architecture.startswith("swin"):  # as `arguments` has it
+        sized["strict_img_size"] = False
     try:
         return timm.create_model(
             architecture, pretrained=pretrained, **({} if pretrained else {"num_classes": 0}), **sized
@@ -141,5 +145,5 @@ def _timm_model(architecture: str, image_size: int, *, pretrained: bool) -> Any:
         failed = f"timm cannot {'load its weights of' if pretrained else 'make'} {architecture}"
         ways_out = "connect to the network once, name a checkpoint file, or ask for fresh weights"
         size = f"it is asked for images of {image_size} pixels in place of its {known.input_size[-1]}"
-        advice = "; ".join([ways_out] * pretrained + [size] * bool(sized))
+        advice = "; ".join([ways_out] * pretrained + [size] * ("img_size" in sized))
         raise CheckpointError(f"{failed} ({first_line(error)}): {advice or 'name another architecture'}") from error

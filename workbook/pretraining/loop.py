@@ -4,11 +4,8 @@ All randomness of an epoch comes from seeds derived from (recipe's seed, epoch),
 epoch is all that a resumed run needs to end where an uninterrupted one does.
 """
 
-import hashlib
-import io
 import math
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +20,7 @@ from tqdm import tqdm
 
 from workbook.data.batches import MemoryBatches, WorkerBatches, plain_batches, shuffled
 from workbook.data.images import Images
-from workbook.errors import CorruptArtefactError, DivergedError
+from workbook.errors import DivergedError
 from workbook.files import write_atomically
 from workbook.models.backbones import create_backbone
 from workbook.models.projectors import MLPProjector
@@ -31,17 +28,17 @@ from workbook.pretraining.model import Encoder, Model, Moment, StepResult, model
 from workbook.pretraining.optimizers import create_optimizer, set_learning_rate
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.replay import Replayed, Update
+from workbook.pretraining.resume import Writer, read_state
 from workbook.progress import count_earlier
 from workbook.seeding import derive_seed, seeded
 
 HISTORY = "history.json"
-_RESUME = "resume.pt"  # a checksum, then what torch.save wrote
+_RESUME = "resume.pt"
 # how much work a kill may cost; writing the state after every epoch of seconds would take as long
 RESUME_SECONDS = 60.0
 # from so many images on, the backbone on a GPU is compiled, which takes about twenty seconds in a process and saves a
 # fifth of every step after
 _COMPILED_FROM = 1_000_000
-_CHECKSUM_SIZE = 16
 _PLAIN_BATCH = 256
 
 
@@ -145,7 +142,7 @@ def pretrain(
         _save_checkpoint(folder, training, 0)
     count_earlier(bar, images_to_train(recipe, images, epochs=len(history)))
     kept = time.monotonic()
-    with _Writer(folder / _RESUME) as resume:
+    with Writer(folder / _RESUME) as resume:
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             bar.set_postfix({"epoch": f"{epoch}/{recipe.epochs}"} | _shown(history))
             history.append(_train_epoch(training, source, len(images), epoch, bar))
@@ -274,52 +271,18 @@ def _save_checkpoint(folder: Path, training: Training, epoch: int) -> None:
         write_atomically(folder / checkpoint_name(epoch), to_safetensors(tensors))
 
 
-class _Writer:
-    """Writes one file again and again while others go on; at the end the last is written. Raises what writing does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.thread = path, ThreadPoolExecutor(1)
-        self.last: Future[None] | None = None
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def write(self, data: memoryview) -> None:
-        self.wait()
-        self.last = self.thread.submit(lambda: write_atomically(self.path, _checksum(data) + data))
-
-    def wait(self) -> None:
-        if self.last is not None:
-            self.last.result()
-
-    def __exit__(self, *raised: object) -> None:
-        self.thread.shutdown()
-        self.wait()
-
-
-def _save_resume(resume: _Writer, training: Training, history: list[dict[str, float]]) -> None:
+def _save_resume(resume: Writer, training: Training, history: list[dict[str, float]]) -> None:
     if training.fabric.is_global_zero:
-        buffer = io.BytesIO()  # a copy: the training goes on while it is written
-        torch.save({name: part.state_dict() for name, part in training.parts.items()} | {"history": history}, buffer)
-        resume.write(buffer.getbuffer())
+        resume.write({name: part.state_dict() for name, part in training.parts.items()} | {"history": history})
 
 
 def _resume(folder: Path, training: Training) -> list[dict[str, float]]:
     """Load the state after the last complete epoch, where there is one; the history so far."""
-    path = folder / _RESUME
-    if not path.exists():
+    state = read_state(folder / _RESUME, training.fabric.device)
+    if state is None:
         return []
-    stored = path.read_bytes()
-    if _checksum(stored[_CHECKSUM_SIZE:]) != stored[:_CHECKSUM_SIZE]:
-        what = f"{path} is not what was written (its checksum differs)"
-        raise CorruptArtefactError(f"{what}: remove it, and the run starts again from its beginning")
-    state = torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=training.fabric.device, weights_only=True)
     # how its groups are stepped is the recipe's and this device's matter: a run may go on where steps are replayed
     state["optimizer"]["param_groups"] = training.optimizer.state_dict()["param_groups"]
     for name, part in training.parts.items():
         part.load_state_dict(state[name])
     return state["history"]
-
-
-def _checksum(data: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=_CHECKSUM_SIZE).digest()
