@@ -61,7 +61,7 @@ def data_list() -> None:
     for name in list_manifests():
         manifest = load_manifest(name)
         counts = (manifest.class_count, manifest.splits["train"], manifest.splits["test"])
-        texts = (_paper_sizes(manifest), _concept_split(manifest), manifest.title)
+        texts = (_paper_sizes(manifest), _concept_split(manifest), _titled(manifest))
         rows.append((name, *(f"{count:,}" for count in counts), *texts))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -78,6 +78,7 @@ def data_show(name: Name) -> None:
     holdout, split = manifest.holdout, manifest.concept_split
     facts = {
         "title": f"{manifest.title} ({manifest.task})",
+        "labels": "any number an image" if manifest.task == "multilabel" else "one an image",
         "classes": f"{manifest.class_count:,}",
         "images": ", ".join(f"{count:,} {split}" for split, count in manifest.splits.items()),
         "in the paper": _paper_sizes(manifest),
@@ -381,7 +382,7 @@ def _score_folder(models: Sequence[str], entries: Sequence["Entry"], datasets: S
     sets = []
     for name, _, side in (dataset.partition(":") for dataset in datasets):
         for split in ("train", "test"):
-            load_images(name, split, side=side or None)
+            load_images(name, split, side=side or None).one_label("a score")
         sets += [load_manifest(name).name, side]
     return _file_name(named, *sets)
 
@@ -507,6 +508,10 @@ def _summary(kind: str, spec: dict[str, Any]) -> str:
             layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
             return known.format(**{"layers": layers} | spec)
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
+
+
+def _titled(manifest: "Manifest") -> str:
+    return manifest.title if manifest.task == "classification" else f"{manifest.title} ({manifest.task})"
 
 
 def _paper_sizes(manifest: "Manifest") -> str:

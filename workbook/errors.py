@@ -17,7 +17,7 @@ class PathError(WorkbookError):
 
 
 class ManifestError(WorkbookError):
-    """A manifest is unknown, malformed, or disagrees with the data that it describes."""
+    """A manifest is unknown, malformed, or disagrees with the data that it describes, or with what it is taken for."""
 
 
 class MissingDataError(WorkbookError):

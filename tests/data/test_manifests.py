@@ -16,7 +16,8 @@ DOWNSTREAM = [
     *("cifar10", "cifar100", "caltech256", "food101", "nabirds", "stanford-cars", "fgvc-aircraft", "oxford-pets"),
     *("stanford-dogs", "cub200", "mit-indoor-67", "sun397"),
 ]
-SHIPPED = sorted(PRETRAINING + DOWNSTREAM)
+MANY_LABELS = ["coco2014-multilabel", "generated-multilabel"]
+SHIPPED = sorted(PRETRAINING + DOWNSTREAM + MANY_LABELS)
 
 
 def _valid() -> dict:

@@ -7,7 +7,8 @@ import torch
 from tests.pretraining.small import DIGITS
 from workbook.data.augmentation import Augmentation
 from workbook.data.sources import load_images
-from workbook.evaluation.extraction import POOLED, extract
+from workbook.errors import ManifestError
+from workbook.evaluation.extraction import POOLED, extract, head_accuracy
 from workbook.evaluation.finetuning import (
     finetune,
     finetune_1000_recipe,
@@ -15,9 +16,11 @@ from workbook.evaluation.finetuning import (
     finetune_vit_recipe,
 )
 from workbook.lab import Lab
+from workbook.metrics import mean_average_precision
 from workbook.pretraining import runs
-from workbook.pretraining.heads import Centroids, ProbeHead
+from workbook.pretraining.heads import Centroids, LabelCentroids, ProbeHead
 from workbook.pretraining.loop import create_model
+from workbook.pretraining.many_labels import MultiLabel
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Run, pretraining_images, train
 from workbook.pretraining.starts import RunStart
@@ -134,3 +137,30 @@ def features(run: Run, epoch: int, images, lab: Lab) -> tuple[np.ndarray, np.nda
 def test_a_transformer_gets_the_recipe_for_transformers():
     base = replace(BASE, backbone="vit_base_patch16_224")
     assert finetune_recipe(base, "dtd", START) == finetune_vit_recipe(base, "dtd", START)
+
+
+def test_where_images_have_many_labels_each_is_a_decision_and_nothing_else_differs():
+    one, many = (finetune_recipe(BASE, dataset, START) for dataset in ("dtd", "coco2014-multilabel"))
+    assert many.objective == MultiLabel(smoothing=0.1, head=LabelCentroids())
+    assert replace(many, dataset="dtd", objective=one.objective) == one
+    assert many.title == "finetuning on coco2014-multilabel, seed 4"
+    of_vit = finetune_vit_recipe(replace(BASE, backbone="vit_base_patch16_224"), "coco2014-multilabel", START).objective
+    assert of_vit == MultiLabel(smoothing=0.1, mixup=0.8, cutmix=1.0, head=LabelCentroids())
+
+
+def test_many_labels_are_learned_from_their_centroids_on(first, lab):
+    """The digits' own backbone; mAP is that of the head's logits."""
+    test = load_images("generated-multilabel", "test").drawn(200)
+    recipe = replace(
+        finetune_recipe(DIGITS, "generated-multilabel", first.start()), images=400, image_size=32, epochs=4
+    )
+    row = finetune(recipe, test, lab)
+    chance = 100 * float(test.labels.mean())
+    assert row["mAP"] > row["mAP_before"] - 5 and row["mAP"] > chance + 2 and "accuracy" not in row
+    run = train(recipe, lab)
+    with torch.no_grad():
+        logits = run.model().classify(test.tensor(32).float() / 255)
+    assert row["mAP"] == pytest.approx(100 * mean_average_precision(logits, test.labels), abs=1e-3)
+    assert run.history["loss"].iloc[-1] < run.history["loss"].iloc[0]
+    with pytest.raises(ManifestError, match="has many labels, and top-1 accuracy takes one"):
+        head_accuracy(run, test, lab)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.pretraining.small import FEW
+from workbook.errors import ManifestError
 from workbook.evaluation.entries import Entry
 from workbook.evaluation.extraction import POOLED, Extraction, extract
 from workbook.evaluation.injection import CKARecipe
@@ -183,3 +184,8 @@ def test_what_ranks_nothing_is_left_out_and_says_why(pool):
     assert "NCTI" in {*made.measures, *made.lacking} and not any("SELI" in name for name in made.measures)
     found = predict_transfer(made.measures, made.transfer, made.families, resamples=100).table()
     assert set(found["measure"]) == set(made.measures) and np.isfinite(found["value"]).all()
+
+
+def test_a_set_of_many_labels_is_refused_before_any_model_is_opened(lab):
+    with pytest.raises(ManifestError, match="an image of generated-multilabel has many labels, and a score takes one"):
+        score_models([Entry(model="nothing")], ["generated-multilabel"], HOW, lab)

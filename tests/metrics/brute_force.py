@@ -146,3 +146,13 @@ KINDS = (
     "numpy.float64",
     "big-endian",
 )
+
+
+def average_precision_by_rank_as_coded(scores, labels) -> float:
+    """ASL's code for one class: ranks from a sort that is turned round, and 0 for a class without an image."""
+    order = np.argsort(scores, kind="stable")[::-1]
+    hits, total = 0, 0.0
+    for rank, hit in enumerate(labels[order], start=1):
+        hits += hit
+        total += hit * hits / rank
+    return total / (hits + 1e-8)

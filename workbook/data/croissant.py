@@ -8,9 +8,12 @@ from typing import Any
 from workbook.data.manifests import Manifest
 from workbook.data.source_kinds import (
     ArraySource,
+    CocoSource,
     FolderSource,
     GeneratedSource,
     HubDownload,
+    ManyLabels,
+    MosaicSource,
     ParquetSource,
     SklearnSource,
     Source,
@@ -104,6 +107,8 @@ def _files(source: Source, split: str) -> tuple[Sequence[str], str] | None:
             return list(dict.fromkeys(name.partition(":")[0] for name in (files.images, files.labels))), _BYTES
         case TorchvisionSource():
             return ["**"], _BYTES
+        case CocoSource():
+            return [f"{source.splits[split].images}/*", source.splits[split].annotations], _BYTES
     return None
 
 
@@ -115,7 +120,10 @@ def _braces(found: re.Match[str]) -> str:
 def _images(source: Source, split: str) -> dict[str, Any]:
     fields = {"image": ("sc:ImageObject", _image(source, split)), "label": ("sc:Text", _label(source, split))}
     told = {"image": "The image.", "label": _label_told(source, split)}
-    return _records(split, [_field(split, name, kind, told[name], source=at) for name, (kind, at) in fields.items()])
+    found = [_field(split, name, kind, told[name], source=at) for name, (kind, at) in fields.items()]
+    if isinstance(source, ManyLabels):
+        found[1]["repeated"] = True
+    return _records(split, found)
 
 
 def _image(source: Source, split: str) -> dict[str, Any]:
@@ -132,7 +140,7 @@ def _label(source: Source, split: str) -> dict[str, Any]:
 
 
 def _at(source: Source, split: str, extract: dict[str, str]) -> dict[str, Any]:
-    if isinstance(source, GeneratedSource | SklearnSource):
+    if isinstance(source, GeneratedSource | MosaicSource | SklearnSource):
         return {"fileObject": _COPY, "extract": extract}
     return {"fileSet": {"@id": f"{split}-files"}, "extract": extract}
 
@@ -147,6 +155,10 @@ def _label_told(source: Source, split: str) -> str:
             return f"Its class: {label} of {', '.join(listed.tables)}."
         case ArraySource():
             return "Its class, as a number."
+        case CocoSource():
+            return f"The categories of its annotations in {source.splits[split].annotations}."
+        case MosaicSource():
+            return "Its classes, one to four."
     return "Its class."
 
 

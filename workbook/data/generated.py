@@ -83,6 +83,38 @@ def generate(split: str, images_per_class: int, *, image_size: int = 32) -> tupl
     return pixels.reshape(-1, image_size, image_size, 3), labels, pd.concat(factors, ignore_index=True)
 
 
+def generate_mosaics(split: str, images: int, *, image_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """The first `images` images of a split that show four forms each, a quarter for each of them.
+
+    Each form's class is drawn from the rectilinear family alone, the eval-D of `generate`, with repetition. An image's
+    labels are its pieces of furniture, one to four; at 16 pixels a form their fills are hard to tell. split and
+    image_size: as in `generate`, and S an even number >= 32. Image i is the same however many are asked for.
+
+    Returns pixels (N, S, S, 3) uint8 sRGB; labels (N, 5) bool, which of `LAYOUTS` are there.
+    Raises ValueError for an unknown split, no images, or a size that is odd or below 32.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    if images < 1:
+        raise ValueError(f"images must be at least 1, got {images}")
+    if image_size < 2 * SMALLEST_IMAGE or image_size % 2:
+        raise ValueError(f"image_size must be an even number of at least {2 * SMALLEST_IMAGE}, got {image_size}")
+    names, side = FAMILIES["rectilinear"], image_size // 2
+    stream = np.random.default_rng(list(f"mosaic/{split}".encode()))
+    classes = stream.integers(len(names), size=(images, 4))
+    tiles = np.empty((images, 4, side, side, 3), dtype=np.uint8)
+    for label, name in enumerate(names):
+        forms = np.empty((np.count_nonzero(classes == label), side, side, 3), dtype=np.uint8)
+        if len(forms):
+            _fill_class(forms, f"mosaic/{split}", name)
+        tiles[classes == label] = forms
+    # (N, rows, columns, S/2, S/2, 3): quarters side by side
+    pixels = tiles.reshape(images, 2, 2, side, side, 3).transpose(0, 1, 3, 2, 4, 5)
+    layouts = classes // len(FILLS)  # the family's order
+    labels = (layouts[:, :, None] == np.arange(len(LAYOUTS))).any(axis=1)
+    return pixels.reshape(images, image_size, image_size, 3), labels
+
+
 def _fill_class(pixels: np.ndarray, split: str, name: str) -> pd.DataFrame:
     """Fill pixels (n, S, S, 3) with a class, a few images at a time; returns their factors."""
     streams = np.random.SeedSequence(list(f"{split}/{name}".encode())).spawn(2)

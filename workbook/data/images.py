@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from workbook.data.pixels import FULL_DEPTH, rgb
-from workbook.errors import CorruptDataError
+from workbook.errors import CorruptDataError, ManifestError
 
 _IMAGES_A_TASK = 16  # so that a batch of 256 is work for many cores; fewer would be handed out as long as decoded
 _HELD_BYTES = 2**28  # a process: all of CIFAR-100 is 184 MB
@@ -29,7 +29,8 @@ class Images:
     """One split of a data set, or a selection of it.
 
     `decode(row)` gives the PIL image of a row of the source; `rows` (N,) int64 says which rows of the
-    source this selection holds, in order, and `labels` (N,) int64 are indices into `class_names`.
+    source this selection holds, in order, and `labels` (N,) int64 are indices into `class_names`; where an image has
+    many labels they are (N, K) bool, which of the K classes it has.
     `digest` names the content: two selections with the same digest hold the same images and labels.
     `factors`, where a source knows them, has one row an image: what varied besides the class.
     `image_size` is the side that all images have by nature, in pixels; None where they vary or are large.
@@ -49,6 +50,17 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def many_labels(self) -> bool:
+        """Whether an image has any number of labels, and not one."""
+        return self.labels.ndim == 2
+
+    def one_label(self, what: str) -> "Images":
+        """These images; ManifestError where they have many labels, of which `what`, such as "k-NN", takes one."""
+        if self.many_labels:
+            raise ManifestError(f"an image of {self.name} has many labels, and {what} takes one. Choose another set.")
+        return self
 
     def __getitem__(self, index: int) -> Image.Image:
         """The image as `pixels.rgb` makes it; CorruptDataError, with the file or row, if it cannot be decoded."""
@@ -86,7 +98,11 @@ class Images:
         )
 
     def only_classes(self, names: Sequence[str]) -> "Images":
-        """The images of these classes, relabelled 0 ... len(names) - 1 in the order of `class_names`."""
+        """The images of these classes, relabelled 0 ... len(names) - 1 in the order of `class_names`.
+
+        Raises ValueError for an unknown class, and ManifestError where an image has many labels: classes share images.
+        """
+        self.one_label("a side or a part of the classes")
         if unknown := sorted(set(names) - set(self.class_names)):
             raise ValueError(f"{self.name} has no class {unknown[0]!r}; it has {len(self.class_names)} classes")
         wanted = set(names)
@@ -97,11 +113,16 @@ class Images:
         return replace(chosen, labels=labels, class_names=class_names, digest=digest)
 
     def per_class(self, count: int | None, seed: int = 0) -> "Images":
-        """At most `count` images of each class, drawn with `seed`; None keeps all."""
+        """At most `count` images of each class, drawn with `seed`; None keeps all.
+
+        Of images with many labels, which count for several classes, as many as that would be: `count` times K of them.
+        """
         if count is None:
             return self
         if count < 1:
             raise ValueError(f"count must be at least 1 image a class, got {count}")
+        if self.many_labels:
+            return self.drawn(count * len(self.class_names), seed)
         shuffled = np.random.default_rng(seed).permutation(len(self))
         order = shuffled[np.argsort(self.labels[shuffled], kind="stable")]
         starts = np.concatenate([[0], np.cumsum(np.bincount(self.labels, minlength=len(self.class_names)))[:-1]])

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from workbook.data.pixels import FULL_DEPTH
-from workbook.data.source_kinds import ClassName, Download, Facts, Source
+from workbook.data.source_kinds import ClassName, Download, Facts, ManyLabels, Source
 from workbook.errors import ManifestError, did_you_mean
 from workbook.fields import Count, Share, Whole
 from workbook.files import folder_of, shipped, told, user_path
@@ -113,6 +113,8 @@ Classes = Annotated[StrictInt, Field(le=_MOST_CLASSES)] | tuple[ClassName, ...] 
 class Manifest(Facts):
     """One data set.
 
+    `task` is what its labels are for: `classification` where an image has one, `multilabel` where it has any number of
+    them, none included. The latter has no holdout and no concept split, which are of classes that share no image.
     `image_size` is set where every image is a square of that many pixels; None means varied or large.
     `bits` is how many of a pixel of 16 bits hold data: 12 for a scanner's or a microscope's, which would be nearly
     black otherwise.
@@ -125,7 +127,7 @@ class Manifest(Facts):
 
     name: str
     title: str
-    task: Literal["classification"]
+    task: Literal["classification", "multilabel"]
     image_size: Count | None = None
     bits: int = Field(default=FULL_DEPTH, ge=8, le=FULL_DEPTH)
     classes: Classes
@@ -166,6 +168,12 @@ class Manifest(Facts):
             raise ValueError(f"splits must count both train and test; {', '.join(sorted(missing))} is missing")
         if self.class_count < 2 or len(set(self.class_names or ())) < len(self.class_names or ()):
             raise ValueError("classes must be at least two, each named once")
+        many = self.task == "multilabel"
+        for source in self.sources:
+            if isinstance(source, ManyLabels) != many:
+                raise ValueError(f"the {source.kind} source does not serve the task {self.task}: it has other labels")
+        if many and (self.holdout or self.concept_split):
+            raise ValueError("a holdout and a concept split are of classes that share no image: leave them out")
         if self.holdout:
             if set(self.splits) != {"train", "test"}:
                 raise ValueError("a holdout makes the splits train and test, and no other")

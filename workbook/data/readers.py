@@ -1,7 +1,8 @@
 """One reader a kind of source: what a copy on disk holds of one split, not yet held against the manifest.
 
 A reader raises MissingDataError, with the place where it looked, if its copy is not on this machine.
-`workbook.data.parquet` holds the one of Parquet files, `workbook.data.lists` what tells a folder's classes beside it.
+`workbook.data.parquet` holds the one of Parquet files, `workbook.data.coco` the one of COCO's annotations,
+`workbook.data.lists` what tells a folder's classes beside it.
 """
 
 import errno
@@ -30,6 +31,7 @@ from workbook.data.source_kinds import (
     ArraySource,
     FolderSource,
     GeneratedSource,
+    MosaicSource,
     SklearnSource,
     TorchvisionSource,
     composed,
@@ -54,7 +56,8 @@ _IMAGE_SUFFIXES = (
 class Content:
     """One split as its copy holds it, in the copy's own order.
 
-    `labels` (N,) int64 are indices into `class_names`; None where the copy knows only numbers.
+    `labels` (N,) int64 are indices into `class_names`, None where the copy knows only numbers; or (N, K) bool, see
+    `Images`.
     `decode(row)` can be pickled, so that it reaches the workers of a DataLoader.
     """
 
@@ -86,6 +89,19 @@ def read_generated(source: GeneratedSource, split: str, base: Path) -> Content:
         class_names=tuple(generated.CLASS_NAMES),
         digest=content_digest(pixels.tobytes()),
         factors=factors.copy(),
+    )
+
+
+_generate_mosaics = lru_cache(maxsize=4)(generated.generate_mosaics)
+
+
+def read_mosaics(source: MosaicSource, split: str, base: Path) -> Content:
+    pixels, labels = _generate_mosaics(split, source.splits[split], image_size=source.image_size)
+    return Content(
+        decode=PixelRows(pixels),
+        labels=labels,
+        class_names=generated.LAYOUTS,
+        digest=content_digest(pixels.tobytes()),
     )
 
 
@@ -159,7 +175,7 @@ def _torchvision_digest(dataset: Any, base: Path) -> str:
     return seen_digest(content_digest(repr(dataset).replace(str(base), "")), None)
 
 
-def _image_file(base: Path, files: Sequence[str], row: int) -> Image.Image:
+def image_file(base: Path, files: Sequence[str], row: int) -> Image.Image:
     return open_image(base / files[row], str(base / files[row]))
 
 
@@ -172,7 +188,7 @@ def read_folder(source: FolderSource, split: str, base: Path) -> Content:
     files, classes = zip(*found, strict=True)
     names, labels = np.unique(np.array([composed(name) for name in classes]), return_inverse=True)
     return Content(
-        decode=partial(_image_file, base, files),
+        decode=partial(image_file, base, files),
         labels=labels.astype(np.int64),
         class_names=tuple(str(name) for name in names),
         digest=images_digest(base, files),

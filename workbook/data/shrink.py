@@ -53,6 +53,8 @@ def shrink_data(manifest: Manifest | str, side: int) -> Iterator[Path]:
     if manifest.image_size and manifest.image_size <= side:
         size = f"the images of {manifest.name} are {manifest.image_size} pixels wide"
         raise ManifestError(f"{size}, so none gets smaller: choose a side below that, or use them as they are.")
+    if manifest.task == "multilabel":
+        raise ManifestError(f"an image of {manifest.name} has many labels, and the copy holds one: use it as it is.")
     name = _file_name(f"{manifest.name}-{side}")
     folder = data_root() / name
     opened = {split: open_split(manifest, split) for split in manifest.splits}

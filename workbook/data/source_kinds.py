@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from workbook.errors import harmless
 from workbook.fields import Count
@@ -79,6 +88,14 @@ class GeneratedSource(Facts):
     """The embedded set: `splits` says how many images a class each split has."""
 
     kind: Literal["generated"]
+    splits: dict[str, Annotated[Count, Field(le=100_000)]]
+    image_size: Annotated[Count, Field(le=1024)] = 32
+
+
+class MosaicSource(Facts):
+    """Embedded images of four forms each; `splits` says how many images each split has."""
+
+    kind: Literal["mosaic"]
     splits: dict[str, Annotated[Count, Field(le=100_000)]]
     image_size: Annotated[Count, Field(le=1024)] = 32
 
@@ -216,8 +233,29 @@ class ArraySource(_FileSource):
     splits: dict[str, ArrayFiles]
 
 
+class CocoFiles(Facts):
+    """A file of COCO's annotations, and the folder of the images that it names."""
+
+    annotations: str
+    images: str
+
+
+class CocoSource(_FileSource):
+    """COCO's annotations of objects: an image has the label of every category of which it has an annotation.
+
+    Crowds are annotations, too. `without_labels` keeps the images that have none.
+    """
+
+    kind: Literal["coco"]
+    splits: dict[str, CocoFiles]
+    # not in the papers: B's sizes, 82,081 and 40,137, are those of the images of 2014 that have an annotation
+    without_labels: StrictBool = False
+
+
+OneLabel = GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource
+ManyLabels = MosaicSource | CocoSource
 Source = Annotated[
-    GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource,
+    OneLabel | ManyLabels,
     Field(discriminator="kind"),
 ]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from workbook.data import readers
+from workbook.data.coco import read_coco
 from workbook.data.images import Images, content_digest
 from workbook.data.manifests import Holdout, Manifest, data_root, load_manifest
 from workbook.data.parquet import read_parquet
@@ -18,11 +19,13 @@ from workbook.files import user_path
 
 _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
     "generated": readers.read_generated,
+    "mosaic": readers.read_mosaics,
     "sklearn": readers.read_sklearn,
     "torchvision": readers.read_torchvision,
     "parquet": read_parquet,
     "folder": readers.read_folder,
     "array": readers.read_array,
+    "coco": read_coco,
 }
 
 
@@ -30,8 +33,9 @@ def load_images(manifest: Manifest | str, split: str, *, side: str | None = None
     """One split of a data set; with `side` "pre" or "eval" only that side's classes, relabelled from 0.
 
     Labels are indices into the manifest's class names, whichever copy they come from; where it states only a
-    count, into the copy's own. `Images.digest` is of the encoded files' bytes, labels and class names; for
-    sets above 2 GiB or 20,000 files, names and sizes (and Parquet footers) stand for the bytes.
+    count, into the copy's own. Of a set whose images have many labels they are (N, K) bool. `Images.digest` is of the
+    encoded files' bytes, labels and class names; for sets above 2 GiB or 20,000 files, names and sizes (and Parquet
+    footers) stand for the bytes.
 
     Raises MissingDataError if no copy is on this machine, ManifestError if the manifest is unknown or
     disagrees with the copy, CorruptDataError if a file cannot be read. Images are decoded, and found corrupt,
@@ -57,8 +61,9 @@ def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
         rows = np.arange(len(labels), dtype=np.int64)
         if manifest.holdout:
             rows = _held_out(labels, manifest, manifest.holdout)[split]
-        counts = np.bincount(labels[rows], minlength=len(names))
-        if len(empty := np.flatnonzero(counts == 0)):
+        empty = np.flatnonzero(_images_a_class(labels[rows], len(names)) == 0)
+        # of many labels a rare one may be in no image of a split: what is measured there leaves it out
+        if labels.ndim == 1 and len(empty):
             raise ManifestError(
                 f"{len(empty)} of {len(names)} classes have no image, {names[empty[0]]!r} among them. "
                 "Check that the copy is whole, or correct classes."
@@ -82,6 +87,10 @@ def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
         bits=manifest.bits,
     )
     return images, source
+
+
+def _images_a_class(labels: np.ndarray, classes: int) -> np.ndarray:
+    return labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=classes)
 
 
 def check_set(name: str) -> str:
@@ -153,7 +162,7 @@ def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:
 
 
 def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source) -> tuple[tuple[str, ...], np.ndarray]:
-    """The manifest's class names, in its order, and the content's labels as indices into them."""
+    """The manifest's class names, in its order, and the content's labels as indices into them, or as columns."""
     expected = manifest.class_names
     names = content.class_names or expected or tuple(str(i) for i in range(manifest.class_count))
     rename = getattr(source, "rename", {})
@@ -168,13 +177,16 @@ def _in_the_manifests_words(content: Content, manifest: Manifest, source: Source
             f"the class names differ. {_difference(names, expected)}"
             "Correct classes in the manifest, or map this copy's names with rename."
         )
-    if len(content.labels) and not 0 <= content.labels.min() <= content.labels.max() < len(names):
+    many = content.labels.ndim == 2
+    if not many and len(content.labels) and not 0 <= content.labels.min() <= content.labels.max() < len(names):
         raise ManifestError(
             f"labels go from {content.labels.min()} to {content.labels.max()}, but there are {len(names)} "
             "classes, from 0. Correct classes, or the label that the source names."
         )
     if expected is None or names == expected:
         return names, content.labels
+    if many:
+        return expected, content.labels[:, [names.index(name) for name in expected]]
     position = {name: i for i, name in enumerate(expected)}
     return expected, np.array([position[name] for name in names], dtype=np.int64)[content.labels]
 

@@ -42,7 +42,8 @@ def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verif
             if source not in used:
                 used.append(source)
             content = f"{len(images)} images in {len(images.class_names)} classes"
-            found.checked.append(f"{split}: {content} from {place(source)}, digest {images.digest}")
+            labels = _many_labels(images, found) if images.many_labels else ""
+            found.checked.append(f"{split}: {content}{labels} from {place(source)}, digest {images.digest}")
             _decode(images, manifest, len(images) if every_image else min(_SAMPLE, len(images)), found)
             if manifest.concept_split:
                 sides = class_sides(manifest, images.class_names)
@@ -63,6 +64,15 @@ def verify_data(manifest: Manifest | str, *, every_image: bool = False) -> Verif
             else:
                 found.remarks.append(f"{manifest.name}, {split}: paper {paper} states {stated} images, here are {own}")
     return found
+
+
+def _many_labels(images: Images, found: Verification) -> str:
+    """How many there are, in words; classes without an image are remarked."""
+    if len(absent := np.flatnonzero(images.labels.sum(axis=0) == 0)):
+        names = images.class_names
+        classes = f"{len(absent)} of {len(names)} classes have no image, {names[absent[0]]!r} among them"
+        found.remarks.append(f"{images.name}, {images.split}: {classes}; the mean over classes leaves them out")
+    return f", {images.labels.sum() / len(images):.2f} labels an image,"
 
 
 def _in_words(error: Exception, where: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
@@ -30,6 +30,7 @@ from workbook.evaluation.layers import (
 from workbook.files import write_array, written
 from workbook.keys import key_of
 from workbook.lab import Lab
+from workbook.metrics import mean_average_precision
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.runs import Run
 from workbook.progress import progress_bar
@@ -46,7 +47,7 @@ _BATCH = 256
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The features of one set of images: `layer(name)` is (N, D), memory-mapped; `labels` (N,) int64.
+    """The features of one set of images: `layer(name)` is (N, D), memory-mapped; `labels` (N,) int64, or (N, K) bool.
 
     In the store every layer is an artefact of its own, under the key of the extraction that keeps it alone, so that a
     layer lies there once, whichever others it was asked for with. `key` names all of them together. What is not stored
@@ -199,25 +200,47 @@ def over_epochs(
 def head_accuracy(run: Run, images: Images, lab: Lab, *, epoch: int | None = None) -> float:
     """Top-1 accuracy (percent) of the run's own head on images of its own classes, after `epoch` (None = its last).
 
-    From the store or computed now.
+    From the store or computed now. Raises ManifestError where they have many labels an image.
     """
-    if images.class_names != (run.class_names or images.class_names):
-        raise ValueError(f"the head knows the run's {len(run.class_names or ())} classes, got images of other classes")
-    spec = {"run": run.key, "epoch": run.recipe.epochs if epoch is None else epoch, "test": images.digest}
-    spec |= {"precision": lab.precision, "version": HEAD_VERSION}
+    spec = _head_spec(run, images.one_label("top-1 accuracy"), lab, epoch)
     found = lab.store.remember("accuracies", spec, lambda: {"accuracy": _of_head(run, images, lab.fabric, epoch)})
     return found["accuracy"]
 
 
+def head_average_precision(run: Run, images: Images, lab: Lab, *, epoch: int | None = None) -> float:
+    """mAP (percent) of the run's own head on images with many labels of its own, after `epoch` (None = its last).
+
+    From the store or computed now, from logits in float32.
+    """
+    spec = _head_spec(run, images, lab, epoch) | {"measure": "mAP"}
+
+    def compute() -> dict[str, float]:
+        logits = torch.cat([block.float().cpu() for block, _ in _logits(run, images, lab.fabric, epoch)])
+        return {"mAP": 100 * mean_average_precision(logits, images.labels)}
+
+    return lab.store.remember("accuracies", spec, compute)["mAP"]
+
+
+def _head_spec(run: Run, images: Images, lab: Lab, epoch: int | None) -> dict[str, Any]:
+    if images.class_names != (run.class_names or images.class_names):
+        raise ValueError(f"the head knows the run's {len(run.class_names or ())} classes, got images of other classes")
+    spec = {"run": run.key, "epoch": run.recipe.epochs if epoch is None else epoch, "test": images.digest}
+    return spec | {"precision": lab.precision, "version": HEAD_VERSION}
+
+
 def _of_head(run: Run, images: Images, fabric: Fabric, epoch: int | None) -> float:
+    correct = sum(int((logits.argmax(1) == labels).sum()) for logits, labels in _logits(run, images, fabric, epoch))
+    return 100 * correct / len(images)
+
+
+def _logits(run: Run, images: Images, fabric: Fabric, epoch: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of the run's own head, with the labels, in batches on the device."""
     model = run.model(epoch).to(fabric.device)
-    correct = 0
     title = f"the head of {run.recipe.title} on {images.name}, {images.split}"
     with torch.inference_mode(), fabric.autocast(), progress_bar(title, len(images)) as bar:
         for batch, labels in plain_batches(images, run.recipe.image_size, _BATCH, fabric.device):
-            correct += int((model.classify(batch).argmax(1) == labels).sum())
+            yield model.classify(batch), labels
             bar.update(len(labels))
-    return 100 * correct / len(images)
 
 
 @torch.inference_mode()

@@ -4,12 +4,15 @@ A finetuning is a run as any other: a recipe with a start, trained by the one lo
 """
 
 from dataclasses import replace
+from typing import Any
 
 from workbook.data.images import Images
-from workbook.evaluation.extraction import head_accuracy
+from workbook.data.manifests import load_manifest
+from workbook.evaluation.extraction import head_accuracy, head_average_precision
 from workbook.lab import Lab
 from workbook.models.backbones import is_vit
-from workbook.pretraining.heads import CENTROIDS
+from workbook.pretraining.heads import CENTROIDS, LabelCentroids
+from workbook.pretraining.many_labels import MultiLabel
 from workbook.pretraining.names import Projector
 from workbook.pretraining.recipe import Recipe, classifier_augmentation
 from workbook.pretraining.runs import pretraining_images, train
@@ -21,14 +24,15 @@ def finetune_recipe(base: Recipe, dataset: str, start: Start, *, side: str | Non
     """B 5.3: the one recipe for every data set; for a ViT backbone it is `finetune_vit_recipe`.
 
     base: a supervised recipe; gives the backbone, the image size, crops and flips, and the seed, and nothing else.
-    The head starts from class centroids (B App. G).
+    The head starts from class centroids (B App. G). Where images have many labels, a decision for each of them takes
+    the place of the one among classes; nothing else differs, and the image size, which B does not state, is the base's.
     """
     if is_vit(base.backbone):
         return finetune_vit_recipe(base, dataset, start, side=side)
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
-        objective=CrossEntropy(smoothing=0.1, head=CENTROIDS),
+        objective=_objective(dataset, smoothing=0.1),
         augmentation=replace(bare.augmentation, policy="autoaugment", cutout=0.5),
         epochs=60,
         batch_size=128,
@@ -51,7 +55,7 @@ def finetune_vit_recipe(base: Recipe, dataset: str, start: Start, *, side: str |
     bare = _bare(base, dataset, start, side)
     return replace(
         bare,
-        objective=CrossEntropy(smoothing=0.1, mixup=0.8, cutmix=1.0, head=CENTROIDS),
+        objective=_objective(dataset, smoothing=0.1, mixup=0.8, cutmix=1.0),
         # the paper's "cutout 0.25": in those scripts 0.25 is the probability of random erasing
         augmentation=replace(bare.augmentation, policy="rand-m9", erase=0.25),
         epochs=100,
@@ -96,7 +100,8 @@ def finetune(recipe: Recipe, test: Images, lab: Lab) -> dict[str, object]:
     """Train the recipe, or take its run from the store, and test its own head on `test`: one row of a table.
 
     Keys: dataset, seed, images (so many it was trained on), accuracy_before and accuracy (percent, top-1; before the
-    first step and after the last), key (of the run). Where there are fewer images than `recipe.batch_size` all of
+    first step and after the last), key (of the run). Where images have many labels these two are mAP_before and mAP
+    (percent). Where there are fewer images than `recipe.batch_size` all of
     them are one batch, and the learning rate is lowered with it as everywhere.
     """
     images, devices = pretraining_images(recipe), lab.fabric.world_size
@@ -104,8 +109,16 @@ def finetune(recipe: Recipe, test: Images, lab: Lab) -> dict[str, object]:
     batch_size = min(recipe.batch_size, len(images) // devices * devices)
     recipe = replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple(sorted({0, *recipe.checkpoint_epochs})))
     run = train(recipe, lab)
-    accuracies = {"accuracy_before": head_accuracy(run, test, lab, epoch=0), "accuracy": head_accuracy(run, test, lab)}
-    return {"dataset": images.name, "seed": recipe.seed, "images": len(images), **accuracies, "key": run.key}
+    measure, score = ("mAP", head_average_precision) if test.many_labels else ("accuracy", head_accuracy)
+    scores = {f"{measure}_before": score(run, test, lab, epoch=0), measure: score(run, test, lab)}
+    return {"dataset": images.name, "seed": recipe.seed, "images": len(images), **scores, "key": run.key}
+
+
+def _objective(dataset: str, **choices: Any) -> CrossEntropy:
+    """Of the task of the data set, its head from centroids."""
+    if load_manifest(dataset).task == "multilabel":
+        return MultiLabel(head=LabelCentroids(), **choices)
+    return CrossEntropy(head=CENTROIDS, **choices)
 
 
 def _bare(base: Recipe, dataset: str, start: Start, side: str | None) -> Recipe:

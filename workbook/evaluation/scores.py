@@ -102,7 +102,7 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
 
     datasets: a manifest's name or path, or one side of its concept split as in "cifar100:eval"; without a side both
     are measured, each for itself, and Pi over both. A model that cannot be opened or read does not stop the others.
-    Raises what `load_images` does.
+    Raises what `load_images` does, and ManifestError for a set whose images have many labels.
     """
     sets = [_load(name, recipe) for name in datasets]
     models: list[dict[str, Any]] = []
@@ -167,7 +167,7 @@ def apart(measured: pd.DataFrame, trained: pd.Series) -> pd.Series:
 
 def _load(name: str, recipe: ScoreRecipe) -> _Set:
     dataset, _, side = name.partition(":")
-    images = load_images(dataset, "train", side=side or None).per_class(recipe.measured_per_class)
+    images = load_images(dataset, "train", side=side or None).one_label("a score").per_class(recipe.measured_per_class)
     sides = dict.fromkeys(images.class_names, side) if side else sides_of(dataset, images)
     tasks = {}
     for one in dict.fromkeys(sides.values()):

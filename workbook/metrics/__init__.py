@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from workbook.metrics.prediction import Prediction as Prediction
     from workbook.metrics.prediction import log_odds_elsewhere as log_odds_elsewhere
     from workbook.metrics.prediction import predict_transfer as predict_transfer
+    from workbook.metrics.ranking import average_precision as average_precision
+    from workbook.metrics.ranking import average_precision_by_rank as average_precision_by_rank
+    from workbook.metrics.ranking import mean_average_precision as mean_average_precision
     from workbook.metrics.redundancy import channel_correlation as channel_correlation
     from workbook.metrics.redundancy import feature_redundancy as feature_redundancy
     from workbook.metrics.similarity import linear_cka as linear_cka
@@ -123,6 +126,11 @@ _HOMES = {
         "Prediction",
         "log_odds_elsewhere",
         "predict_transfer",
+    ),
+    "ranking": (
+        "average_precision",
+        "average_precision_by_rank",
+        "mean_average_precision",
     ),
     "redundancy": (
         "channel_correlation",

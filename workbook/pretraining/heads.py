@@ -2,7 +2,7 @@
 
 Each is a frozen dataclass, as its fields are part of a run's key, and gives `weights(features, labels, num_classes)`:
 (K, D) weights and (K,) biases from the features (N, D) of the training images, which are the start's, in evaluation
-mode and not augmented, and their labels (N,).
+mode and not augmented, and their labels (N,); `LabelCentroids` takes (N, K) bool.
 """
 
 from dataclasses import dataclass, field
@@ -35,6 +35,24 @@ class Centroids:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelCentroids:
+    """Of each label the nearest of two centroids: of the images that have it, W+, and of those that lack it, W-.
+
+    not in the paper, whose centroids are of one label an image: the logit is (|f - W-|^2 - |f - W+|^2) / 2, the
+    difference of the two that `Centroids` would give them. A label that no image has, or every one, gets zeros.
+    """
+
+    name: str = field(default="label centroids", init=False)
+
+    def weights(self, features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        x, present = features.double(), labels.double()
+        counts = torch.stack([present.sum(0), (1 - present).sum(0)])[:, :, None]
+        having, lacking = torch.stack([present.T @ x, (1 - present).T @ x]) / counts.clamp_min(1)
+        known = (counts > 0).all(0).double()
+        return known * (having - lacking), -0.5 * known[:, 0] * (having**2 - lacking**2).sum(1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeHead:
     """A head that starts as the linear probe of the start's features (B 5.3, for label injection).
 
@@ -57,5 +75,5 @@ class ProbeHead:
         return weight.T, fitted[-1] - centre @ weight
 
 
-HeadStart = Centroids | ProbeHead
+HeadStart = Centroids | LabelCentroids | ProbeHead
 CENTROIDS = Centroids()

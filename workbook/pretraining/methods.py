@@ -9,13 +9,15 @@ from workbook.pretraining.contrastive import CESelfSupConChoices, SelfSupConChoi
 from workbook.pretraining.dino import DINOChoices
 from workbook.pretraining.label_injection import LabelInjection
 from workbook.pretraining.mae import MAEChoices
+from workbook.pretraining.many_labels import MultiLabel
 from workbook.pretraining.moco import MoCoChoices
 from workbook.pretraining.names import PLAIN, PROJECTORS, Projector
 from workbook.pretraining.supervised import CrossEntropy
 from workbook.pretraining.swav import SwAVChoices
 
+_Labels = CrossEntropy | LabelInjection | MultiLabel
 _Contrast = MoCoChoices | SimCLRChoices | SupConChoices | SelfSupConChoices | CESelfSupConChoices
-Objective = CrossEntropy | LabelInjection | BYOLChoices | _Contrast | SwAVChoices | DINOChoices | MAEChoices
+Objective = _Labels | BYOLChoices | _Contrast | SwAVChoices | DINOChoices | MAEChoices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from workbook.data.augmentation import Augmentation
 from workbook.fields import AtLeastTwo, Count, Decay, NotNegative, Positive, UpToOne, Whole, check_fields, one_of
 from workbook.keys import added
 from workbook.models.backbones import STAGES
+from workbook.pretraining.many_labels import MultiLabel
 from workbook.pretraining.methods import SETTINGS, Objective, Setting
 from workbook.pretraining.names import Projector, method_name
 from workbook.pretraining.optimizers import OPTIMIZERS
@@ -73,7 +74,9 @@ class Recipe:
     @property
     def title(self) -> str:
         """What progress calls it: "SL-MLP on cifar100, seed 1", "finetuning on digits, seed 1"."""
-        name = self.method if self.start is None or self.objective.name != "SL" else "finetuning"
+        name = (
+            "finetuning" if self.start is not None and self.objective.name in ("SL", MultiLabel.name) else self.method
+        )
         return f"{name} on {Path(self.dataset).stem}, seed {self.seed}"
 
     @property

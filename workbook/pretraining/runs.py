@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from workbook.data.images import Images
 from workbook.data.sources import load_images
-from workbook.errors import CheckpointError
+from workbook.errors import CheckpointError, ManifestError
 from workbook.keys import restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import from_checkpoint
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.loop import HISTORY, checkpoint_name, create_model, files_of, images_to_train, pretrain
+from workbook.pretraining.many_labels import MultiLabel
 from workbook.pretraining.model import Model, model_of
 from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.starts import FileStart, RunStart
@@ -111,9 +112,17 @@ def load_run(key: str, store: Store) -> Run:
 
 
 def pretraining_images(recipe: Recipe) -> Images:
-    """The training images of a recipe: its side of the concept split, thinned to its number a class or of all."""
+    """The training images of a recipe: its side of the concept split, thinned to its number a class or of all.
+
+    Raises ManifestError where they have many labels an image and the objective takes one, or the other way round.
+    """
     # not in the paper: every seed sees the same subset, so that seeds differ in weights and order alone
     images = load_images(recipe.dataset, "train", side=recipe.side)
+    if not isinstance(recipe.objective, MultiLabel):
+        images.one_label(f"the objective {recipe.objective.name}")
+    elif not images.many_labels:
+        what = f"the objective {recipe.objective.name}"
+        raise ManifestError(f"an image of {images.name} has one label, and {what} takes many. Choose SL.")
     return images.per_class(recipe.images_per_class).drawn(recipe.images)
 
 

@@ -1,6 +1,7 @@
 """Linear probe: multinomial logistic regression on frozen features (B App. H.1)."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -100,18 +101,31 @@ def choose_c(x: Tensor, y: Tensor, recipe: ProbeRecipe, *, validation: tuple[Ten
     centre, scale = standardisation(x)
     x, tried, answers = (x - centre) / scale, (validation[0] - centre) / scale, validation[1]
     path = regularisation_path(x, y, recipe.c_values, num_classes=int(y.max()) + 1)
+    best, weights, scores = best_on(
+        path, recipe, lambda weights: top1(tried, answers, weights), lambda weights: _loss(x, y, weights)
+    )
+    return Choice(c=best, weights=weights, accuracy=scores)
+
+
+def best_on(
+    path: Iterator[Tensor], recipe: ProbeRecipe, score: Callable[[Tensor], float], loss: Callable[[Tensor], float]
+) -> tuple[float, Tensor, tuple[float, ...]]:
+    """The C whose weights (D+1, K) score best on the validation part (ties: the smaller), these weights, and the score
+    of each C that was tried. loss: of the training part, see `ProbeRecipe.patience`.
+    """
     scores: list[float] = []
-    with progress_bar(f"probe of {x.shape[1]:,} channels", len(recipe.c_values), unit="fits") as bar:
+    with progress_bar("probe", len(recipe.c_values), unit="fits") as bar:
         for c, weights in zip(recipe.c_values, path, strict=True):
-            scores.append(top1(tried, answers, weights))
-            loss = 0.0 if recipe.patience is None else _loss(x, y, weights)
+            bar.set_description_str(f"probe of {len(weights) - 1:,} channels", refresh=False)
+            scores.append(score(weights))
+            own = 0.0 if recipe.patience is None else loss(weights)
             if scores[-1] > max(scores[:-1], default=-1.0):
-                best = c, weights, loss
+                best = c, weights, own
             bar.update()
             # at a small C the weights only grow in proportion to it: no label changes, and that is no peak
-            if _is_over(c / best[0], recipe.patience) and loss <= best[2] / 2:
+            if _is_over(c / best[0], recipe.patience) and own <= best[2] / 2:
                 break
-    return Choice(c=best[0], weights=best[1], accuracy=tuple(scores))
+    return best[0], best[1], tuple(scores)
 
 
 def _is_over(ratio: float, patience: float | None) -> bool:

@@ -1,4 +1,8 @@
-"""Multinomial logistic regression with an L2 penalty, solved to its optimum: the one solver of all probes."""
+"""Logistic regression with an L2 penalty, solved to its optimum: the one solver of all probes.
+
+Multinomial, or one of two classes for each of many labels; these share the data, its eigenbasis and all products with
+it.
+"""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -6,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from workbook.probes.quasi_newton import Blocks, Diagonal, Memory, centred
@@ -41,9 +46,22 @@ def fit_logistic(
     above its optimum (the softmax of the current logits, as a dual point, has exactly this duality
     gap). The intercept has no ridge; its share is the Newton decrement. This is checked in float64.
     """
-    problem = _Problem(x, y, num_classes)
+    return _fit(_OneOfMany(x, y, num_classes), c, start, tolerance, max_iterations)
+
+
+def fit_labels(x: Tensor, y: Tensor, c: float, *, start: Tensor | None = None, tolerance: float = TOLERANCE) -> Tensor:
+    """`fit_logistic` for each of K labels by itself: c * (sum of binary cross-entropies) + 0.5 * ||w||^2, summed over
+    them.
+
+    x: (N, D), y: (N, K) bool, each label on one image at least and on not all. Returns (D+1, K) float64 as there. The
+    tolerance is of the sum over all labels.
+    """
+    return _fit(_EachOfMany(x, y), c, start, tolerance, MAX_ITERATIONS)
+
+
+def _fit(problem: "_Problem", c: float, start: Tensor | None, tolerance: float, max_iterations: int) -> Tensor:
     theta = problem.zeros() if start is None else problem.from_weights(start)
-    memory = Memory(theta.numel(), theta.device, torch.float32)
+    memory = problem.memory(torch.float32)
     theta = _minimise(problem, _Goal(problem.loss_weight(c), tolerance, max_iterations), theta, memory)
     return problem.to_weights(theta)
 
@@ -58,12 +76,20 @@ def regularisation_path(
     max_iterations: int = MAX_ITERATIONS,
 ) -> Iterator[Tensor]:
     """`fit_logistic` for each of the ascending `c_values`, each started from those before it."""
+    return _path(_OneOfMany(x, y, num_classes), c_values, tolerance, max_iterations)
+
+
+def labels_path(x: Tensor, y: Tensor, c_values: Sequence[float], *, tolerance: float = TOLERANCE) -> Iterator[Tensor]:
+    """`fit_labels` for each of the ascending `c_values`, each started from those before it."""
+    return _path(_EachOfMany(x, y), c_values, tolerance, MAX_ITERATIONS)
+
+
+def _path(problem: "_Problem", c_values: Sequence[float], tolerance: float, max_iterations: int) -> Iterator[Tensor]:
     c = np.asarray(c_values, dtype=np.float64)
     if c.ndim != 1 or not len(c) or not np.isfinite(c).all() or c[0] <= 0 or (np.diff(c) <= 0).any():
         raise ValueError(f"c_values must be positive and ascend, got {tuple(c_values)}")
-    problem = _Problem(x, y, num_classes)
     previous, theta = problem.zeros(), problem.zeros()
-    memory = Memory(theta.numel(), theta.device, torch.float32)
+    memory = problem.memory(torch.float32)
     for i, value in enumerate(c):
         weight = problem.loss_weight(value)
         guess = theta
@@ -89,15 +115,13 @@ class _Problem:
     Weights live there as `theta` (R+1, K), the intercept last. The features are centred, which only
     moves the intercept, and with D > N they are replaced by their N coordinates in the row space,
     where the optimum lies. `basis` are the factors of the matrix (D, R) whose columns are the eigenvectors.
+    Each child says what its labels cost.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, num_classes: int) -> None:
-        present = torch.unique(y)
-        if num_classes < 2 or not torch.equal(present.cpu(), torch.arange(num_classes)):
-            raise ValueError(
-                f"labels must hold each of 0 ... {num_classes - 1}, at least two classes, "
-                f"got {len(present)} classes: {present.tolist()[:5]} ..."
-            )
+    shared: bool  # whether one vector may be added to every class, see `centred`
+    prior_loss: float  # of the best intercepts alone
+
+    def __init__(self, x: Tensor, num_classes: int) -> None:
         x = x.double()
         self.mean = x.mean(dim=0)
         x = x - self.mean
@@ -120,24 +144,28 @@ class _Problem:
         self.ridge[-1] = 0
         z = torch.cat([coordinates, ones], dim=1)
         self.z = {torch.float64: z, torch.float32: z.float()}
-        self.y = y[:, None]
         self.num_classes = num_classes
-        shares = torch.bincount(y, minlength=num_classes).double() / len(y)
-        self.prior_loss = -len(y) * float((shares * shares.log()).sum())
 
     def loss_weight(self, c: float) -> float:
-        # Two classes: 0.5 ||w||^2 with w = W_1 - W_0 is ||W||^2, twice the ridge used here.
-        return float(c) / 2 if self.num_classes == 2 else float(c)
+        return float(c)
+
+    def loss_and_residual(self, logits: Tensor) -> tuple[float, Tensor]:
+        """Sum of the cross-entropies, and (N, K) probabilities minus targets; both exact when tiny."""
+        raise NotImplementedError
 
     def zeros(self) -> Tensor:
-        return torch.zeros(len(self.eigenvalues), self.num_classes, dtype=torch.float64, device=self.y.device)
+        return torch.zeros(len(self.eigenvalues), self.num_classes, dtype=torch.float64, device=self.mean.device)
+
+    def memory(self, dtype: torch.dtype) -> Memory:
+        return Memory(len(self.eigenvalues) * self.num_classes, self.mean.device, dtype, shared=self.shared)
 
     def from_weights(self, weights: Tensor) -> Tensor:
         weights = weights.to(self.mean)
         inner = weights[:-1]
         for factor in self.basis:
             inner = factor.T @ inner
-        return centred(torch.cat([inner, weights[-1:] + self.mean @ weights[:-1]]))
+        theta = torch.cat([inner, weights[-1:] + self.mean @ weights[:-1]])
+        return centred(theta) if self.shared else theta
 
     def to_weights(self, theta: Tensor) -> Tensor:
         weights = theta[:-1]
@@ -147,17 +175,6 @@ class _Problem:
 
     def logits(self, theta: Tensor) -> Tensor:
         return self.z[theta.dtype] @ theta
-
-    def loss_and_residual(self, logits: Tensor) -> tuple[float, Tensor]:
-        """Sum of the cross-entropies, and (N, K) probabilities minus targets; both exact when tiny."""
-        log_p = torch.log_softmax(logits, dim=1)
-        own = log_p.gather(1, self.y)
-        log_p.clamp_(min=SMALLEST_LOG_PROBABILITY)
-        residual = log_p.exp_().scatter_(1, self.y, 0.0)
-        others = residual.sum(dim=1, keepdim=True)
-        residual.scatter_(1, self.y, -others)
-        loss = torch.where(others < 0.5, -torch.log1p(-others), -own)
-        return float(loss.sum(dtype=torch.float64)), residual
 
     def objective(self, theta: Tensor, weight: float) -> float:
         loss, _ = self.loss_and_residual(self.logits(theta))
@@ -203,6 +220,57 @@ class _Problem:
         return Blocks(matrices)
 
 
+class _OneOfMany(_Problem):
+    """Multinomial: a sample is of one class, y (N,) int."""
+
+    shared = True
+
+    def __init__(self, x: Tensor, y: Tensor, num_classes: int) -> None:
+        present = torch.unique(y)
+        if num_classes < 2 or not torch.equal(present.cpu(), torch.arange(num_classes)):
+            raise ValueError(
+                f"labels must hold each of 0 ... {num_classes - 1}, at least two classes, "
+                f"got {len(present)} classes: {present.tolist()[:5]} ..."
+            )
+        super().__init__(x, num_classes)
+        self.y = y[:, None]
+        shares = torch.bincount(y, minlength=num_classes).double() / len(y)
+        self.prior_loss = -len(y) * float((shares * shares.log()).sum())
+
+    def loss_weight(self, c: float) -> float:
+        # Two classes: 0.5 ||w||^2 with w = W_1 - W_0 is ||W||^2, twice the ridge used here.
+        return float(c) / 2 if self.num_classes == 2 else float(c)
+
+    def loss_and_residual(self, logits: Tensor) -> tuple[float, Tensor]:
+        log_p = torch.log_softmax(logits, dim=1)
+        own = log_p.gather(1, self.y)
+        log_p.clamp_(min=SMALLEST_LOG_PROBABILITY)
+        residual = log_p.exp_().scatter_(1, self.y, 0.0)
+        others = residual.sum(dim=1, keepdim=True)
+        residual.scatter_(1, self.y, -others)
+        loss = torch.where(others < 0.5, -torch.log1p(-others), -own)
+        return float(loss.sum(dtype=torch.float64)), residual
+
+
+class _EachOfMany(_Problem):
+    """Two classes for each of K labels: a sample has it or lacks it, y (N, K) bool."""
+
+    shared = False
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        shares = y.double().mean(dim=0)
+        if strange := ((shares == 0) | (shares == 1)).nonzero().flatten().tolist():
+            raise ValueError(f"every label must be on some samples and not on all, got {strange[:5]} otherwise")
+        super().__init__(x, y.shape[1])
+        self.signs = {dtype: torch.where(y, 1.0, -1.0).to(dtype) for dtype in self.z}
+        self.prior_loss = -len(y) * float((shares * shares.log() + (1 - shares) * (1 - shares).log()).sum())
+
+    def loss_and_residual(self, logits: Tensor) -> tuple[float, Tensor]:
+        signs = self.signs[logits.dtype]
+        wrong = (-signs * logits).clamp_(min=SMALLEST_LOG_PROBABILITY)  # the logit of the other answer
+        return float(F.softplus(wrong).sum(dtype=torch.float64)), -signs * wrong.sigmoid()
+
+
 def _minimise(problem: _Problem, goal: _Goal, theta: Tensor, memory: Memory) -> Tensor:
     """Descend in float32, check in float64, and go on with more of float64 where that was not enough.
 
@@ -217,7 +285,7 @@ def _minimise(problem: _Problem, goal: _Goal, theta: Tensor, memory: Memory) -> 
             theta, gap, iterations = _descend(problem, closer, theta, memory)
             if iterations == 0 and gap <= tolerance:
                 return theta
-    exact = Memory(theta.numel(), theta.device, torch.float64)
+    exact = problem.memory(torch.float64)
     theta, gap, _ = _descend(problem, goal, theta, exact)
     if gap > tolerance:
         warnings.warn(

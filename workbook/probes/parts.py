@@ -36,19 +36,25 @@ def other_part(x: Array, y: Array, part: str, trained: Tensor, labels: Tensor) -
 
 def _checked(x: Array, y: Array, part: str, device: torch.device, dim: int | None) -> tuple[Tensor, Tensor]:
     """Features in float64 and labels in int64 on the device; a ValueError says what came instead."""
-    if x.ndim != 2 or 0 in x.shape or (dim is not None and x.shape[1] != dim):
-        raise ValueError(f"{part} features must have shape (N, {dim or 'D'}), got {tuple(x.shape)}")
+    features = checked_features(x, part, device, dim)
     if tuple(y.shape) != (x.shape[0],):
         raise ValueError(f"{part} labels must have shape ({x.shape[0]},), got {tuple(y.shape)}")
     y = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y)
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise ValueError(f"{part} labels must be integers, got {y.dtype}")
+    return features, y.to(device, torch.int64)
+
+
+def checked_features(x: Array, part: str, device: torch.device, dim: int | None) -> Tensor:
+    """(N, dim) float64 on the device; a ValueError says what came instead. dim: None = any."""
+    if x.ndim != 2 or 0 in x.shape or (dim is not None and x.shape[1] != dim):
+        raise ValueError(f"{part} features must have shape (N, {dim or 'D'}), got {tuple(x.shape)}")
     x = torch.from_numpy(np.array(x, dtype=np.float64)) if isinstance(x, np.ndarray) else x
     x = x.to(device, torch.float64)
     if not bool(torch.isfinite(x).all()):
         strange = int((~torch.isfinite(x)).sum())
         raise ValueError(f"{part} features must be finite, got {strange} NaN or infinite values")
-    return x, y.to(device, torch.int64)
+    return x
 
 
 def standardisation(x: Tensor) -> tuple[Tensor, Tensor]:

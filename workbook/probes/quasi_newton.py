@@ -46,15 +46,15 @@ class Memory:
 
     A pair is a step and the change of the *loss* gradient, without C and without the ridge, so it
     gives the exact change of the objective's gradient for any C. That saves learning the curvature
-    anew at each C.
+    anew at each C. shared: whether one vector may be added to every class, see `centred`.
     """
 
-    def __init__(self, size: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, size: int, device: torch.device, dtype: torch.dtype, *, shared: bool = True) -> None:
         self.steps, self.changes, self.scaled = torch.zeros(3, MEMORY, size, dtype=dtype, device=device)
         # step_change[i, j] = step i . change j of the objective; change_change the same in the metric
         self.step_change, self.change_change = np.zeros((2, MEMORY, MEMORY))
         self.order: list[int] = []  # slots in use, the oldest first
-        self.dtype = dtype
+        self.dtype, self.shared = dtype, shared
         self.blocks: Blocks | None = None  # kept along the path, as they are dear to build
         self.age = 0  # pairs since their last building was tried
 
@@ -103,7 +103,7 @@ class Memory:
 
     def _precondition(self, vectors: Tensor) -> Tensor:
         scaled = self.model.solve(vectors.view(len(vectors), len(self.ridge), -1))
-        return centred(scaled).flatten(start_dim=1)
+        return (centred(scaled) if self.shared else scaled).flatten(start_dim=1)
 
 
 def centred(theta: Tensor) -> Tensor:
