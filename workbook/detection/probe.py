@@ -74,7 +74,7 @@ def _maps(source: Pretrained, scenes: Scenes, fabric: Fabric) -> list[Tensor]:
         for rows in torch.arange(len(scenes)).split(_BATCH):
             images = torch.stack([_square(scenes.image(int(row)), side) for row in rows]).to(fabric.device)
             stages = backbone.stages(images)[0][-_STAGES:]
-            grid = stages[-2].shape[2:]
+            grid = (stages[-2].shape[2], stages[-2].shape[3])
             finer = [stage.shape[2] > grid[0] for stage in stages]
             pooled = [F.adaptive_avg_pool2d(s, grid) if more else s for s, more in zip(stages, finer, strict=True)]
             parts.append([stage.half().cpu() for stage in pooled])
