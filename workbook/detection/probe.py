@@ -67,13 +67,17 @@ def frozen_probe(
 
 @torch.inference_mode()
 def _maps(source: Pretrained, scenes: Scenes, fabric: Fabric) -> list[Tensor]:
-    """What the head reads of the scenes: (N, C, h, w) of every stage, in float16."""
+    """What the head reads of the scenes: (N, C, h, w) of every stage, none finer than the last but one, in float16."""
     backbone, side = source.backbone.to(fabric.device).eval(), source.image_size
     parts: list[list[Tensor]] = []
     with progress_bar(f"maps of {scenes.name}, {scenes.split}", len(scenes)) as bar, fabric.autocast():
         for rows in torch.arange(len(scenes)).split(_BATCH):
             images = torch.stack([_square(scenes.image(int(row)), side) for row in rows]).to(fabric.device)
-            parts.append([stage.half().cpu() for stage in backbone.stages(images)[0][-_STAGES:]])
+            stages = backbone.stages(images)[0][-_STAGES:]
+            grid = (stages[-2].shape[2], stages[-2].shape[3])
+            finer = [stage.shape[2] > grid[0] for stage in stages]
+            pooled = [F.adaptive_avg_pool2d(s, grid) if more else s for s, more in zip(stages, finer, strict=True)]
+            parts.append([stage.half().cpu() for stage in pooled])
             bar.update(len(rows))
     maps = [torch.cat(stage) for stage in zip(*parts, strict=True)]
     if not all(bool(stage.isfinite().all()) for stage in maps):
@@ -108,14 +112,9 @@ class _Head(nn.Module):
     def forward(self, stages: list[Tensor]) -> tuple[Tensor, Tensor]:
         """(N, cells, K) and (N, cells, 4)."""
         layers = zip(self.norms, self.narrow, stages, strict=True)
-        joined = self.between(sum(self._on_grid(narrow(norm(stage))) for norm, narrow, stage in layers))
+        joined = self.between(sum(F.interpolate(narrow(norm(stage)), self.grid) for norm, narrow, stage in layers))
         logits, distances = self.classes(joined), self.distances(joined)
         return logits.flatten(2).transpose(1, 2), distances.clamp(max=8).exp().flatten(2).transpose(1, 2)
-
-    def _on_grid(self, stage: Tensor) -> Tensor:
-        if stage.shape[2] > self.grid[0]:
-            return F.adaptive_avg_pool2d(stage, self.grid)
-        return F.interpolate(stage, self.grid, mode="nearest")
 
 
 def _trained(maps: list[Tensor], scenes: Scenes, device: torch.device, recipe: DetectionProbeRecipe) -> _Head:
