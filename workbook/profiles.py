@@ -79,6 +79,7 @@ class Transfer:
     all_classes: bool = False
     sets_a: tuple[str, ...] = ()  # for claims of A
     sets_b: tuple[str, ...] = ()  # for claims of B
+    sets_many: tuple[str, ...] = ("generated-multilabel",)  # whose images have many labels; for no claim
     images_per_class: Count | None = None  # that probes are fitted to, and B's finetuning; None = all
     # see notebook 08
     protocols: Annotated[tuple[ProtocolName, ...], MinLen(1)] = ("linear", "finetuned, 1,000 images", "5-way 5-shot")
@@ -214,7 +215,9 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
 @cache
 def override_fields() -> Mapping[str, Any]:
     """Every field that `load_profile` takes, by where it lies, with its type."""
-    sets = {"recipe.dataset": DataSetName} | dict.fromkeys(("transfer.sets_a", "transfer.sets_b"), tuple[SetName, ...])
+    sets = {"recipe.dataset": DataSetName} | dict.fromkeys(
+        ("transfer.sets_a", "transfer.sets_b", "transfer.sets_many"), tuple[SetName, ...]
+    )
     return {path: kind for path, kind, _ in _leaves(SMOKE) if path not in _FIXED} | sets
 
 
@@ -370,6 +373,7 @@ STUDY = replace(
         sets_a=SETS_A,
         # CIFAR-10 holds classes that the models were pretrained on
         sets_b=("cifar100:eval", "digits", *(name for name in SETS_B if "cifar" not in name)),
+        sets_many=("generated-multilabel", "coco2014-multilabel"),
         protocols=tuple(PROTOCOLS),
     ),
     injection=Injection(),

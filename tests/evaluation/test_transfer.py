@@ -13,6 +13,7 @@ from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import train
 from workbook.probes.few_shot import FewShotRecipe
 from workbook.probes.linear import ProbeRecipe, linear_probe
+from workbook.probes.many_labels import labels_probe
 from workbook.probes.sgd import SGDProbeRecipe
 from workbook.store import Store
 
@@ -167,3 +168,29 @@ def test_a_task_is_called_by_its_manifest_wherever_that_lies(tmp_path):
     path.write_text((CHECKOUT / "data_manifests" / "generated.yaml").read_text())
     task = transfer.load_task(f"{path}:eval", 3)
     assert (task.name, task.dataset) == ("generated:eval", str(path))
+
+
+def test_a_task_of_many_labels_has_an_map_and_no_accuracy(scored):
+    lab, runs, tasks, _ = scored
+    task = transfer.load_task("generated-multilabel", images_per_class=20)
+    assert task.many_labels and len(task.train) == 20 * 5 and not tasks[0].many_labels
+    protocols = PROTOCOLS | {"finetuned": transfer.Finetuning(finetune_recipe, RECIPE, epochs=1, images_per_class=20)}
+    protocols |= {"1,000 images": transfer.Finetuning(finetune_1000_recipe, RECIPE, epochs=1)}
+    table = transfer.transfer_suite(runs[:1], [task], protocols, lab).set_index("protocol")
+    assert table["accuracy"].isna().all(), "what is no top-1 accuracy does not stand among them"
+    assert table.loc[["linear", "finetuned"], "mAP"].between(40, 100).all()
+    assert table.loc["linear", "left_out"] == 0 and table.loc["finetuned", "mAP_before"] > 40
+    others = table.loc[["SGD probe", "k-NN", "5-way 5-shot", "1,000 images"]]
+    assert others["mAP"].isna().all()
+    assert others["problem"].str.contains("an image of generated-multilabel has many labels").all()
+    again = transfer.transfer_suite(runs[:1], [task], protocols, lab).set_index("protocol")
+    assert again.equals(table)
+
+
+def test_the_linear_map_is_that_of_the_probe_on_the_run_s_features(scored):
+    lab, runs, _, _ = scored
+    task = transfer.load_task("generated-multilabel", images_per_class=20)
+    task = replace(task, validation=task.test)
+    parts = [part for found in transfer._features(runs[0], task, lab) for part in (found.layer("pooled"), found.labels)]
+    expected = labels_probe(*parts, PROTOCOLS["linear"].probe, validation=(parts[2], parts[3]))
+    assert PROTOCOLS["linear"].score(runs[0], task, lab)["mAP"] == expected.mean_average_precision

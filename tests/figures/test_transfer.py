@@ -26,6 +26,11 @@ def test_a_panel_a_protocol_and_a_row_a_data_set():
     assert [note.text for note in figure.layout.annotations] == ["linear", "few-shot"]
 
 
+def test_a_table_of_many_labels_is_shown_by_its_own_measure():
+    figure = transfer_points(TABLE.rename(columns={"accuracy": "mAP"}), title="t", measure="mAP")
+    assert list(figure.data[0].x) == [52.0, 51.0] and figure.layout.xaxis.title.text == "mAP (%)"
+
+
 def test_gains_are_a_point_a_seed_and_the_paper_s_are_rings():
     measured = pd.DataFrame({"protocol": ["linear", "linear", "few-shot"], "seed": [0, 1, 0], "gain": [1.0, 3.0, -1.0]})
     bars, points, rings = gains(measured, {"linear": 5.79, "unknown": 1.0}, title="t", axis="points").data

@@ -12,7 +12,7 @@ from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import MissingDataError
 from workbook.evaluation.extraction import POOLED, Features, extract
-from workbook.evaluation.finetuning import finetune
+from workbook.evaluation.finetuning import finetune, finetune_1000_recipe
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
 from workbook.models.pretrained import Pretrained
@@ -22,6 +22,7 @@ from workbook.pretraining.runs import Run
 from workbook.probes.few_shot import FewShotRecipe, draw_episodes, few_shot
 from workbook.probes.knn import knn_accuracy
 from workbook.probes.linear import ProbeRecipe
+from workbook.probes.many_labels import labels_probe
 from workbook.probes.sgd import SGDProbeRecipe, sgd_probe
 from workbook.progress import progress_bar
 
@@ -45,6 +46,10 @@ class Task:
     def name(self) -> str:
         """As reports say it, which is not where the manifest lies."""
         return self.train.name if self.side is None else f"{self.train.name}:{self.side}"
+
+    @property
+    def many_labels(self) -> bool:
+        return self.train.many_labels
 
 
 def load_task(name: str, images_per_class: int | None = None) -> Task:
@@ -78,14 +83,15 @@ class TransferProtocol(Protocol):
     def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
         """At least `accuracy`, top-1 in percent; the score comes from the store where it was computed before.
 
-        Where the task is none for this protocol, `accuracy` is NaN and `problem` says why.
+        Of a task with many labels an image it is `mAP`, in percent, and `accuracy` is NaN. Where the task is none for
+        this protocol, `accuracy` is NaN and `problem` says why.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """B App. H.1: L2-regularised logistic regression on the pooled features.
+    """B App. H.1: L2-regularised logistic regression on the pooled features; of many labels one for each of them.
 
     C is chosen on the official validation images where there are some, else on a part of the training images.
     """
@@ -95,7 +101,20 @@ class LinearProbe:
     def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
         train, test = _features(run, task, lab)
         validation = None if task.validation is None else extract(run, task.validation, POOLED, lab)
+        if task.many_labels:
+            return self._of_labels(train, test, validation, lab)
         return {"accuracy": pooled_accuracy(train, test, self.probe, lab, validation=validation)}
+
+    def _of_labels(self, train: Features, test: Features, validation: Features | None, lab: Lab) -> dict[str, float]:
+        parts = [part for part in (train, test, validation) if part is not None]
+
+        def compute() -> dict[str, float]:
+            (train_x, train_y), (test_x, test_y), *chooser = [(part.layer("pooled"), part.labels) for part in parts]
+            given = (train_x, train_y, test_x, test_y, self.probe)
+            found = labels_probe(*given, device=lab.fabric.device, validation=chooser[0] if chooser else None)
+            return {"mAP": found.mean_average_precision, "left_out": found.left_out}
+
+        return {"accuracy": float("nan")} | _remembered(compute, self, parts, lab)
 
 
 @dataclass(frozen=True)
@@ -104,7 +123,9 @@ class SGDProbe:
 
     probe: SGDProbeRecipe = field(default_factory=SGDProbeRecipe)
 
-    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
+    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, Any]:
+        if task.many_labels:
+            return _one_label_alone(task)
         train, test = _features(run, task, lab)
 
         def compute() -> dict[str, float]:
@@ -120,7 +141,9 @@ class NearestNeighbours:
 
     k: int = 20
 
-    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
+    def score(self, run: Source, task: Task, lab: Lab) -> dict[str, Any]:
+        if task.many_labels:
+            return _one_label_alone(task)
         train, test = _features(run, task, lab)
 
         def compute() -> dict[str, float]:
@@ -137,6 +160,8 @@ class FewShot:
     episodes: FewShotRecipe = field(default_factory=FewShotRecipe)
 
     def score(self, run: Source, task: Task, lab: Lab) -> dict[str, Any]:
+        if task.many_labels:
+            return _one_label_alone(task)
         parts = _features(run, task, lab)
         labels = np.concatenate([part.labels for part in parts])
         try:  # the labels alone decide whether there are classes and images enough
@@ -166,14 +191,18 @@ class Finetuning:
     epochs: int | None = None  # None = as many as the recipe says
     images_per_class: int | None = None  # None = all
 
-    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, float]:
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
+        if task.many_labels and self.recipe is finetune_1000_recipe:
+            return _one_label_alone(task)
         of_run = {name: getattr(run.recipe, name) for name in ("backbone", "small_stem", "image_size", "seed")}
         recipe = self.recipe(replace(self.base, **of_run), task.dataset, run.start(), side=task.side)
         recipe = trained(recipe, self.epochs or recipe.epochs)
         if recipe.images is None:
             recipe = replace(recipe, images_per_class=self.images_per_class)
         row = finetune(recipe, task.test, lab)
-        return {name: float(str(row[name])) for name in ("accuracy", "accuracy_before")}
+        measure = "mAP" if task.many_labels else "accuracy"
+        scores = {name: float(str(row[name])) for name in (measure, f"{measure}_before")}
+        return {"accuracy": float("nan")} | scores
 
 
 def transfer_suite(
@@ -183,7 +212,9 @@ def transfer_suite(
 
     Columns: method, seed, run (its key), dataset (the task's name), protocol, accuracy (percent, top-1), and what some
     protocols say besides: `half_width` of the 95 % interval over episodes, `accuracy_before` the first step of a
-    finetuning, and the `problem` of a task that is none for a protocol, whose accuracy is NaN.
+    finetuning, and the `problem` of a task that is none for a protocol, whose accuracy is NaN. So it is where an image
+    has many labels; there `mAP` (percent, `mAP_before` a finetuning) says it, without the `left_out` labels that no
+    test image has.
     """
     if not tasks:
         remedy = "`workbook data show NAME` says how to get one"
@@ -197,6 +228,11 @@ def transfer_suite(
             rows.append(row | {"protocol": name} | protocols[name].score(run, task, lab))
             bar.update()
     return pd.DataFrame(rows)
+
+
+def _one_label_alone(task: Task) -> dict[str, Any]:
+    problem = f"an image of {task.name} has many labels, and this protocol takes one"
+    return {"accuracy": float("nan"), "problem": problem}
 
 
 def _features(run: Source, task: Task, lab: Lab) -> tuple[Features, Features]:

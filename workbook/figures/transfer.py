@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 from workbook.figures.style import COLOURS, RING, legend_entry, literal, literal_texts, panels, plain, points_and_range
 
 
-def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
-    """A panel a protocol: accuracy on every data set, a point a method with the range of its seeds.
+def transfer_points(table: pd.DataFrame, *, title: str, measure: str = "accuracy") -> go.Figure:
+    """A panel a protocol: the measure on every data set, a point a method with the range of its seeds.
 
-    table: tidy, as `transfer_suite` gives it: method, seed, dataset, protocol, accuracy (percent).
+    table: tidy, as `transfer_suite` gives it: method, seed, dataset, protocol, and the measure (percent), "accuracy"
+    or "mAP".
     """
     table = literal_texts(table)
     protocols, sets, methods = (list(table[column].unique()) for column in ("protocol", "dataset", "method"))
@@ -23,7 +24,7 @@ def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
     for place, protocol in zip(places, protocols, strict=True):
         for method, offset in zip(methods, offsets, strict=True):
             rows = table[(table["protocol"] == protocol) & (table["method"] == method)]
-            found = rows.groupby("dataset", sort=False)["accuracy"].agg(mean="mean", low="min", high="max", n="count")
+            found = rows.groupby("dataset", sort=False)[measure].agg(mean="mean", low="min", high="max", n="count")
             hover = "%{customdata[0]}: %{x:.2f} %, n = %{customdata[1]}"
             told = {"customdata": np.column_stack([found.index, found["n"]]), "hovertemplate": hover}
             look = {"marker": {"color": COLOURS[method], "size": 10}, **legend_entry(method, place["col"] == 1)}
@@ -34,7 +35,7 @@ def transfer_points(table: pd.DataFrame, *, title: str) -> go.Figure:
     height = 230 + 46 * len(sets)
     # the panels' names stand below the legend
     legend = {"y": 1 + 44 / (height - 170)}
-    return plain(figure, title=title, x="accuracy (%)", height=height).update_layout(legend=legend)
+    return plain(figure, title=title, x=f"{measure} (%)", height=height).update_layout(legend=legend)
 
 
 def gains(measured: pd.DataFrame, paper: Mapping[str, float], *, title: str, axis: str) -> go.Figure:
