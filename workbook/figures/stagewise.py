@@ -44,7 +44,9 @@ def stagewise_curves(table: pd.DataFrame, *, paper: dict[str, float], paper_sett
             figure.add_trace(_reference(paper[method], method, literal(paper_setting)))
     figure.update_xaxes(categoryorder="array", categoryarray=[*STAGES, *AFTER])
     x, y = "layer that the linear probe reads", "accuracy on eval-D (%), higher is better"
-    return plain(figure, title=title, x=x, y=y)
+    # below, where the names of many methods have room
+    below = {"legend": {"y": -0.2, "yanchor": "top"}, "margin": {"t": 60, "b": 190}}
+    return plain(figure, title=title, x=x, y=y, height=580).update_layout(**below)
 
 
 def _reference(value: float, method: str, setting: str) -> go.Scatter:
