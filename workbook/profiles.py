@@ -119,6 +119,7 @@ class Profile:
     seeds: Count = 3  # runs of SL and SL-MLP
     first_seed: Whole = 0  # the lowest seed of all runs; the protocol of evidence begins where nobody has looked
     ablation: Ablation = field(default_factory=Ablation)
+    distances: str | None = None  # the set that is pretrained on where eval-D is asked at several distances, notebook 15
     probe_images_per_class: Count | None = None  # of eval-D's training images; None = all
     measured_per_class: Count | None = 100  # images a class that the feature metrics read; None = all
     extraction: Extraction = field(default_factory=Extraction)
@@ -215,7 +216,7 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
 @cache
 def override_fields() -> Mapping[str, Any]:
     """Every field that `load_profile` takes, by where it lies, with its type."""
-    sets = {"recipe.dataset": DataSetName} | dict.fromkeys(
+    sets = {"recipe.dataset": DataSetName, "distances": DataSetName | None} | dict.fromkeys(
         ("transfer.sets_a", "transfer.sets_b", "transfer.sets_many"), tuple[SetName, ...]
     )
     return {path: kind for path, kind, _ in _leaves(SMOKE) if path not in _FIXED} | sets
@@ -280,6 +281,7 @@ SMOKE = Profile(
     seeds=2,
     # MoCo's queue has 16 batches, and is no longer than the data
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
+    distances="generated-distances",
     probe_images_per_class=10,
     measured_per_class=20,
     extraction=Extraction(stage_budget=1024),
@@ -330,6 +332,7 @@ POCKET = replace(
         lr=1.6,
         sweeps=("number of projectors",),  # the others take a night: overrides={"ablation.sweeps": [...]}
     ),
+    distances="cifar100-distances",
     probe_images_per_class=200,
     measured_per_class=100,
     extraction=Extraction(stage_budget=16_384),  # every stage whole
@@ -398,6 +401,7 @@ PAPER = replace(
     seeds=1,  # as in the papers; a verdict takes seeds=3 and ablation.seeds=3
     first_seed=0,
     ablation=Ablation(seeds=1, component_epochs=100, backbones=tuple(TABLE_2)),
+    distances=None,
     injection=Injection(vit="vit_base_patch16_224"),
 )
 """The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""

@@ -12,7 +12,9 @@ import pandas as pd
 
 from workbook.data import load_images
 from workbook.data.images import Images
+from workbook.data.manifests import load_manifest
 from workbook.devices import make_fabric
+from workbook.errors import ProfileError
 from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
@@ -65,6 +67,26 @@ class Study:
             return self
         recipe = replace(self.profile.recipe, side=None)
         return replace(self, profile=replace(self.profile, recipe=recipe))
+
+    def of_distances(self) -> "Study":
+        """The study of several eval-Ds: pretrained on the profile's set of them, with the seeds of the ablations.
+
+        Raises ProfileError where the profile has no such set.
+        """
+        recipe = replace(self.profile.recipe, dataset=self.profile.distances or self.dataset)
+        found = replace(self, profile=replace(self.profile, recipe=recipe, seeds=self.profile.ablation.seeds))
+        if not found.distances:
+            raise ProfileError(
+                f"{found.dataset} has one eval-D. Name a manifest whose concept split has distances: "
+                "overrides={'distances': ...}."
+            )
+        return found
+
+    @property
+    def distances(self) -> tuple[str, ...]:
+        """The names of several eval-Ds, each a side, the nearest first; none where there is one eval-D."""
+        split = load_manifest(self.dataset).concept_split
+        return () if split is None else tuple(split.distances)
 
     # runs
 
@@ -143,11 +165,17 @@ class Study:
             yield who, found.layer(layer), found.labels
 
     def stagewise(
-        self, runs: Sequence[Run], layers: tuple[str, ...] | None = None, *, every_epoch: bool = False
+        self,
+        runs: Sequence[Run],
+        layers: tuple[str, ...] | None = None,
+        *,
+        every_epoch: bool = False,
+        side: str = "eval",
     ) -> pd.DataFrame:
-        """`stagewise_evaluation` on eval-D; layers: None = those of the profile's extraction, at its budget."""
+        """`stagewise_evaluation` on eval-D, or on another side; layers: None = those of the profile's extraction, at
+        its budget."""
         extraction = self.profile.extraction if layers is None else Extraction(layers=layers)
-        parts, probe = self.probe_parts(), self.profile.probe
+        parts, probe = self.probe_parts(side), self.profile.probe
         return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
 
     def readings(self, runs: Sequence[Run]) -> pd.DataFrame:

@@ -70,38 +70,57 @@ class Holdout(Facts):
 
 
 class ConceptSplit(Facts):
-    """Two class-exclusive sides: eval-D is `eval_classes`, pre-D every other class (Wang et al. 2022, 3.1).
+    """Two class-exclusive sides: eval-D is `eval_classes` and what is in `distances`, pre-D every other class (Wang et
+    al. 2022, 3.1).
 
-    `eval_classes` are class names, or patterns over them (`Angelic/*`). `official` is true where the
-    authors of the data or of the paper published this very list.
+    `eval_classes` are class names, or patterns over them (`Angelic/*`). `distances` are parts of eval-D by how far they
+    lie from pre-D, the nearest first; each can be loaded as a side of its own. `official` is true where the authors of
+    the data or of the paper published this very list.
     """
 
     eval_classes: tuple[ClassName, ...] = Field(min_length=1)
+    distances: dict[ClassName, tuple[ClassName, ...]] = {}
     rule: str
     official: StrictBool
+
+    @model_validator(mode="after")
+    def _has_a_name_a_side(self) -> "ConceptSplit":
+        if taken := {"pre", "eval"} & set(self.distances):
+            raise ValueError(f"distances cannot be called {sorted(taken)[0]!r}, which is a side")
+        return self
 
     def sides(self, class_names: Sequence[str]) -> dict[str, list[str]]:
         """`{"pre": [...], "eval": [...]}`, both in the order of `class_names`.
 
         Raises ManifestError if an entry names no class, or if one side is left without a class.
         """
-        known = set(class_names)
-        eval_names: set[str] = set()
-        for entry in self.eval_classes:
+        parts = [self.eval_classes, *self.distances.values()]
+        eval_names = set[str]().union(*(self._named(entries, class_names) for entries in parts))
+        if eval_names == set(class_names):
+            raise ManifestError(
+                f"the concept split puts all {len(eval_names)} classes on the eval side. "
+                "Leave some for the pre side in concept_split."
+            )
+        pre = [name for name in class_names if name not in eval_names]
+        return {"pre": pre, "eval": [name for name in class_names if name in eval_names]}
+
+    def parts(self, class_names: Sequence[str]) -> dict[str, list[str]]:
+        """`sides`, and beside them each of `distances` by its name. Raises ManifestError as `sides` does."""
+        named = {name: self._named(entries, class_names) for name, entries in self.distances.items()}
+        inner = {name: [one for one in class_names if one in chosen] for name, chosen in named.items()}
+        return self.sides(class_names) | inner
+
+    def _named(self, entries: Sequence[str], class_names: Sequence[str]) -> set[str]:
+        known, found = set(class_names), set[str]()
+        for entry in entries:
             matched = {entry} & known or {name for name in class_names if fnmatchcase(name, entry)}
             if not matched:
                 raise ManifestError(
                     f"the concept split's entry {entry!r} matches none of the {len(known)} "
-                    f"classes{did_you_mean(entry, class_names)}. Correct concept_split.eval_classes."
+                    f"classes{did_you_mean(entry, class_names)}. Correct concept_split."
                 )
-            eval_names |= matched
-        if eval_names == known:
-            raise ManifestError(
-                f"the concept split puts all {len(known)} classes on the eval side. "
-                "Leave some for the pre side in concept_split.eval_classes."
-            )
-        pre = [name for name in class_names if name not in eval_names]
-        return {"pre": pre, "eval": [name for name in class_names if name in eval_names]}
+            found |= matched
+        return found
 
 
 _MOST_CLASSES = 10_000_000  # each gets a name
@@ -191,7 +210,7 @@ class Manifest(Facts):
             if absent := needed - set(source.splits):
                 raise ValueError(f"the {source.kind} source does not say where {sorted(absent)[0]!r} is")
         if self.concept_split and self.class_names:
-            self.concept_split.sides(self.class_names)
+            self.concept_split.parts(self.class_names)
         return self
 
 

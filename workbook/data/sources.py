@@ -30,8 +30,9 @@ _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
 
 
 def load_images(manifest: Manifest | str, split: str, *, side: str | None = None) -> Images:
-    """One split of a data set; with `side` "pre" or "eval" only that side's classes, relabelled from 0.
+    """One split of a data set; with `side` only that side's classes, relabelled from 0.
 
+    side: "pre", "eval", or one of the concept split's `distances`.
     Labels are indices into the manifest's class names, whichever copy they come from; where it states only a
     count, into the copy's own. Of a set whose images have many labels they are (N, K) bool. `Images.digest` is of the
     encoded files' bytes, labels and class names; for sets above 2 GiB or 20,000 files, names and sizes (and Parquet
@@ -50,7 +51,7 @@ def load_images(manifest: Manifest | str, split: str, *, side: str | None = None
     images, _ = open_split(manifest, split)
     if side is None:
         return images
-    return images.only_classes(class_sides(manifest, images.class_names)[side])
+    return images.only_classes(_concept_split(manifest, images.class_names)[side])
 
 
 def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
@@ -112,10 +113,13 @@ def check_data_set(name: str) -> str:
 
 
 def check_side(manifest: Manifest, side: str) -> None:
-    """Raises ManifestError where the manifest has no such side."""
-    if side not in ("pre", "eval"):
-        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are 'pre' and 'eval'.")
-    if manifest.concept_split is None:
+    """Raises ManifestError where the manifest has no such side, nor a part of eval-D of this name."""
+    split = manifest.concept_split
+    known = ("pre", "eval", *(split.distances if split else ()))
+    if side not in known:
+        sides = " and ".join(map(repr, known))
+        raise ManifestError(f"{manifest.name} has no side {side!r}. The sides are {sides}.")
+    if split is None:
         raise _no_sides(manifest)
 
 
@@ -128,10 +132,15 @@ def _no_sides(manifest: Manifest) -> ManifestError:
 
 def class_sides(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str, list[str]]:
     """The concept split's two sides; ManifestError if the manifest has none or it does not fit."""
+    found = _concept_split(manifest, class_names)
+    return {side: found[side] for side in ("pre", "eval")}
+
+
+def _concept_split(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str, list[str]]:
     if manifest.concept_split is None:
         raise _no_sides(manifest)
     with about(manifest.name):
-        return manifest.concept_split.sides(class_names)
+        return manifest.concept_split.parts(class_names)
 
 
 def place(source: Source) -> str:

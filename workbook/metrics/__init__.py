@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workbook.metrics.collapse import nc4 as nc4
     from workbook.metrics.correlation import correlation_differences as correlation_differences
     from workbook.metrics.correlation import rank_correlations as rank_correlations
+    from workbook.metrics.distance import frechet_distance as frechet_distance
     from workbook.metrics.diversity import calibrated_imagenet_score as calibrated_imagenet_score
     from workbook.metrics.diversity import cluster_diversity as cluster_diversity
     from workbook.metrics.diversity import cluster_ratio as cluster_ratio
@@ -91,6 +92,7 @@ _HOMES = {
         "correlation_differences",
         "rank_correlations",
     ),
+    "distance": ("frechet_distance",),
     "diversity": (
         "calibrated_imagenet_score",
         "cluster_diversity",

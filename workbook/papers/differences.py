@@ -1,4 +1,4 @@
-"""What the claims of notebooks 01 to 05 are judged by, from what was measured.
+"""What the claims of notebooks 01 to 05 and 15 are judged by, from what was measured.
 
 Each function takes a tidy table, which has `method` and `seed` beside the columns that it names, and gives what the
 statistic of each claim takes: a difference a seed, positive where the paper is right. Methods are compared seed by
@@ -7,9 +7,11 @@ seed, over the seeds that both have. A claim on methods, layers or epochs that a
 
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from workbook.papers.statistics import falls, rank_agreements
+from workbook.papers.turning_points import turning_place, turning_points
 
 Differences = dict[str, pd.Series | pd.DataFrame]
 Values = TypeVar("Values", pd.Series, pd.DataFrame)
@@ -119,11 +121,35 @@ def of_variation(table: pd.DataFrame) -> Differences:
 def beyond_threshold(table: pd.DataFrame) -> pd.Series:
     """How far SL-MLP's phi on pre-D lies above the threshold t of Theorem 1 (A 4.3), a value a seed.
 
-    not in the paper: it gives no number for t. It is SL's phi on pre-D at the checkpoint at which its phi on eval-D, on
-    the mean over seeds, is highest.
+    t is SL's phi on pre-D at its `turning_place`, on the mean over seeds.
     """
-    turn = _curves(table, "SL", "phi_eval").mean().idxmax()
-    return _less(at_end(table).loc["SL-MLP", "phi_pre"], _curves(table, "SL", "phi_pre")[turn])
+    pre, eva = (_curves(table, "SL", side) for side in ("phi_pre", "phi_eval"))
+    turn = pre.columns[turning_place(pre.mean(), eva.mean())]
+    return _less(at_end(table).loc["SL-MLP", "phi_pre"], pre[turn])
+
+
+def of_distances(table: pd.DataFrame) -> Differences:
+    """A 4.3, notebook 15. table: distance (an eval-D, the nearest first), epoch, phi_pre, phi_eval.
+
+    `A.theorem.falls` and `A.theorem.falls-more` have a premise, see `still_rising`.
+    """
+    names = list(table["distance"].unique())
+    t = turning_points(table, ["distance", "seed"]).pivot(index="seed", columns="distance", values="t")[names]
+    near, far = names[0], names[-1]
+    found: Differences = {"A.theorem.threshold": t[near] - t[far], "A.theorem.order": -t.diff(axis=1).iloc[:, 1:]}
+    of_near, of_far = (_curves(table[table["distance"] == name], "SL", "phi_eval") for name in (near, far))
+    if of_far.shape[1] > 1:
+        found["A.theorem.falls"] = of_far
+        found["A.theorem.falls-more"] = falls(np.log(of_far)) - falls(np.log(of_near))
+    return found
+
+
+def still_rising(table: pd.DataFrame) -> pd.Series:
+    """How far SL's phi on pre-D rises where its phi on eval-D is asked for a fall (`falls`), a value a seed.
+
+    Theorem 1 (A 4.3) says nothing of two checkpoints of which the later one has no larger phi on pre-D.
+    """
+    return -falls(_curves(table[table["distance"] == table["distance"].iloc[0]], "SL", "phi_pre"))
 
 
 def of_mixture(table: pd.DataFrame) -> Differences:
