@@ -163,6 +163,14 @@ FIGURES = {
         pd.DataFrame([PREDICTOR | {"baseline": baseline} for baseline in (False, True)]),
         titles=[BAD], x_title=BAD, title=BAD,
     ),
+    "semantic_gap.ratios_by_distance": lambda m: m.ratios_by_distance(
+        _seeds(epoch=0, distance=BAD, phi_pre=1.0, phi_eval=1.0),
+        pd.DataFrame([{"distance": BAD, "mean": 1.0, "low": 0.5, "high": 1.5}]), title=BAD,
+    ),
+    "semantic_gap.model_and_simulation": lambda m: m.model_and_simulation(
+        pd.DataFrame([{"case": BAD, "name": BAD} | dict.fromkeys(("phi_pre", "phi_eval", "simulated", "turn"), 1.0)]),
+        title=BAD,
+    ),
     "stagewise.stages_side_by_side": lambda m: m.stages_side_by_side(
         pd.DataFrame([{"model": BAD, "dataset": BAD, "layer": "stage1", "accuracy": 50.0}]), title=BAD
     ),

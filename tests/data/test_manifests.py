@@ -3,12 +3,13 @@
 import pytest
 import yaml
 
-from workbook.data.generated import FAMILIES
+from workbook.data.generated import CLASS_NAMES, FAMILIES
 from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_manifests, load_manifest
 from workbook.data.sources import class_sides, load_images
 from workbook.errors import ManifestError, PathError
 
 PRETRAINING = ["digits", "generated", "imagenet1k", "tiny-imagenet-200"]
+DISTANCES = ["cifar100-distances", "generated-distances"]
 # Paper A, Table 4, and paper B, Table 2
 DOWNSTREAM = [
     *("chestx", "cropdisease", "deepweeds", "dtd", "eurosat", "flowers102", "kaokore", "omniglot", "resisc45"),
@@ -17,7 +18,7 @@ DOWNSTREAM = [
     *("stanford-dogs", "cub200", "mit-indoor-67", "sun397"),
 ]
 MANY_LABELS = ["coco2014-multilabel", "generated-multilabel"]
-SHIPPED = sorted(PRETRAINING + DOWNSTREAM + MANY_LABELS)
+SHIPPED = sorted(PRETRAINING + DISTANCES + DOWNSTREAM + MANY_LABELS)
 
 
 def _valid() -> dict:
@@ -72,6 +73,43 @@ def test_the_generated_set_splits_by_family():
     assert set(sides["eval"]) == set(FAMILIES["rectilinear"])
 
 
+@pytest.mark.parametrize(("name", "pre", "each"), [("cifar100-distances", 30, 20), ("generated-distances", 12, 8)])
+def test_eval_ds_of_several_distances_have_one_size_and_share_no_class(name, pre, each):
+    manifest = load_manifest(name)
+    parts = manifest.concept_split.parts(manifest.class_names or CLASS_NAMES)
+    assert {side: len(names) for side, names in parts.items() if side != "eval"} == {
+        "pre": pre,
+        "near": each,
+        "middle": each,
+        "far": each,
+    }
+    far_and_nearer = parts["near"] + parts["middle"] + parts["far"]
+    assert len(set(far_and_nearer)) == 3 * each and set(far_and_nearer) < set(parts["eval"])
+
+
+def test_far_is_of_the_eval_side_and_the_rest_of_the_pre_side_of_the_set_itself():
+    for name in ("cifar100", "generated"):
+        of_two, of_more = (load_manifest(one).concept_split for one in (name, f"{name}-distances"))
+        names = load_manifest(name).class_names or CLASS_NAMES
+        sides, parts = of_two.sides(names), of_more.parts(names)
+        assert set(parts["far"]) < set(sides["eval"])
+        assert {*parts["pre"], *parts["near"], *parts["middle"]} == set(sides["pre"])
+
+
+def test_near_are_outlines_with_other_textures_and_middle_other_outlines():
+    parts = load_manifest("generated-distances").concept_split.parts(CLASS_NAMES)
+    of_part = {side: {tuple(name.rsplit("-", 1)) for name in parts[side]} for side in ("pre", "near", "middle")}
+    seen = {outline for outline, _ in of_part["pre"]}
+    assert {outline for outline, _ in of_part["near"]} < seen
+    assert not {outline for outline, _ in of_part["middle"]} & seen
+    assert {texture for _, texture in of_part["near"]} == {texture for _, texture in of_part["pre"]}
+
+
+def test_cifar_100_at_distances_is_cifar_100():
+    whole, apart = load_manifest("cifar100"), load_manifest("cifar100-distances")
+    assert apart.classes == whole.classes and apart.sources == whole.sources and apart.splits == whole.splits
+
+
 def test_tiny_imagenet_is_part_of_imagenet_and_on_the_same_sides():
     tiny, whole = load_manifest("tiny-imagenet-200"), load_manifest("imagenet1k")
     assert tiny.classes.items() <= whole.classes.items()
@@ -94,6 +132,17 @@ def test_wordnet_ids_are_sorted_because_the_hubs_labels_count_them():
 def test_only_splits_that_their_authors_published_are_official():
     official = {n for n in SHIPPED if (split := load_manifest(n).concept_split) and split.official}
     assert official == {"generated", "omniglot"}
+
+
+def test_distances_are_of_the_eval_side_and_have_names_of_their_own():
+    split = ConceptSplit(eval_classes=("d",), distances={"near": ("b*",), "far": ("c",)}, rule="", official=False)
+    parts = split.parts(["a", "b2", "b1", "c", "d"])
+    assert parts == {"pre": ["a"], "eval": ["b2", "b1", "c", "d"], "near": ["b2", "b1"], "far": ["c"]}
+    assert split.sides(["a", "b2", "b1", "c", "d"]) == {side: parts[side] for side in ("pre", "eval")}
+    with pytest.raises(ManifestError, match="entry 'c' matches none"):
+        split.parts(["a", "b", "d"])
+    with pytest.raises(ValueError, match="cannot be called 'pre'"):
+        ConceptSplit(eval_classes=("d",), distances={"pre": ("a",)}, rule="", official=False)
 
 
 def test_sides_take_names_and_patterns_and_keep_the_order_of_the_classes():

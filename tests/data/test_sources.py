@@ -134,6 +134,13 @@ def test_unknown_split_or_side(split, side, message):
         load_images(manifest(FOLDER), split, side=side)
 
 
+def test_an_eval_d_of_a_distance_is_loaded_as_a_side():
+    near = load_images("generated-distances", "test", side="near")
+    assert len(near.class_names) == 8 and len(near) == 8 * 40 and near.labels.max() == 7
+    with pytest.raises(ManifestError, match="no side 'nearer'. The sides are 'pre' and 'eval' and 'near'"):
+        load_images("generated-distances", "test", side="nearer")
+
+
 def test_a_side_needs_a_concept_split():
     with pytest.raises(ManifestError, match="digits has no concept split"):
         load_images("digits", "train", side="pre")

@@ -7,7 +7,14 @@ from sklearn.metrics import silhouette_score
 
 from tests.metrics import brute_force
 from tests.metrics.brute_force import DATA, KINDS, as_kind, clusters
-from workbook.metrics import blocks, discriminative_ratio, inter_class_separation, intra_class_variance, mean_silhouette
+from workbook.metrics import (
+    blocks,
+    discriminative_ratio,
+    inter_class_separation,
+    intra_class_variance,
+    mean_silhouette,
+    ratio_parts,
+)
 
 METRICS = (discriminative_ratio, intra_class_variance, inter_class_separation, mean_silhouette)
 COSINE = METRICS[1:]
@@ -160,3 +167,29 @@ def test_features_that_are_all_zero():
     assert math.isnan(discriminative_ratio(features, labels))
     assert intra_class_variance(features, labels) == inter_class_separation(features, labels) == 1
     assert mean_silhouette(features, labels) == 0
+
+
+def test_the_parts_of_a_ratio_by_hand():
+    """Seen classes differ along the first channel; unseen ones are 4 apart along it and 1 along the other."""
+    seen = np.array([[-1.0, 3.0], [-1.0, -3.0], [1.0, 3.0], [1.0, -3.0]])
+    unseen = np.array([[-1.0, -1.0], [1.0, 1.0], [3.0, 0.0], [5.0, 2.0]])
+    parts = ratio_parts(unseen, [0, 0, 1, 1], seen, [0, 0, 1, 1])
+    assert parts.seen == pytest.approx(4**2 / 1**2)
+    assert parts.shared == pytest.approx(1**2 / 1**2)
+    assert parts.weight == pytest.approx(1**2 / (1**2 + 1**2))
+
+
+def test_the_parts_make_the_ratio_in_any_frame():
+    rng = np.random.default_rng(0)
+    (seen, of_seen), (unseen, of_unseen) = ((rng.normal(size=(60, 7)), np.arange(60) % k) for k in (4, 5))
+    turn, _ = np.linalg.qr(rng.normal(size=(7, 7)))
+    parts = ratio_parts(unseen, of_unseen, seen, of_seen)
+    whole = parts.weight * parts.seen + (1 - parts.weight) * parts.shared
+    assert whole == pytest.approx(discriminative_ratio(unseen, of_unseen))
+    moved = ratio_parts(3 * unseen @ turn + 5, of_unseen, 3 * seen @ turn + 5, of_seen)
+    assert (moved.seen, moved.shared, moved.weight) == pytest.approx((parts.seen, parts.shared, parts.weight))
+
+
+def test_seen_classes_of_one_mean_span_nothing():
+    with pytest.raises(ValueError, match="the seen classes have one mean"):
+        ratio_parts(np.eye(4), [0, 0, 1, 1], np.ones((4, 4)), [0, 0, 1, 1])

@@ -1,11 +1,21 @@
 """What claims are judged by, on tables whose numbers are done by hand."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from workbook.papers import differences
 from workbook.papers.claims import CLAIMS
-from workbook.papers.differences import at_end, beyond_threshold, of_mixture, of_redundancy, of_stages, of_variation
+from workbook.papers.differences import (
+    at_end,
+    beyond_threshold,
+    of_distances,
+    of_mixture,
+    of_redundancy,
+    of_stages,
+    of_variation,
+    still_rising,
+)
 from workbook.papers.statistics import STATISTICS
 
 # method -> accuracy of stages 1 to 5 and pooled, of seed 5; that of seed 6 is one higher where there is one
@@ -98,6 +108,28 @@ def test_variation_at_the_end():
     assert beyond_threshold(TABLE).tolist() == [5 - 3, 5 - 3]
 
 
+# phi on pre-D of three epochs of SL, and phi on eval-D of each distance: that of the last turns at 2, 2 and 1
+RATIOS = {"near": (1.0, 5.0, 4.0), "middle": (1.0, 3.0, 2.0), "far": (4.0, 2.0, 1.0)}
+DISTANCES = pd.DataFrame(
+    [
+        {"distance": name, "method": "SL", "seed": seed, "epoch": epoch, "phi_pre": pre + seed, "phi_eval": ratio}
+        for name, ratios in RATIOS.items()
+        for seed in (0, 1)
+        for epoch, pre, ratio in zip((0, 1, 3), (1.0, 2.0, 4.0), ratios, strict=True)
+    ]
+)
+
+
+def test_distances_by_their_turning_points_and_falls():
+    found = of_distances(DISTANCES)
+    assert found["A.theorem.threshold"].tolist() == [2 - 1] * 2
+    assert found["A.theorem.order"].values.tolist() == [[2 - 2, 2 - 1]] * 2
+    assert found["A.theorem.falls"].values.tolist() == [list(RATIOS["far"])] * 2
+    assert found["A.theorem.falls-more"].tolist() == pytest.approx([np.log(2 / 1) - np.log(5 / 4)] * 2)
+    assert still_rising(DISTANCES).tolist() == [4 - 2] * 2
+    assert [*of_distances(DISTANCES[DISTANCES["epoch"] == 3])] == ["A.theorem.threshold", "A.theorem.order"]
+
+
 def test_mixture_at_the_end_and_from_a_third_on():
     found = of_mixture(TABLE)
     assert found.pop("A.mixture.sl-falls").loc[0].tolist() == [0.9, 0.7, 0.4]
@@ -126,6 +158,6 @@ def test_what_is_not_finite_stays_to_be_refused():
 
 def test_every_difference_is_of_a_claim_of_its_notebook():
     found = {"01": of_stages(stages(*ACCURACY)), "03": of_variation(TABLE), "04": of_mixture(TABLE)}
-    found["05"] = differences.of_redundancy(TABLE)
+    found |= {"05": differences.of_redundancy(TABLE), "15": of_distances(DISTANCES)}
     for number, of_claims in found.items():
         assert all(any(name.startswith(number) for name in CLAIMS[claim].notebooks) for claim in of_claims)

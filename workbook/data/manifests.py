@@ -79,7 +79,7 @@ class ConceptSplit(Facts):
     """
 
     eval_classes: tuple[ClassName, ...] = Field(min_length=1)
-    distances: dict[ClassName, tuple[ClassName, ...]] = {}
+    distances: dict[ClassName, tuple[ClassName, ...]] = Field(default_factory=dict)
     rule: str
     official: StrictBool
 

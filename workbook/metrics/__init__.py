@@ -61,10 +61,12 @@ if TYPE_CHECKING:
     from workbook.metrics.spectrum import rankme as rankme
     from workbook.metrics.sphere import alignment as alignment
     from workbook.metrics.sphere import uniformity as uniformity
+    from workbook.metrics.variation import RatioParts as RatioParts
     from workbook.metrics.variation import discriminative_ratio as discriminative_ratio
     from workbook.metrics.variation import inter_class_separation as inter_class_separation
     from workbook.metrics.variation import intra_class_variance as intra_class_variance
     from workbook.metrics.variation import mean_silhouette as mean_silhouette
+    from workbook.metrics.variation import ratio_parts as ratio_parts
     from workbook.metrics.weights import ATTENTION as ATTENTION
     from workbook.metrics.weights import CLASSIFIERS as CLASSIFIERS
     from workbook.metrics.weights import DiversityChoices as DiversityChoices
@@ -162,10 +164,12 @@ _HOMES = {
         "uniformity",
     ),
     "variation": (
+        "RatioParts",
         "discriminative_ratio",
         "inter_class_separation",
         "intra_class_variance",
         "mean_silhouette",
+        "ratio_parts",
     ),
     "weights": (
         "ATTENTION",

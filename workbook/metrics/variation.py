@@ -5,12 +5,13 @@ with every vector and with itself, so that its distance is 1, as scikit-learn ha
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from workbook.metrics.blocks import Array, check_classes, row_blocks, spread_of_means, unit_or_zero
-from workbook.metrics.moments import Moments, class_moments_of
+from workbook.metrics.moments import ClassMoments, Moments, class_moments_of, principal, projected
 
 # Mean cosine distances below this are what rounding leaves of a zero.
 _NO_DISTANCE = 1e-12
@@ -26,15 +27,47 @@ def discriminative_ratio(features: Array | Moments, labels: Any = None) -> float
     In [0, inf]; higher = classes further apart for their width; smaller = more intra-class variation. Unchanged by
     scale, rotation and offset. inf where every class is a single point; nan where all samples are the same point.
     """
-    moments = class_moments_of(features, labels, samples=2)
+    return _ratio(*_inter_and_intra(class_moments_of(features, labels, samples=2)))
+
+
+def _inter_and_intra(moments: ClassMoments) -> tuple[float, float]:
     count = len(moments.means)
     # sum_jk |mu_j - mu_k|^2 = 2 C sum_j |mu_j - mean mu|^2, and the pairs j = k add 0, so
     # D_inter = 2 / (C - 1) sum_j |mu_j - mean mu|^2 = 2 C / (C - 1) times the spread of the means
-    inter = 2 * count / (count - 1) * spread_of_means(moments.means)
-    intra = float(moments.scatter.mean())
+    return 2 * count / (count - 1) * spread_of_means(moments.means), float(moments.scatter.mean())
+
+
+def _ratio(inter: float, intra: float) -> float:
     if intra == 0:
         return math.inf if inter > 0 else math.nan
     return inter / intra
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioParts:
+    """phi in the directions along which seen classes differ, and in those that they share."""
+
+    seen: float
+    shared: float
+    weight: float  # of `seen`, in [0, 1]: phi = weight * seen + (1 - weight) * shared
+
+
+def ratio_parts(features: Array, labels: Any, seen: Array, seen_labels: Any) -> RatioParts:
+    """The discriminative ratio of unseen classes, parted by the span of the seen classes' means.
+
+    Not in the paper. D_inter and D_intra are sums over orthogonal directions, so that phi is the mean of what it is in
+    the span and in its complement, each weighted by its part of D_intra.
+
+    features: (N, D) float, of unseen classes. labels: (N,) int, at least two classes of two samples. seen, seen_labels:
+    the same of seen classes, in the same D channels. Unchanged by scale, rotation and offset. A part without any width
+    is inf or nan, as in `discriminative_ratio`.
+    """
+    means = class_moments_of(seen, seen_labels, samples=1).means
+    _, axes = principal((means - means.mean(0)).T @ (means - means.mean(0)), "the seen classes have one mean")
+    inner = projected(features, means.mean(0), axes)
+    whole, inside = (_inter_and_intra(class_moments_of(part, labels, samples=2)) for part in (features, inner))
+    inter, intra = (max(0.0, of_all - own) for of_all, own in zip(whole, inside, strict=True))
+    return RatioParts(seen=_ratio(*inside), shared=_ratio(inter, intra), weight=inside[1] / whole[1])
 
 
 def intra_class_variance(features: Array | Moments, labels: Any = None) -> float:

@@ -86,11 +86,12 @@ def draw(
     """Features (n samples, C + n) of n unseen classes and their labels: the model of `phi_eval`, with s2 = 1.
 
     The first C channels hold the seen centres, the others the shared directions, in each of which one unseen class is
-    off. The noise is spread evenly over all channels.
+    off. Of a class's samples the share p_ij lies about centre j, rounded; the noise is spread evenly over all channels.
     """
     classes = _checked(p)
     count, seen = classes.shape
-    near = [generator.choice(seen, size=samples, p=row) for row in classes]
+    places = (np.arange(samples) + 0.5) / samples
+    near = [np.searchsorted(np.cumsum(row)[:-1], places) for row in classes]
     # centres sqrt(D / 2) e_j are at the squared distance D from each other; so are offsets of sqrt(shared / 2)
     centres = math.sqrt(phi_pre / 2) * np.eye(seen)[np.concatenate(near)]
     labels = np.repeat(np.arange(count), samples)

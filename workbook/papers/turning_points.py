@@ -28,8 +28,8 @@ def turning_points(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """t of every group of checkpoints, such as a distance and a seed, over all methods and epochs in it.
 
     table: phi_pre, phi_eval and the columns `by`. One row a group, in the order in which they come: `by`, t, and turns,
-    which says whether a turn is seen: "seen"; "at or above", where t is the largest phi_pre, so that nothing falls in the
-    range and t lies there or above it; "at or below", where it is the smallest.
+    which says whether a turn is seen: "seen"; "at or above", where t is the largest phi_pre, so that nothing falls in
+    the range and t lies there or above it; "at or below", where it is the smallest.
     """
     rows = []
     for group, points in table.groupby(list(by), sort=False):
