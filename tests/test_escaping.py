@@ -177,6 +177,11 @@ FIGURES = {
     "stagewise.stagewise_curves": lambda m: m.stagewise_curves(
         _seeds(layer="stage1", accuracy=50.0), paper={literal(BAD): 1.0}, paper_setting=BAD, title=BAD
     ),
+    "detection.boxes_on_images": lambda m: m.boxes_on_images(
+        [np.zeros((4, 4, 3), np.uint8)],
+        pd.DataFrame([{"image": 0, "what": "found", "text": BAD, "left": 0, "top": 0, "right": 2, "bottom": 2}]),
+        title=BAD,
+    ),
     "trajectories.trajectory_map": _map,
     "trajectories.layer_panel": _layers,
     "transfer.transfer_points": lambda m: m.transfer_points(

@@ -109,6 +109,22 @@ def test_models_that_learned_from_labels_alone(study, runs, start):
     assert found[vit.key].recipe == supervised_vit_recipe(replace(TINY.recipe, backbone="tiny_vit"))
 
 
+def test_where_eval_d_has_distances_the_set_is_the_profile_s_and_the_seeds_the_ablations(study):
+    apart = study.of_distances()
+    assert study.distances == () and apart.distances == ("near", "middle", "far")
+    assert apart.recipes("SL") == [replace(TINY.recipe, dataset="generated-distances")], "one seed"
+    assert len(apart.measured("middle").class_names) == 8
+    with pytest.raises(ProfileError, match="generated has one eval-D. Name a manifest"):
+        replace(study, profile=replace(TINY, distances=None)).of_distances()
+
+
+def test_a_run_is_probed_on_the_side_that_is_asked_for(study, runs):
+    apart = study.of_distances()
+    found = apart.stagewise(runs[:1], ("pooled",), side="far")
+    parts = apart.probe_parts("far")
+    assert found.equals(stagewise_evaluation(runs[:1], parts, POOLED, TINY.probe, study.lab))
+
+
 # --- which images
 
 

@@ -531,5 +531,5 @@ def _concept_split(manifest: "Manifest") -> str:
     status = "official" if manifest.concept_split.official else "not official"
     if manifest.class_names is None:
         return status
-    sides = manifest.concept_split.sides(manifest.class_names)
-    return f"{len(sides['pre'])} pre / {len(sides['eval'])} eval, {status}"
+    parts = manifest.concept_split.parts(manifest.class_names)
+    return f"{' / '.join(f'{len(names)} {side}' for side, names in parts.items())}, {status}"

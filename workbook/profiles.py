@@ -10,6 +10,9 @@ from pydantic import AfterValidator
 
 from workbook.data.augmentation import Augmentation
 from workbook.data.sources import check_data_set, check_set
+from workbook.detection.detector import SMALL
+from workbook.detection.probe import DetectionProbeRecipe
+from workbook.detection.training import DetectionRecipe
 from workbook.devices import DEVICES, PRECISIONS
 from workbook.errors import ProfileError, did_you_mean
 from workbook.evaluation.extraction import Extraction
@@ -111,6 +114,20 @@ class Injection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Detection:
+    """Which scenes detectors are trained and tested on, and how; see `load_scenes`."""
+
+    scenes: str = "coco2017"
+    train_scenes: Count | None = None  # None = all
+    test_scenes: Count | None = None
+    recipe: DetectionRecipe = field(default_factory=DetectionRecipe)
+    probe: DetectionProbeRecipe = field(default_factory=DetectionProbeRecipe)
+
+    def __post_init__(self) -> None:
+        check_fields(self, ProfileError)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """The size of a study: what is pretrained, how often, and how it is evaluated."""
 
@@ -128,6 +145,7 @@ class Profile:
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     transfer: Transfer = field(default_factory=Transfer)
     injection: Injection = field(default_factory=Injection)
+    detection: Detection = field(default_factory=Detection)
     device: Annotated[str, one_of(DEVICES)] = "auto"
     precision: Annotated[str, one_of(PRECISIONS)] = "auto"  # see `make_fabric`
     # small networks leave a GPU waiting: so many share it, each with its own part of the memory. See `train_each`
@@ -184,6 +202,7 @@ class Profile:
 
 # what a sweep sets for each of its recipes is not a profile's
 _FIXED = ("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start")
+_FIXED += ("detection.recipe.seed", "detection.probe.seed")
 # see `Profile.changed`
 _FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision", "runs_at_a_time", "keep_features")
 
@@ -192,7 +211,7 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
     """The profile of this name with some fields replaced; None is a value as any other.
 
     A field is named by where it lies, "transfer.images_per_class", "recipe.epochs"; by itself where that says enough:
-    a field of the profile or of its recipe, or one that no other part has.
+    a field of the profile or of its recipe, one of the recipe's parts, or one that no other part has.
     Raises ProfileError for an unknown profile or field and for a value that the field refuses.
     """
     if name not in PROFILES:
@@ -231,8 +250,9 @@ def field_path(name: str) -> str:
         if path in known:
             return path
     found = [path for path in known if path.endswith(f".{name}")]
-    if len(found) == 1:
-        return found[0]
+    for several in ([path for path in found if path.startswith("recipe.")], found):
+        if len(several) == 1:
+            return several[0]
     if found:
         raise ProfileError(f"several fields are called {name!r}: say which of {', '.join(found)}")
     near = did_you_mean(name, {*known, *(path.rpartition(".")[2] for path in known)})
@@ -302,6 +322,15 @@ SMOKE = Profile(
         epochs=2,
         cka=CKARecipe(minibatch=100, passes=1, cka_images_per_class=5),
     ),
+    detection=Detection(
+        scenes="generated",
+        train_scenes=24,
+        test_scenes=24,
+        recipe=DetectionRecipe(
+            size=SMALL, steps=16, batch_size=4, warmup_steps=4, precise_steps=2, checkpoint_steps=(8,)
+        ),
+        probe=DetectionProbeRecipe(epochs=10),
+    ),
 )
 """Generated images, nothing to download; its verdicts read "not evaluated"."""
 
@@ -354,6 +383,15 @@ POCKET = replace(
         epochs=20,
         cka=CKARecipe(cka_images_per_class=30),
     ),
+    detection=Detection(
+        scenes="generated",
+        train_scenes=1000,
+        test_scenes=300,
+        # not in the papers: about five views of every scene in six minutes of one CPU core
+        recipe=DetectionRecipe(
+            size=SMALL, steps=300, warmup_steps=30, precise_steps=20, checkpoint_steps=(50, 100, 200)
+        ),
+    ),
 )
 """Real evidence on a laptop's CPU: CIFAR-100's concept split and a narrow ResNet."""
 
@@ -405,6 +443,7 @@ PAPER = replace(
     ablation=Ablation(seeds=1, component_epochs=100, backbones=tuple(TABLE_2)),
     distances=None,
     injection=Injection(vit="vit_base_patch16_224"),
+    detection=Detection(),
 )
 """The papers' own setting: ImageNet-1K 652/348, ResNet-50, many GPUs."""
 

@@ -13,6 +13,8 @@ import pandas as pd
 from workbook.data import load_images
 from workbook.data.images import Images
 from workbook.data.manifests import load_manifest
+from workbook.detection.scenes import Scenes
+from workbook.detection.sources import load_scenes
 from workbook.devices import make_fabric
 from workbook.errors import ProfileError
 from workbook.evaluation.embedding import Embedding, embed_epochs
@@ -23,6 +25,7 @@ from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
 from workbook.lab import Lab
+from workbook.models.pretrained import Pretrained
 from workbook.papers.claims import CLAIMS
 from workbook.papers.verdicts import Verdict, judge, write_verdicts
 from workbook.parameters import check_notebook
@@ -103,6 +106,24 @@ class Study:
         recipes = [recipe for what in which for recipe in (self.recipes(what) if isinstance(what, str) else [what])]
         return train_all(recipes, self.lab)
 
+    def backbones(
+        self, methods: Sequence[str], models: Sequence[str] | None = None
+    ) -> dict[tuple[str, int], Pretrained]:
+        """Method and seed -> the backbone that its run ended with, of as many seeds as the ablations have.
+
+        models: files, names and lists of them in place of runs, see `entries_of`; an entry's name is its method, and
+        the entries of one name are its seeds 0, 1 ... in their order.
+        """
+        if models is None:
+            recipes = [recipe for recipe in self.recipes(*methods) if recipe.seed in self.profile.ablation_seeds]
+            return {(run.recipe.method, run.recipe.seed): run.backbone() for run in self.train(*recipes)}
+        found: dict[tuple[str, int], Pretrained] = {}
+        for entry in entries_of(models):
+            opened = entry.open(self.lab.store)
+            method = entry.name or opened.name
+            found[method, sum(name == method for name, _ in found)] = opened
+        return found
+
     def starts(self, methods: Sequence[str] | None = None, vit_methods: Sequence[str] | None = None) -> list[Recipe]:
         """The self-supervised recipes that label injection starts from; None = the profile's methods."""
         chosen = self.profile.injection
@@ -149,6 +170,11 @@ class Study:
     def held_out(self) -> Images:
         """Test images of the classes that are pretrained on."""
         return load_images(self.dataset, "test", side=self.profile.recipe.side)
+
+    def scenes(self) -> tuple[Scenes, Scenes]:
+        """What detectors are trained on, and what they are tested on."""
+        own = self.profile.detection
+        return load_scenes(own.scenes, "train", own.train_scenes), load_scenes(own.scenes, "test", own.test_scenes)
 
     # measurements
 

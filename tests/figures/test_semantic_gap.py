@@ -5,7 +5,14 @@ from workbook.figures.semantic_gap import model_and_simulation, ratios_by_distan
 
 TABLE = pd.DataFrame(
     [
-        {"distance": name, "method": method, "seed": seed, "epoch": epoch, "phi_pre": epoch + seed, "phi_eval": 2.0 * seed}
+        {
+            "distance": name,
+            "method": method,
+            "seed": seed,
+            "epoch": epoch,
+            "phi_pre": epoch + seed,
+            "phi_eval": 2.0 * seed,
+        }
         for name in ("near", "far")
         for method in ("SL", "SL-MLP")
         for seed in (0, 1)

@@ -40,4 +40,7 @@ def test_methods_are_taken_together_unless_asked_for():
     table = pd.DataFrame(rows, columns=["method", "phi_pre", "phi_eval"]).assign(seed=0)
     assert turning_points(table, ["seed"])["t"].tolist() == [2.0]
     alone = turning_points(table, ["method", "seed"])
-    assert alone[["method", "t", "turns"]].values.tolist() == [["SL", 3.0, "at or above"], ["SL-MLP", 2.0, "at or above"]]
+    assert alone[["method", "t", "turns"]].values.tolist() == [
+        ["SL", 3.0, "at or above"],
+        ["SL-MLP", 2.0, "at or above"],
+    ]

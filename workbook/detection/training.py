@@ -45,7 +45,7 @@ from workbook.store import Artefact
 TRAINING_VERSION = 1
 _ROW = 50  # steps of a row of the history
 RESUME_SECONDS = 60.0  # of work that a kill may cost
-_HISTORY, _WEIGHTS, _RESUME = "history.json", "detector.safetensors", "resume.pt"
+_HISTORY, _RESUME = "history.json", "resume.pt"
 _READERS, _AHEAD = 8, 2  # threads that decode, and batches that they do so before one is asked for
 _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 _WARMUP_FROM = 0.001  # of the rate, as Detectron2 begins
@@ -69,13 +69,21 @@ class DetectionRecipe:
     momentum: Decay = 0.9
     weight_decay: NotNegative = 1e-4  # of weights and biases, but none of norms
     flip: Probability = 0.5
-    precise_steps: Whole = 200  # batches over which the batch norms' statistics are taken anew after the last step
+    precise_steps: Whole = 200  # batches over which the batch norms' statistics are taken anew before weights are kept
+    checkpoint_steps: Annotated[tuple[Count, ...], ASCENDING] = ()  # after which the weights are kept, besides the last
     seed: Whole = 0
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps must lie in [0, {self.steps}], got {self.warmup_steps}")
+        if self.checkpoint_steps and self.checkpoint_steps[-1] >= self.steps:
+            raise ValueError(f"checkpoint_steps must lie below {self.steps}, got {list(self.checkpoint_steps)}")
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """After which the weights are kept, ascending; the last one is the end."""
+        return (*self.checkpoint_steps, self.steps)
 
     def short(self) -> "DetectionRecipe":
         """The same in 12,000 steps, for 13 % of the cost; that it ranks backbones alike is not in the papers."""
@@ -97,11 +105,12 @@ class Detector:
         """One row for fifty steps, see `train_detector`."""
         return pd.read_json(self.artefact.file(_HISTORY), orient="records")
 
-    def model(self) -> nn.Module:
-        """The detector in evaluation mode, on the CPU."""
+    def model(self, step: int | None = None) -> nn.Module:
+        """The detector after so many steps, one of the recipe's `kept_steps`, None = the last; in evaluation mode, on
+        the CPU."""
         with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced at once
             model = mask_rcnn(self.source.backbone, len(self.class_names), self.recipe.size)
-        model.load_state_dict(load_file(self.artefact.file(_WEIGHTS)))
+        model.load_state_dict(load_file(self.artefact.file(_weights(step or self.recipe.steps))))
         return model.eval()
 
 
@@ -121,7 +130,7 @@ def train_detector(recipe: DetectionRecipe, source: Pretrained, scenes: Scenes, 
             with lab.store.workdir("detectors", spec) as folder:
                 _train(recipe, source, scenes.annotated(), folder, fabric, title)
             if fabric.is_global_zero:
-                lab.store.seal("detectors", spec, [_HISTORY, _WEIGHTS])
+                lab.store.seal("detectors", spec, [_HISTORY, *map(_weights, recipe.kept_steps)])
             fabric.barrier()
     return Detector(recipe, source, scenes.class_names, lab.store.get("detectors", spec), stored)
 
@@ -212,18 +221,32 @@ def _train(
     with progress_bar(title, recipe.steps * recipe.batch_size, shown=shown) as bar, Writer(folder / _RESUME) as resume:
         done = int(history[-1]["step"]) if history else 0
         count_earlier(bar, done * recipe.batch_size)
-        for first in range(done, recipe.steps, _ROW):
-            history.append(_train_row(training, range(first, min(first + _ROW, recipe.steps)), bar))
+        for steps in _rows(recipe, done):
+            history.append(_train_row(training, steps, bar))
+            if steps.stop in recipe.kept_steps:
+                make_precise(training)
+                if shown:
+                    tensors = {name: part.contiguous().cpu() for name, part in training.model.state_dict().items()}
+                    write_atomically(folder / _weights(steps.stop), to_safetensors(tensors))
             if shown and time.monotonic() - kept >= RESUME_SECONDS:
                 resume.write({name: part.state_dict() for name, part in training.parts.items()} | {"history": history})
                 kept = time.monotonic()
-    make_precise(training)
     if shown:
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in training.model.state_dict().items()}
-        write_atomically(folder / _WEIGHTS, to_safetensors(tensors))
         write_atomically(folder / _HISTORY, pd.DataFrame(history).to_json(orient="records", indent=1))
         (folder / _RESUME).unlink(missing_ok=True)
     fabric.barrier()
+
+
+def _weights(step: int) -> str:
+    return f"step-{step}.safetensors"
+
+
+def _rows(recipe: DetectionRecipe, done: int) -> Iterator[range]:
+    """The steps that are left, fifty a row of the history, and fewer up to a step whose weights are kept."""
+    while done < recipe.steps:
+        end = min(done + _ROW, *(step for step in recipe.kept_steps if step > done))
+        yield range(done, end)
+        done = end
 
 
 def _set_up(recipe: DetectionRecipe, source: Pretrained, scenes: Scenes, fabric: Fabric) -> _Training:

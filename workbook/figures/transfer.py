@@ -38,10 +38,12 @@ def transfer_points(table: pd.DataFrame, *, title: str, measure: str = "accuracy
     return plain(figure, title=title, x=f"{measure} (%)", height=height).update_layout(legend=legend)
 
 
-def gains(measured: pd.DataFrame, paper: Mapping[str, float], *, title: str, axis: str) -> go.Figure:
+def gains(
+    measured: pd.DataFrame, paper: Mapping[str, float], *, title: str, axis: str, of: str = "12 data sets"
+) -> go.Figure:
     """One difference a seed for every protocol, their mean as a bar, and the paper's as a ring.
 
-    measured: columns protocol, seed, gain. paper: protocol -> its gain.
+    measured: columns protocol, seed, gain. paper: protocol -> its gain, measured on what `of` says.
     """
     measured = literal_texts(measured)
     mean = measured.groupby("protocol", sort=False)["gain"].mean()
@@ -51,7 +53,7 @@ def gains(measured: pd.DataFrame, paper: Mapping[str, float], *, title: str, axi
     seeds = {"name": "one seed", "mode": "markers", "marker": {"color": COLOURS["SL-MLP"], "size": 9}}
     figure.add_scatter(x=measured["protocol"], y=measured["gain"], **told, **seeds)
     printed = {literal(name): value for name, value in paper.items() if literal(name) in mean.index}
-    rings = {"marker": {"size": 14, **RING}, "name": "paper (ImageNet, ResNet-50, 12 data sets)"}
+    rings = {"marker": {"size": 14, **RING}, "name": literal(f"paper (ImageNet, ResNet-50, {of})")}
     figure.add_scatter(x=list(printed), y=list(printed.values()), mode="markers", **rings)
     figure.add_hline(y=0, line={"color": "#555", "width": 1})
     return plain(figure, title=title, y=axis, height=440)

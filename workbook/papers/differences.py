@@ -1,4 +1,4 @@
-"""What the claims of notebooks 01 to 05 and 15 are judged by, from what was measured.
+"""What the claims of notebooks 01 to 05, 09 and 15 are judged by, from what was measured.
 
 Each function takes a tidy table, which has `method` and `seed` beside the columns that it names, and gives what the
 statistic of each claim takes: a difference a seed, positive where the paper is right. Methods are compared seed by
@@ -176,6 +176,16 @@ def of_redundancy(table: pd.DataFrame) -> Differences:
         if with_mlp in redundancy and without in redundancy:
             found[f"A.redundancy.{name}"] = _less(redundancy[without], redundancy[with_mlp])
     return found
+
+
+def of_detection(table: pd.DataFrame) -> Differences:
+    """A Table 3, notebook 09. table: step, target and AP (percent), as `detection_table` has them; AP of boxes at the
+    last step is judged."""
+    last = table[(table["step"] == table["step"].max()) & (table["target"] == "box")].set_index(_OF_RUN)["AP"]
+    others = {"ap": "SL", "byol": "BYOL"}
+    return {
+        f"A.detection.{name}": _less(last["SL-MLP"], last[other]) for name, other in others.items() if other in last
+    }
 
 
 def of_length(table: pd.DataFrame, shorter: pd.DataFrame) -> Differences:

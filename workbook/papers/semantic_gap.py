@@ -1,8 +1,8 @@
 """Theorem 1 of paper A (4.3) in a model where everything can be computed: unseen classes as mixtures of seen ones.
 
 The idea is that of Liu et al. 2020 ("Negative margin matters"), whom the paper names: a sample of an unseen class falls
-near the centre of some seen class, and a class that falls on several is torn apart. The supplement with the paper's own
-model and proof is not available; not in the paper: everything here.
+near the centre of some seen class, and a class that falls on several is torn apart. Not in the paper: the model and all
+that follows from it here, as the supplement with its own model and proof is not available.
 
 C seen classes have centres at one mutual squared distance D and the within-class variance s2 (the mean squared distance
 to the centre), so that phi on pre-D is D / s2. Of unseen class i the share p_ij falls on seen class j, with the same

@@ -13,9 +13,9 @@ def turning_place(phi_pre: Any, phi_eval: Any) -> int:
 
     phi_pre, phi_eval: (n,), a value a checkpoint, in any order.
 
-    not in the paper: it gives no number for t and no way to find it. t is the mode of the curve that rises and then
-    falls and is nearest to the points in least squares; of several at its top, that of the highest phi on eval-D. One
-    curve that does rise and then fall turns at its highest point; a single point that sticks out is no turn.
+    not in the paper: it gives no number for t and no way to find it. Here it is the mode of the curve that rises and
+    then falls and is the nearest in least squares; of several values at its top, the highest phi on eval-D. What does
+    rise and then fall turns at its highest; a single value that sticks out is no turn.
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in (phi_pre, phi_eval))
     order = np.argsort(x, kind="stable")
