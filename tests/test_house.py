@@ -35,7 +35,8 @@ IMPORTS = {
     "profiles": "data detection devices errors evaluation fields models pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
-    "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance store",
+    "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance "
+    "store",
     "sharing": "errors files models papers pretraining report store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
     "bench": "data errors evaluation files metrics papers pretraining provenance report study",
