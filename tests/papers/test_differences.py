@@ -15,6 +15,7 @@ from workbook.papers.differences import (
     of_stages,
     of_variation,
     still_rising,
+    turning_in_range,
 )
 from workbook.papers.statistics import STATISTICS
 
@@ -127,6 +128,9 @@ def test_distances_by_their_turning_points_and_falls():
     assert found["A.theorem.falls"].values.tolist() == [list(RATIOS["far"])] * 2
     assert found["A.theorem.falls-more"].tolist() == pytest.approx([np.log(2 / 1) - np.log(5 / 4)] * 2)
     assert still_rising(DISTANCES).tolist() == [4 - 2] * 2
+    assert turning_in_range(DISTANCES).tolist() == [4 - 1] * 2
+    never = DISTANCES.assign(phi_eval=DISTANCES["phi_pre"])
+    assert turning_in_range(never).tolist() == [0.0] * 2, "no turn is seen"
     assert [*of_distances(DISTANCES[DISTANCES["epoch"] == 3])] == ["A.theorem.threshold", "A.theorem.order"]
 
 

@@ -131,7 +131,8 @@ def beyond_threshold(table: pd.DataFrame) -> pd.Series:
 def of_distances(table: pd.DataFrame) -> Differences:
     """A 4.3, notebook 15. table: distance (an eval-D, the nearest first), epoch, phi_pre, phi_eval.
 
-    `A.theorem.falls` and `A.theorem.falls-more` have a premise, see `still_rising`.
+    All have a premise: `A.theorem.falls` and `A.theorem.falls-more` that of `still_rising`, the others that of
+    `turning_in_range`.
     """
     names = list(table["distance"].unique())
     t = turning_points(table, ["distance", "seed"]).pivot(index="seed", columns="distance", values="t")[names]
@@ -150,6 +151,15 @@ def still_rising(table: pd.DataFrame) -> pd.Series:
     Theorem 1 (A 4.3) says nothing of two checkpoints of which the later one has no larger phi on pre-D.
     """
     return -falls(_curves(table[table["distance"] == table["distance"].iloc[0]], "SL", "phi_pre"))
+
+
+def turning_in_range(table: pd.DataFrame) -> pd.Series:
+    """How far the turning point of the farthest eval-D lies below the largest phi on pre-D, a value a seed.
+
+    0 where phi on eval-D does not turn: then there is no t to compare.
+    """
+    farthest = table[table["distance"] == table["distance"].iloc[-1]]
+    return farthest.groupby("seed")["phi_pre"].max() - turning_points(farthest, ["seed"]).set_index("seed")["t"]
 
 
 def of_mixture(table: pd.DataFrame) -> Differences:
