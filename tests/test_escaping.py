@@ -165,7 +165,7 @@ FIGURES = {
     ),
     "semantic_gap.ratios_by_distance": lambda m: m.ratios_by_distance(
         _seeds(epoch=0, distance=BAD, phi_pre=1.0, phi_eval=1.0),
-        pd.DataFrame([{"distance": BAD, "mean": 1.0, "low": 0.5, "high": 1.5}]), title=BAD,
+        pd.DataFrame([{"distance": BAD, "turns": BAD, "mean": 1.0, "low": 0.5, "high": 1.5}]), title=BAD,
     ),
     "semantic_gap.model_and_simulation": lambda m: m.model_and_simulation(
         pd.DataFrame([{"case": BAD, "name": BAD} | dict.fromkeys(("phi_pre", "phi_eval", "simulated", "turn"), 1.0)]),

@@ -20,6 +20,7 @@ TABLE = pd.DataFrame(
     ]
 )
 TURNS = pd.DataFrame({"distance": ["near", "far"], "mean": [2.0, 1.0], "low": [1.5, np.nan], "high": [2.5, np.nan]})
+TURNS["turns"] = ["at or above", "seen"]
 
 
 def test_a_panel_a_distance_and_a_line_a_method_and_seed():
@@ -37,7 +38,9 @@ def test_a_panel_a_distance_and_a_line_a_method_and_seed():
 
 
 def test_the_turning_point_is_dashed_and_has_its_interval_where_there_is_one():
-    shapes = ratios_by_distance(TABLE, TURNS, title="t").layout.shapes
+    layout = ratios_by_distance(TABLE, TURNS, title="t").layout
+    shapes, notes = layout.shapes, [note.text for note in layout.annotations]
+    assert notes[-2:] == ["t: at or above", "t: seen"]
     assert [shape.x0 for shape in shapes if shape.type == "line"] == [2.0, 1.0]
     assert [(shape.x0, shape.x1) for shape in shapes if shape.type == "rect"] == [(1.5, 2.5)]
 

@@ -15,7 +15,7 @@ def ratios_by_distance(table: pd.DataFrame, turns: pd.DataFrame, *, title: str) 
     """A panel a distance: phi on eval-D over phi on pre-D, a line a method from epoch to epoch, thin ones of each seed.
 
     table: distance, method, seed, epoch, phi_pre, phi_eval. turns: distance, mean, low and high of the turning point t,
-    a dashed line with its interval, NaN where there is none.
+    a dashed line with its interval, NaN where there is none, and in words how it was seen, turns.
     """
     table, turns = literal_texts(table), literal_texts(turns).set_index("distance")
     names = list(table["distance"].unique())
@@ -24,7 +24,13 @@ def ratios_by_distance(table: pd.DataFrame, turns: pd.DataFrame, *, title: str) 
         rows, t = table[table["distance"] == name].sort_values("epoch", kind="stable"), turns.loc[name]
         for method, of_method in rows.groupby("method", sort=False):
             figure.add_traces(_paths(of_method, str(method), shown=place["col"] == 1), place["row"], place["col"])
-        figure.add_vline(x=t["mean"], line={"dash": "dash", "color": "#555", "width": 1.5}, **place)
+        look = {"dash": "dash", "color": "#555", "width": 1.5}
+        told = {
+            "annotation_text": f"t: {t['turns']}",
+            "annotation_position": "bottom left",
+            "annotation_yanchor": "bottom",
+        }
+        figure.add_vline(x=t["mean"], line=look, **told, **place)
         if pd.notna(t["low"]):
             figure.add_vrect(x0=t["low"], x1=t["high"], fillcolor="#555", opacity=0.1, line_width=0, **place)
         figure.update_xaxes(title=axis_title(_PRE), **place)
