@@ -81,6 +81,20 @@ def test_runs_come_in_the_order_asked(study, runs):
         study.train("SL2")
 
 
+def test_backbones_are_of_the_runs_that_the_ablations_have(study, runs):
+    found = study.backbones(["SL", "SimCLR"])
+    assert list(found) == [("SL", 0), ("SimCLR", 0)], "SL's second seed is none of the ablations'"
+    assert [found["SL", 0].digest, found["SimCLR", 0].digest] == [runs[i].backbone().digest for i in (0, 2)]
+
+
+def test_backbones_of_a_list_are_the_seeds_of_their_name(study, runs, tmp_path):
+    rows = [f"{run.key},{name}" for run, name in zip(runs, ("mine", "mine", "other"), strict=True)]
+    (tmp_path / "list.csv").write_text("\n".join(["model,name", *rows]))
+    found = study.backbones([], [str(tmp_path / "list.csv"), runs[0].key])
+    assert list(found) == [("mine", 0), ("mine", 1), ("other", 0), (f"run {runs[0].key}", 0)]
+    assert found["mine", 1].digest == runs[1].backbone().digest
+
+
 def test_starts_are_the_self_supervised_runs_on_both_backbones(study):
     base = TINY.ablation_recipe
     vit = with_method(replace(base, backbone="tiny_vit"), "MAE")

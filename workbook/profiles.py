@@ -201,8 +201,10 @@ class Profile:
 
 
 # what a sweep sets for each of its recipes is not a profile's
-_FIXED = ("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start")
-_FIXED += ("detection.recipe.seed", "detection.probe.seed")
+_FIXED = (
+    *("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start"),
+    *("detection.recipe.seed", "detection.probe.seed"),
+)
 # see `Profile.changed`
 _FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision", "runs_at_a_time", "keep_features")
 

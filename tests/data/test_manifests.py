@@ -17,7 +17,7 @@ DOWNSTREAM = [
     *("cifar10", "cifar100", "caltech256", "food101", "nabirds", "stanford-cars", "fgvc-aircraft", "oxford-pets"),
     *("stanford-dogs", "cub200", "mit-indoor-67", "sun397"),
 ]
-MANY_LABELS = ["coco2014-multilabel", "generated-multilabel"]
+MANY_LABELS = ["coco2014-multilabel", "coco2017", "generated-multilabel"]
 SHIPPED = sorted(PRETRAINING + DISTANCES + DOWNSTREAM + MANY_LABELS)
 
 

@@ -39,7 +39,7 @@ def write_coco(root, annotations=ANNOTATIONS, images=(7, 3, 5, 2)):
             (root / "set" / split / f"{image}.png").write_bytes(encode(pixels(0, image)))
         told = {
             "images": [{"id": image, "file_name": f"{image}.png", "height": 8} for image in images],
-            "annotations": [{"image_id": image, "category_id": of, "iscrowd": 1} for image, of in annotations],
+            "annotations": [{"id": 1, "image_id": image, "category_id": of, "iscrowd": 1} for image, of in annotations],
             "categories": CATEGORIES,
         }
         (root / "set" / f"{split}.json").write_text(json.dumps(told))
@@ -79,8 +79,8 @@ def test_labels_are_in_the_digest(root):
     ("break_it", "error", "words"),
     [
         (lambda path: path.unlink(), MissingDataError, "not on this machine"),
-        (lambda path: path.write_text("{"), CorruptDataError, "train.json holds no annotations of COCO's"),
-        (lambda path: path.write_text('{"images": []}'), CorruptDataError, "annotations: Field required"),
+        (lambda path: path.write_text("{"), CorruptDataError, "train.json: it is not in COCO's format"),
+        (lambda path: path.write_text('{"images": []}'), CorruptDataError, "categories: Field required"),
         (lambda path: shutil.rmtree(path.parent / "train"), MissingDataError, "train/2.png and 2 more"),
         (lambda path: (path.parent / "train" / "3.png").unlink(), ManifestError, "1 of 3 images .* train/3.png"),
     ],
@@ -94,7 +94,7 @@ def test_a_broken_copy_says_what_is_wrong(root, break_it, error, words):
 
 def test_an_annotation_of_an_unknown_image_or_category_is_an_error(root):
     write_coco(root, [*ANNOTATIONS, (2, 8)])
-    with pytest.raises(CorruptDataError, match="image 2 and category 8, of which it lacks one"):
+    with pytest.raises(CorruptDataError, match="image 2 and category 8, which are not both in it"):
         load_images(of_coco(), "train")
 
 

@@ -54,3 +54,5 @@ def test_refusals():
         MLPProjector(5, 0, 3)
     with pytest.raises(ValueError, match="no projector"):
         MLPProjector(5, 7, 3, **ALL)
+    with pytest.raises(ValueError, match="3 hidden layers need an input FC each"):
+        MLPProjector(5, 7, 3, input_fc=False, hidden_layers=3)

@@ -153,6 +153,27 @@ def test_redundancy_at_the_end():
     assert at_end(TABLE).loc[("BYOL", 1), "epoch"] == 6
 
 
+DETECTED = pd.DataFrame(
+    [
+        (method, seed, step, target, value + seed + step / 100 + (target == "mask"))
+        for method, value in {"SL": 30.0, "SL-MLP": 32.0, "BYOL": 31.5}.items()
+        for seed in (0, 1)[: 1 if method == "BYOL" else 2]
+        for step in (50, 100)
+        for target in ("box", "mask")
+    ],
+    columns=["method", "seed", "step", "target", "AP"],
+)
+
+
+def test_detection_by_the_boxes_of_the_last_step():
+    found = differences.of_detection(DETECTED)
+    assert {name: values.to_dict() for name, values in found.items()} == {
+        "A.detection.ap": {0: 2.0, 1: 2.0},
+        "A.detection.byol": {0: 0.5},
+    }
+    assert list(differences.of_detection(DETECTED[DETECTED["method"] != "BYOL"])) == ["A.detection.ap"]
+
+
 def test_what_is_not_finite_stays_to_be_refused():
     table = TABLE.assign(R_pre=TABLE["R_pre"].where(TABLE["seed"] == 0))
     values = of_redundancy(table)["A.redundancy.sl"]
@@ -162,6 +183,7 @@ def test_what_is_not_finite_stays_to_be_refused():
 
 def test_every_difference_is_of_a_claim_of_its_notebook():
     found = {"01": of_stages(stages(*ACCURACY)), "03": of_variation(TABLE), "04": of_mixture(TABLE)}
-    found |= {"05": differences.of_redundancy(TABLE), "15": of_distances(DISTANCES)}
+    found |= {"05": differences.of_redundancy(TABLE), "09": differences.of_detection(DETECTED)}
+    found["15"] = of_distances(DISTANCES)
     for number, of_claims in found.items():
         assert all(any(name.startswith(number) for name in CLAIMS[claim].notebooks) for claim in of_claims)

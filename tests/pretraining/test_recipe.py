@@ -64,8 +64,9 @@ def test_later_fields_do_not_change_the_keys_of_earlier_runs():
     ids=["small", "large"],
 )
 def test_fields_for_finetuning_change_no_key_of_any_method(base, key):
-    """One digest over two seeds of every method, as it was before recipes had a start, but for three names and DINO."""
-    recipes = plain(sweep(base, list(METHODS), [0, 1]))
+    """One digest over two seeds of every method that there was before recipes had a start, but for three names and
+    DINO."""
+    recipes = plain(sweep(base, [name for name in METHODS if not name.startswith("t-ReX")], [0, 1]))
     for recipe in recipes:
         if "objective" in recipe:
             name = recipe["objective"]["name"]

@@ -1,39 +1,87 @@
 """COCO's annotations of objects: which categories an image shows."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from workbook.data.readers import Content, image_file, images_digest
+from workbook.data.readers import Content, about, image_file, images_digest
 from workbook.data.source_kinds import CocoSource
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError
 from workbook.files import told
 
-
-class _Image(BaseModel):
-    id: int
-    file_name: str
+ADVICE = "Download the file again, or correct it."
 
 
-class _Annotation(BaseModel):
-    image_id: int
-    category_id: int
-
-
-class _Category(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Category:
     id: int
     name: str
 
 
-class _Instances(BaseModel):
-    """What is read of a file of annotations."""
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    id: int
+    file_name: str
 
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    id: int
+    image_id: int
+    category_id: int
+
+
+class Annotations(Protocol):
+    """What is read of a file in COCO's format: at least this."""
+
+    @property
+    def categories(self) -> Sequence[Category]: ...
+    @property
+    def images(self) -> Sequence[ImageFile]: ...
+    @property
+    def annotations(self) -> Sequence[Annotation]: ...
+
+
+A = TypeVar("A", bound=Annotations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    categories: list[Category]
+    images: list[ImageFile]
+    annotations: list[Annotation]
+
+
+def read_annotations(encoded: bytes, kind: type[A]) -> A:
+    """What `kind`, a dataclass, takes of a file in COCO's format.
+
+    Raises CorruptDataError where it is in another format, gives two images or categories one number, or has an
+    annotation of an image or category that is not in it.
+    """
+    try:
+        content = TypeAdapter(kind).validate_json(encoded)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else f" {part}" for part in first["loc"]).strip()
+        raise CorruptDataError(f"it is not in COCO's format ({where or 'JSON'}: {first['msg']}). {ADVICE}") from error
+    images, categories = _numbers("images", content.images), _numbers("categories", content.categories)
+    for one in content.annotations:
+        if one.image_id not in images or one.category_id not in categories:
+            of = f"of image {one.image_id} and category {one.category_id}"
+            raise CorruptDataError(f"annotation {one.id} is {of}, which are not both in it. {ADVICE}")
+    return content
+
+
+def _numbers(name: str, given: Sequence[ImageFile | Category]) -> set[int]:
+    if len(numbers := {one.id for one in given}) < max(len(given), 1):
+        raise CorruptDataError(f"it has {len(given)} {name} with {len(numbers)} different numbers. {ADVICE}")
+    return numbers
 
 
 def read_coco(source: CocoSource, split: str, base: Path) -> Content:
@@ -60,24 +108,14 @@ def read_coco(source: CocoSource, split: str, base: Path) -> Content:
 @lru_cache(maxsize=4)
 def _read(path: Path, state: tuple[int, int]) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
     """The images' files, their labels (N, K) bool, and the K categories. state: of the file, which may change."""
-    try:
-        found = _Instances.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        cause = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, cause["loc"])) or "the file as a whole"
-        what = f"{path} holds no annotations of COCO's ({where}: {cause['msg']})"
-        raise CorruptDataError(f"{what}. Fetch it again.") from error
+    with about(str(path)):
+        found = read_annotations(path.read_bytes(), _Labels)
     images = sorted(found.images, key=lambda image: image.id)
     categories = sorted(found.categories, key=lambda category: category.id)
     rows = {image.id: row for row, image in enumerate(images)}
     columns = {category.id: column for column, category in enumerate(categories)}
-    if len(rows) < len(images) or len(columns) < len(categories):
-        raise CorruptDataError(f"{path} gives one id to two images or categories. Fetch it again.")
     labels = np.zeros((len(rows), len(columns)), dtype=bool)
     for one in found.annotations:
-        if one.image_id not in rows or one.category_id not in columns:
-            of = f"image {one.image_id} and category {one.category_id}"
-            raise CorruptDataError(f"{path} has an annotation of {of}, of which it lacks one. Fetch it again.")
         labels[rows[one.image_id], columns[one.category_id]] = True
     return [image.file_name for image in images], labels, tuple(category.name for category in categories)
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator
 from torch import Tensor
 
+from workbook.data.coco import ADVICE, Annotation, Category, ImageFile, read_annotations
 from workbook.data.images import content_digest
 from workbook.data.pixels import rgb
 from workbook.data.readers import about, file_sizes, open_image
@@ -20,7 +21,6 @@ from workbook.fields import Count, Finite, NotNegative, Whole
 from workbook.files import told, user_path
 
 _AREA = 6  # numbers, three corners: a polygon of fewer has no area
-_ADVICE = "Download the file again, or correct it."
 
 
 def _pairs(corners: list[float]) -> list[float]:
@@ -30,15 +30,7 @@ def _pairs(corners: list[float]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Category:
-    id: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Image:
-    id: int
-    file_name: str
+class _Image(ImageFile):
     height: Count
     width: Count
 
@@ -50,10 +42,7 @@ class _Coded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Annotation:
-    id: int
-    image_id: int
-    category_id: int
+class _Annotation(Annotation):
     bbox: tuple[Finite, Finite, NotNegative, NotNegative]  # left, top, width, height
     area: NotNegative
     segmentation: list[Annotated[list[Finite], AfterValidator(_pairs)]] | _Coded
@@ -62,7 +51,7 @@ class _Annotation:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    categories: list[_Category]
+    categories: list[Category]
     images: list[_Image]
     annotations: list[_Annotation]
 
@@ -84,7 +73,7 @@ class _Annotated:
             image = rgb(stored)
             if image.size != (said.width, said.height):
                 sizes = f"{image.height} x {image.width} pixels, not {said.height} x {said.width}"
-                raise CorruptDataError(f"it has {sizes} as in {self.file}. {_ADVICE}")
+                raise CorruptDataError(f"it has {sizes} as in {self.file}. {ADVICE}")
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
     def objects_at(self, index: int) -> Objects:
@@ -106,7 +95,7 @@ class _Annotated:
             return _code(annotation.segmentation, height, width)
         except (ValueError, RuntimeError) as error:  # the library's
             where = f"{self.file}: the mask of annotation {annotation.id}"
-            raise CorruptDataError(f"{where} is broken ({error}). {_ADVICE}") from error
+            raise CorruptDataError(f"{where} is broken ({error}). {ADVICE}") from error
 
     def with_examples(self) -> tuple[bool, ...]:
         own = (self.annotations.get(image.id, []) for image in self.images)
@@ -131,7 +120,7 @@ def coco_scenes(images: Path, annotations: Path, *, name: str = "coco") -> Scene
     with told(CorruptDataError, "read", file):
         encoded = file.read_bytes()
     with about(str(file)):
-        content = _content(encoded)
+        content = read_annotations(encoded, _Content)
     categories = sorted(content.categories, key=lambda one: one.id)
     listed = sorted(content.images, key=lambda one: one.id)
     own = defaultdict(list)
@@ -149,29 +138,6 @@ def coco_scenes(images: Path, annotations: Path, *, name: str = "coco") -> Scene
         objects_at=found.objects_at,
         with_examples=found.with_examples(),
     )
-
-
-def _content(encoded: bytes) -> _Content:
-    """Of a file, held against COCO's format; CorruptDataError says what is wrong."""
-    try:
-        content = TypeAdapter(_Content).validate_json(encoded)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = "".join(f"[{part}]" if isinstance(part, int) else f" {part}" for part in first["loc"]).strip()
-        raise CorruptDataError(f"it is not in COCO's format ({where or 'JSON'}: {first['msg']}). {_ADVICE}") from error
-    images = _numbers("images", [one.id for one in content.images])
-    categories = _numbers("categories", [one.id for one in content.categories])
-    for one in content.annotations:
-        if one.image_id not in images or one.category_id not in categories:
-            places = f"of image {one.image_id} and category {one.category_id}"
-            raise CorruptDataError(f"annotation {one.id} is {places}, which are not both in it. {_ADVICE}")
-    return content
-
-
-def _numbers(kind: str, given: list[int]) -> set[int]:
-    if len(numbers := set(given)) < max(len(given), 1):
-        raise CorruptDataError(f"it has {len(given)} {kind} with {len(numbers)} different numbers. {_ADVICE}")
-    return numbers
 
 
 def _code(segmentation: list[list[float]] | _Coded, height: int, width: int) -> bytes:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from workbook.fields import Count, check_fields, one_of
 from workbook.keys import added
 from workbook.models.backbones import Backbone
-from workbook.models.projectors import MLPProjector
+from workbook.models.projectors import MLPProjector, Reweighting, UnitLength
 from workbook.pretraining.recipe import Projector
 
 STAGES = ("stage1", "stage2", "stage3", "stage4", "stage5")
@@ -21,6 +21,7 @@ LAYERS = (*STAGES, "pooled", "projector")
 CUT_POINTS = "projector.*"
 Layer = Annotated[str, one_of((*LAYERS, CUT_POINTS))]
 _COMPONENTS = {nn.Linear: "fc", nn.BatchNorm1d: "norm", nn.ReLU: "relu"}
+_COMPONENTS |= {nn.GELU: "gelu", UnitLength: "unit", Reweighting: "weighted"}
 
 
 # How the stages' maps become vectors. A Fig. 1 says "flatten": that is the first; not in the paper: the others, which

@@ -1,6 +1,28 @@
 """MLP projectors: what stands between the backbone and the loss while pretraining."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class UnitLength(nn.Module):
+    """Vectors (N, D) at length 1; a vector of zeros stays one."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.normalize(features, dim=1)
+
+
+class Reweighting(nn.Module):
+    """Channel i of (N, D), from 0, times kappa^-i: fixed, and in place of an MLP (Xue et al. 2024, 2403.11391)."""
+
+    weights: Tensor  # (D,)
+
+    def __init__(self, width: int, kappa: float) -> None:
+        super().__init__()
+        self.register_buffer("weights", (kappa ** -torch.arange(width, dtype=torch.float64)).float(), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.weights
 
 
 class MLPProjector(nn.Module):
@@ -9,6 +31,11 @@ class MLPProjector(nn.Module):
     Maps (N, in_dim) to (N, out_features). The input FC has a bias, the output FC has none: that and only
     that gives Table 5's parameter counts. Without the input FC the hidden width is `in_dim`; without the
     output FC the output is the hidden vector. `count` such projectors follow each other (A Fig. 10a).
+
+    What later work has: `hidden_layers` of input FC, norm and ReLU before the output FC, a GELU in place of the ReLU,
+    and vectors of length 1 to begin with (Sariyildiz et al. 2023); or channels weighted by `kappa` (see `Reweighting`),
+    before all else. Raises ValueError for a width or number below 1, for no component, and for several hidden layers
+    without an input FC.
     """
 
     def __init__(
@@ -22,26 +49,38 @@ class MLPProjector(nn.Module):
         relu: bool = True,
         output_fc: bool = True,
         count: int = 1,
+        hidden_layers: int = 1,
+        gelu: bool = False,
+        unit_input: bool = False,
+        kappa: float | None = None,
     ) -> None:
         super().__init__()
-        for name, number in (("in_dim", in_dim), ("hidden_dim", hidden_dim), ("out_dim", out_dim), ("count", count)):
+        numbers = {"in_dim": in_dim, "hidden_dim": hidden_dim, "out_dim": out_dim, "count": count}
+        for name, number in (numbers | {"hidden_layers": hidden_layers}).items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
-        if not (input_fc or norm or relu or output_fc):
+        if not (input_fc or norm or relu or output_fc or unit_input or kappa):
             raise ValueError("a projector without any component is no projector: use projector=None")
+        if hidden_layers > 1 and not input_fc:
+            raise ValueError(f"{hidden_layers} hidden layers need an input FC each, got input_fc=False")
         layers: list[nn.Module] = []
+        if kappa:
+            layers.append(Reweighting(in_dim, kappa))
+        if unit_input:
+            layers.append(UnitLength())
         width = in_dim
         for _ in range(count):
-            hidden = hidden_dim if input_fc else width
-            if input_fc:
-                layers.append(nn.Linear(width, hidden_dim))
-            if norm:
-                layers.append(nn.BatchNorm1d(hidden))
-            if relu:
-                layers.append(nn.ReLU(inplace=bool(layers)))
+            for _ in range(hidden_layers):
+                if input_fc:
+                    layers.append(nn.Linear(width, hidden_dim))
+                    width = hidden_dim
+                if norm:
+                    layers.append(nn.BatchNorm1d(width))
+                if relu:
+                    layers.append(nn.GELU() if gelu else nn.ReLU(inplace=bool(layers)))
             if output_fc:
-                layers.append(nn.Linear(hidden, out_dim, bias=False))
-            width = out_dim if output_fc else hidden
+                layers.append(nn.Linear(width, out_dim, bias=False))
+                width = out_dim
         self.layers = nn.Sequential(*layers)
         self.out_features = width
 

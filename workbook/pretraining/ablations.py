@@ -3,6 +3,7 @@
 for arm in over_seeds(components(base), range(3)): ...
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
@@ -34,6 +35,21 @@ def components(base: Recipe) -> list[Arm]:
         projector = Projector(hidden_dim=width, out_dim=width, **(parts | dict.fromkeys(present, True)))
         arms.append(Arm(label, replace(base, projector=projector)))
     return arms
+
+
+def later_heads(base: Recipe) -> list[Arm]:
+    """What later work puts in the projector's place, trained as the base.
+
+    t-ReX with one hidden layer and with three (Sariyildiz et al. 2023), hidden and output as wide as the backbone as in
+    `components`, and channels that are weighted and nothing else (Xue et al. 2024).
+    """
+    width = _backbone_width(base)
+    trex = with_method(base, "t-ReX")
+    wide = Projector(hidden_dim=width, out_dim=width, gelu=True, unit_input=True)
+    # not in their text as far as it was found: the last channel counts a hundredth of the first
+    fixed = Projector(input_fc=False, norm=False, relu=False, output_fc=False, kappa=100 ** (1 / max(1, width - 1)))
+    arms = {f"t-ReX, hidden layers: {n}": replace(trex, projector=replace(wide, hidden_layers=n)) for n in (1, 3)}
+    return [*itertools.starmap(Arm, arms.items()), Arm("channels reweighted", replace(base, projector=fixed))]
 
 
 def added_parameters(recipe: Recipe) -> int:

@@ -14,8 +14,9 @@ from workbook.pretraining.moco import MoCoChoices
 from workbook.pretraining.names import PLAIN, PROJECTORS, Projector
 from workbook.pretraining.supervised import CrossEntropy
 from workbook.pretraining.swav import SwAVChoices
+from workbook.pretraining.trex import TReXChoices
 
-_Labels = CrossEntropy | LabelInjection | MultiLabel
+_Labels = CrossEntropy | LabelInjection | MultiLabel | TReXChoices
 _Contrast = MoCoChoices | SimCLRChoices | SupConChoices | SelfSupConChoices | CESelfSupConChoices
 Objective = _Labels | BYOLChoices | _Contrast | SwAVChoices | DINOChoices | MAEChoices
 
@@ -103,5 +104,10 @@ SETTINGS: dict[str, Setting] = {
         views={"crop_scale": (0.2, 1.0)},
         large=_MAE_ADAM,
         small=_SMALL_MAE,
+    ),
+    # not in the papers: the views and the optimiser of SL, so that the head alone differs
+    "t-ReX": Setting(
+        objective=TReXChoices(),
+        small_objective=lambda batch: TReXChoices(memory=16 * batch, momentum=0.99),
     ),
 }
