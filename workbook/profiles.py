@@ -121,6 +121,8 @@ class Profile:
     ablation: Ablation = field(default_factory=Ablation)
     probe_images_per_class: Count | None = None  # of eval-D's training images; None = all
     measured_per_class: Count | None = 100  # images a class that the feature metrics read; None = all
+    # of pre-D, whose factors are read off features; a readout costs as the cube of their number
+    readout_per_class: Count = 20
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     transfer: Transfer = field(default_factory=Transfer)
@@ -282,6 +284,7 @@ SMOKE = Profile(
     ablation=Ablation(seeds=1, images_per_class=10, batch_size=16, epochs=1, sweeps=("number of projectors",)),
     probe_images_per_class=10,
     measured_per_class=20,
+    readout_per_class=10,
     extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(

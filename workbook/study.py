@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from workbook.data import load_images
+from workbook.data.factors import with_factors
 from workbook.data.images import Images
 from workbook.devices import make_fabric
 from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
 from workbook.evaluation.injection import Injected
+from workbook.evaluation.readouts import factor_readouts
 from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
@@ -128,6 +130,11 @@ class Study:
         """Test images of the classes that are pretrained on."""
         return load_images(self.dataset, "test", side=self.profile.recipe.side)
 
+    def varied(self) -> Images:
+        """Training images of pre-D, as many a class as factors are read from, with these: see `with_factors`."""
+        images = load_images(self.dataset, "train", side=self.profile.recipe.side)
+        return with_factors(images.per_class(self.profile.readout_per_class))
+
     # measurements
 
     def features(
@@ -149,6 +156,13 @@ class Study:
         extraction = self.profile.extraction if layers is None else Extraction(layers=layers)
         parts, probe = self.probe_parts(), self.profile.probe
         return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
+
+    def readouts(
+        self, runs: Sequence[Run], images: Images, layers: tuple[str, ...], *, every_epoch: bool = False
+    ) -> pd.DataFrame:
+        """`factor_readouts` of these layers, stages within the budget of features of models of others."""
+        extraction = replace(self.profile.score.extraction or POOLED, layers=layers)
+        return factor_readouts(runs, images, extraction, self.lab, every_epoch=every_epoch)
 
     def readings(self, runs: Sequence[Run]) -> pd.DataFrame:
         """The stages as `stagewise` has them, read in each of `READINGS`; a column `reading`."""
