@@ -18,7 +18,7 @@ from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
 from workbook.evaluation.injection import Injected
-from workbook.evaluation.readouts import factor_readouts
+from workbook.evaluation.readouts import Epochs, factor_readouts
 from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
@@ -158,11 +158,11 @@ class Study:
         return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
 
     def readouts(
-        self, runs: Sequence[Run], images: Images, layers: tuple[str, ...], *, every_epoch: bool = False
+        self, runs: Sequence[Run], images: Images, layers: tuple[str, ...], *, epochs: Epochs = "last"
     ) -> pd.DataFrame:
         """`factor_readouts` of these layers, stages within the budget of features of models of others."""
         extraction = replace(self.profile.score.extraction or POOLED, layers=layers)
-        return factor_readouts(runs, images, extraction, self.lab, every_epoch=every_epoch)
+        return factor_readouts(runs, images, extraction, self.lab, epochs=epochs)
 
     def readings(self, runs: Sequence[Run]) -> pd.DataFrame:
         """The stages as `stagewise` has them, read in each of `READINGS`; a column `reading`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,21 @@ from workbook.progress import progress_bar
 
 # Part of the key of all readouts. Raise it when a change of the code alters a result.
 READOUT_VERSION = 1
+Epochs = Literal["first", "last", "all"]
+_SAVED = {"first": slice(1), "last": slice(-1, None), "all": slice(None)}
 _READOUTS = {"within": readout_within_classes, "unseen": readout_over_classes}
 
 
 def factor_readouts(
-    runs: Sequence[Run], images: Images, extraction: Extraction, lab: Lab, *, every_epoch: bool = False
+    runs: Sequence[Run], images: Images, extraction: Extraction, lab: Lab, *, epochs: Epochs = "last"
 ) -> pd.DataFrame:
     """How well each factor of the images can be read off frozen features, a row for every run, layer and factor.
 
-    images: with `factors` that are numbers, see `with_factors`. With `every_epoch` all checkpoints of a run are read,
-    else its last.
+    images: with `factors` that are numbers, see `with_factors`. epochs: which checkpoints of a run are read.
     Columns: method, seed, epoch, layer (as in `extraction.layers`), factor, and its R2: `within` classes, and on
     `unseen` ones, which the readout was not fitted to. Readouts are stored, and then the features are dropped.
     """
-    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
+    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[_SAVED[epochs]]]
     tables = []
     with progress_bar("readouts", len(jobs), unit="checkpoints") as bar:
         for run, epoch in jobs:
