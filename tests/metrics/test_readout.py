@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.preprocessing import StandardScaler
 
 from workbook.metrics import readout_over_classes, readout_within_classes
-from workbook.metrics.readout import PENALTIES, _less_means, _ridge
+from workbook.metrics.readout import PENALTIES, _left_out, _less_means, _members, _ridge
 
 BOTH = pytest.mark.parametrize("readout", [readout_within_classes, readout_over_classes])
 CLASSES = 8
@@ -41,7 +40,7 @@ def test_a_factor_that_was_put_in_is_found_and_no_other(readout, dims):
 @BOTH
 def test_a_factor_alone_in_a_channel_is_found_exactly(readout):
     _, factors, labels = made()
-    assert readout(factors[["x", "y"]].to_numpy() * [1.0, 100.0], factors, labels)["x"] == pytest.approx(1, abs=1e-9)
+    assert readout(factors[["x", "y"]].to_numpy() * [1.0, 100.0], factors, labels)["x"] == pytest.approx(1, abs=1e-6)
 
 
 @BOTH
@@ -97,54 +96,68 @@ def test_the_ridge_is_scikit_learn_s(dims):
     one, everyone = torch.zeros(60, dtype=torch.int64), torch.ones(60, dtype=torch.bool)
     own_x, own_y = (_less_means(torch.from_numpy(values), one, everyone) for values in (x, y))
     found = _ridge(
-        own_x, own_y, torch.full((60,), 1 / 60, dtype=torch.float64), torch.from_numpy(others - x.mean(0))
+        own_x,
+        own_y,
+        torch.full((60,), 1 / 60, dtype=torch.float64),
+        torch.arange(60)[:, None],
+        torch.from_numpy(others - x.mean(0)),
     ).numpy()
-    scaler = StandardScaler().fit(x)
-    theirs = RidgeCV(PENALTIES, alpha_per_target=True).fit(scaler.transform(x) / dims**0.5, y)
-    expected = theirs.predict(scaler.transform(others) / dims**0.5) - y.mean(0)
+    theirs = RidgeCV(np.array(PENALTIES) * x.var(axis=0).sum(), alpha_per_target=True).fit(x, y)
+    expected = theirs.predict(others) - y.mean(0)
     assert len(set(theirs.alpha_)) > 1
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("dims", [5, 90])
-def test_the_penalty_is_that_of_leaving_each_image_out_of_its_class_s_mean(dims):
-    """Refitted without each image in turn, means and readout; scikit-learn's error for one mean would be nil."""
+@pytest.mark.parametrize("units", ["images of a class", "classes"])
+def test_the_error_of_what_is_left_out_is_that_of_fitting_without_it(units, dims):
+    """Means and readout refitted without each image of 4 classes, or without each of 4 unequal classes, in turn."""
     rng = np.random.default_rng(2)
-    groups = np.arange(24) % 4
-    x, y = rng.normal(size=(24, dims)), rng.normal(size=(24, 1)) + groups[:, None]
-    y[:, 0] += 2 * x[:, 0]
-    group, share = torch.from_numpy(groups), torch.full((24,), 1 / 6, dtype=torch.float64)
-    everyone = torch.ones(24, dtype=torch.bool)
+    classes = np.array([*np.arange(24) % 4, 0, 0, 1])
+    x, y = rng.normal(size=(27, dims)), rng.normal(size=(27, 2)) + classes[:, None]
+    groups, units = (classes, np.arange(27)) if units == "images of a class" else (np.zeros(27, dtype=int), classes)
+    everyone, group = torch.ones(27, dtype=torch.bool), torch.from_numpy(groups)
     own_x, own_y = (_less_means(torch.from_numpy(values), group, everyone) for values in (x, y))
-    scale = own_x.square().mean(0).sqrt().numpy() * dims**0.5
-    errors = []
-    for penalty in PENALTIES:
-        missed = 0.0
-        for left in range(24):
-            rest = np.arange(24) != left
-            means = [np.array([values[rest & (groups == k)].mean(0) for k in range(4)])[groups] for values in (x, y)]
-            from_x, from_y = (x - means[0]) / scale, y - means[1]
-            fitted = Ridge(penalty, fit_intercept=False, solver="cholesky").fit(from_x[rest], from_y[rest])
-            missed += ((from_y[left] - fitted.predict(from_x[[left]])) ** 2).sum()
-        errors.append(missed)
-    best = PENALTIES[int(np.argmin(errors))]
-    expected = Ridge(best, fit_intercept=False).fit(own_x.numpy() / scale, own_y.numpy()).predict(own_x.numpy() / scale)
-    np.testing.assert_allclose(_ridge(own_x, own_y, share, own_x).numpy(), expected.reshape(24, 1), atol=1e-6)
+    left, roots, _ = torch.linalg.svd(own_x, full_matrices=False)
+    left, squares = left[:, roots > 1e-9], roots[roots > 1e-9] ** 2
+    for penalty in (1e-3, 1.0, 100.0):
+        missed = np.zeros(2)
+        for unit in np.unique(units):
+            rest = units != unit
+            known = [k for k in np.unique(groups) if (rest & (groups == k)).any()]
+            means = [{k: values[rest & (groups == k)].mean(0) for k in known} for values in (x, y)]
+            from_x, from_y = (
+                np.stack([v - m[k] for v, k in zip(a, groups, strict=True)]) for a, m in zip((x, y), means, strict=True)
+            )
+            fitted = Ridge(penalty, fit_intercept=False, solver="svd").fit(from_x[rest], from_y[rest])
+            missed += ((from_y[~rest] - fitted.predict(from_x[~rest])) ** 2).sum(axis=0)
+        share = (1 / torch.bincount(group).double())[group]
+        passed = squares / (squares + penalty)
+        found = _left_out(own_y, left, left.T @ own_y, passed, share, _members(units))
+        np.testing.assert_allclose(found.numpy(), missed, rtol=1e-6)
 
 
 @BOTH
 def test_what_does_not_matter(readout):
-    """Scale, offset and order of channels, and a dead one; names of classes; units of a factor."""
+    """Scale, rotation and offset, and a dead channel; names of classes; units of a factor."""
     features, factors, labels = made()
     features = put_in(features, factors["x"], np.sin(2 * np.pi * factors["hue"]))
     found = readout(features, factors, labels, periods={"hue": 1.0})
-    scale = np.random.default_rng(3).uniform(0.1, 10, size=12)
-    changed = np.hstack([features[:, ::-1] * scale + 5, np.full((len(features), 1), 3.0)])
-    in_units = factors.assign(x=100 * factors["x"] - 3)
-    # a dead channel is one more to share the length between
-    same = readout(changed, in_units, labels * 10 + 3, periods={"hue": 1.0})
-    assert same == pytest.approx(found, abs=2e-3)
+    rotation, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(12, 12)))
+    changed = np.hstack([100 * features @ rotation + 5, np.full((len(features), 1), 3.0)])
+    same = readout(changed, factors.assign(x=100 * factors["x"] - 3), labels * 10 + 3, periods={"hue": 1.0})
+    assert same == pytest.approx(found, abs=1e-9)
     assert readout(torch.from_numpy(features), factors, torch.from_numpy(labels), periods={"hue": 1.0}) == found
+
+
+@BOTH
+def test_a_channel_that_speaks_once_does_not_drown_the_others(readout):
+    """Silent but for a whisper in one image, and then loud in another."""
+    features, factors, labels = made()
+    features = put_in(features, 3 * factors["x"])
+    rare = np.zeros((len(features), 1))
+    rare[3], rare[11] = 1e-6, 1.0
+    assert readout(np.hstack([features, rare]), factors, labels)["x"] > 0.99
 
 
 @BOTH

@@ -36,6 +36,7 @@ def readouts_by_layer(table: pd.DataFrame, layers: Mapping[str, str], *, value: 
     height = 150 + _ROW * places[-1]["row"]
     figure = plain(figure, title=title, height=height).update_layout(margin={"t": 120, "b": 40})
     figure.update_layout(legend={"y": 1 + 28 / (height - 160)})  # above the titles of the panels
+    figure.update_yaxes(range=[min(0.0, float(shown[value].min())) - 0.04, 1.04])
     return figure.update_yaxes(title=literal(y), col=1, row=(places[-1]["row"] + 1) // 2)
 
 

@@ -187,7 +187,7 @@ def over_factors(table: pd.DataFrame, value: str) -> pd.DataFrame:
     table: layer, factor and the column `value`, of one epoch of each run; low and high are NaN for a single seed. Of
     so many intervals one in twenty leaves out 0 by chance.
     """
-    cells = table.pivot(index="seed", columns=["method", "factor", "layer"], values=value)
+    cells = table.pivot_table(index="seed", columns=["method", "factor", "layer"], values=value, sort=False)
     steps = (cells["SL-MLP"] - cells["SL"]).dropna(axis=1, how="all")
     found = {cell: paired(values.dropna()) for cell, values in steps.items()}
     rows = [(*cell, one.measured, one.low, one.high) for cell, one in found.items()]
