@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbook.data import load_images
-from workbook.data.factors import with_factors
+from workbook.data.factors import VIEWS, Varied, apply_factors, drawn_factors
 from workbook.data.images import Images
 from workbook.devices import make_fabric
 from workbook.evaluation.embedding import Embedding, embed_epochs
@@ -130,10 +130,16 @@ class Study:
         """Test images of the classes that are pretrained on."""
         return load_images(self.dataset, "test", side=self.profile.recipe.side)
 
-    def varied(self) -> Images:
-        """Training images of pre-D, as many a class as factors are read from, with these: see `with_factors`."""
-        images = load_images(self.dataset, "train", side=self.profile.recipe.side)
-        return with_factors(images.per_class(self.profile.readout_per_class))
+    def varied(self, *, applied: bool = False) -> Varied:
+        """Training images of pre-D, as many a class as factors are read from, and the factors: as they were drawn with,
+        else, or where asked, in so many views with factors that are applied."""
+        images, count = (
+            load_images(self.dataset, "train", side=self.profile.recipe.side),
+            self.profile.readout_per_class,
+        )
+        if applied or images.factors is None:
+            return apply_factors(images.per_class(max(1, count // VIEWS)))
+        return drawn_factors(images.per_class(count))
 
     # measurements
 
@@ -158,11 +164,11 @@ class Study:
         return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
 
     def readouts(
-        self, runs: Sequence[Run], images: Images, layers: tuple[str, ...], *, epochs: Epochs = "last"
+        self, runs: Sequence[Run], varied: Varied, layers: tuple[str, ...], *, epochs: Epochs = "last"
     ) -> pd.DataFrame:
         """`factor_readouts` of these layers, stages within the budget of features of models of others."""
         extraction = replace(self.profile.score.extraction or POOLED, layers=layers)
-        return factor_readouts(runs, images, extraction, self.lab, epochs=epochs)
+        return factor_readouts(runs, varied, extraction, self.lab, epochs=epochs)
 
     def readings(self, runs: Sequence[Run]) -> pd.DataFrame:
         """The stages as `stagewise` has them, read in each of `READINGS`; a column `reading`."""

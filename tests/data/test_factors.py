@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.conftest import make_images
 from workbook.data import load_images
-from workbook.data.factors import APPLIED_FACTORS, PERIODS, apply_factors, transformed, with_factors
+from workbook.data.factors import APPLIED_FACTORS, PERIODS, apply_factors, drawn_factors, transformed
 from workbook.data.generated import FACTOR_NAMES
 
 STILL = {"shift_x": 0.0, "shift_y": 0.0, "crop": 1.0, "rotation": 0.0, "hue_shift": 0.0, "blur": 0.001}
@@ -33,25 +33,26 @@ def moments(image: Image.Image) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize("side", [None, "pre", "eval"])
 def test_drawn_factors_belong_to_the_pictures_that_come(side):
-    images = with_factors(load_images("generated", "train", side=side).per_class(10, seed=3))
-    assert list(images.factors) == list(FACTOR_NAMES) and len(images.factors) == len(images)
+    varied = drawn_factors(load_images("generated", "train", side=side).per_class(10, seed=3))
+    images, factors = varied.images, varied.factors
+    assert list(factors) == list(FACTOR_NAMES) and len(factors) == len(images)
     grey = np.stack([np.asarray(image, dtype=float).mean(axis=-1) for image in images])
     border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1).mean(axis=1)
     weight = (grey - border[:, None, None]) ** 2
     middle = (np.arange(grey.shape[1]) + 0.5) / grey.shape[1]
     across, down = (weight.sum(axis=axis) @ middle / weight.sum(axis=(1, 2)) for axis in (1, 2))
-    assert np.corrcoef(across, images.factors["x"])[0, 1] > 0.8
-    assert np.corrcoef(down, images.factors["y"])[0, 1] > 0.8
+    assert np.corrcoef(across, factors["x"])[0, 1] > 0.8
+    assert np.corrcoef(down, factors["y"])[0, 1] > 0.8
 
 
-def test_drawn_factors_change_no_image():
+def test_drawn_factors_change_no_image_and_are_compared_within_classes():
     plain = load_images("generated", "test", side="eval")
-    assert with_factors(plain).digest == plain.digest
+    assert drawn_factors(plain).images is plain and drawn_factors(plain).groups is plain.labels
 
 
-def test_what_knows_no_factors_gets_them():
-    images = make_images(6)
-    assert with_factors(images, seed=2).digest == apply_factors(images, seed=2).digest
+def test_what_knows_no_factors_is_told_so():
+    with pytest.raises(ValueError, match="squares comes without factors: `apply_factors` gives it some"):
+        drawn_factors(make_images(6))
 
 
 def test_without_any_the_image_stays():
@@ -109,30 +110,40 @@ def test_no_border_shows(size):
 
 def test_an_image_and_a_seed_make_one_result():
     images = make_images(20)
-    some = apply_factors(images.select(np.array([7, 3, 7])), seed=1)
-    whole = apply_factors(images, seed=1)
-    assert some.factors.to_numpy().tolist() == whole.factors.iloc[[7, 3, 7]].to_numpy().tolist()
-    assert np.array_equal(some.tensor(16), whole.tensor(16)[[7, 3, 7]])
-    assert whole.select(np.array([7, 3, 7])).factors.equals(some.factors)
-    other = apply_factors(images, seed=2)
-    assert not other.factors.equals(whole.factors) and other.digest != whole.digest != images.digest
+    some = apply_factors(images.select(np.array([7, 3, 7])), views=2, seed=1)
+    whole = apply_factors(images, views=2, seed=1)
+    same = [14, 15, 6, 7, 14, 15]
+    assert some.factors.to_numpy().tolist() == whole.factors.iloc[same].to_numpy().tolist()
+    assert np.array_equal(some.images.tensor(16), whole.images.tensor(16)[same])
+    other = apply_factors(images, views=2, seed=2)
+    assert not other.factors.equals(whole.factors)
+    assert len({found.digest for found in (images, whole.images, other.images, apply_factors(images).images)}) == 4
+
+
+def test_views_of_an_image_follow_each_other():
+    images = make_images(5)
+    varied = apply_factors(images, views=3)
+    assert varied.groups.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert varied.images.labels.tolist() == images.labels[varied.groups].tolist()
+    assert not varied.factors.duplicated().any()
 
 
 def test_the_table_is_what_was_applied():
     images = make_images(3, size=32)
-    applied = apply_factors(images)
-    for index, row in applied.factors.iterrows():
-        assert np.array_equal(np.asarray(applied[index]), np.asarray(transformed(images[index], row.to_dict())))
+    varied = apply_factors(images, views=2)
+    for index, row in varied.factors.iterrows():
+        expected = transformed(images[varied.groups[index]], row.to_dict())
+        assert np.array_equal(np.asarray(varied.images[index]), np.asarray(expected))
 
 
 def test_applied_factors_fill_their_ranges_and_know_of_nothing():
-    images = make_images(2000, classes=4)
-    factors = apply_factors(images).factors
+    varied = apply_factors(make_images(250, classes=4))
+    factors = varied.factors
     for name, (low, high) in APPLIED_FACTORS.items():
         assert low <= factors[name].min() < low + 0.01 * (high - low)
         assert high - 0.01 * (high - low) < factors[name].max() <= high
     # 4.5 standard deviations of a correlation of independent values
-    correlation = np.corrcoef(factors.assign(label=images.labels).to_numpy().T)
+    correlation = np.corrcoef(factors.assign(label=varied.images.labels).to_numpy().T)
     assert np.abs(correlation - np.eye(7)).max() < 4.5 * 2000**-0.5
 
 
@@ -142,8 +153,8 @@ def test_splits_share_no_draws():
 
 
 def test_workers_can_be_given_them():
-    applied = apply_factors(load_images("digits", "test").per_class(1))
-    assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(applied))[0]), np.asarray(applied[0]))
+    applied = apply_factors(load_images("digits", "test").per_class(1)).images
+    assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(applied))[9]), np.asarray(applied[9]))
 
 
 def test_periods_are_whole_turns():

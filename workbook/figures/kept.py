@@ -48,7 +48,8 @@ def difference_map(table: pd.DataFrame, layers: Mapping[str, str], *, title: str
     """
     table = literal_texts(table[table["layer"].isin(list(layers))])
     sure = (table["low"] > 0) | (table["high"] < 0)
-    table = table.assign(text=table["measured"].map("{:+.2f}".format) + sure.map({True: " *", False: ""}))
+    rounded = table["measured"].round(2) + 0.0  # no "-0"
+    table = table.assign(text=rounded.map("{:+.2f}".format) + sure.map({True: " *", False: ""}))
     factors = list(table["factor"].unique())
     values, texts = (
         table.pivot(index="factor", columns="layer", values=column).reindex(index=factors, columns=list(layers))

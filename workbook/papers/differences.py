@@ -188,7 +188,8 @@ def over_factors(table: pd.DataFrame, value: str) -> pd.DataFrame:
     so many intervals one in twenty leaves out 0 by chance.
     """
     cells = table.pivot_table(index="seed", columns=["method", "factor", "layer"], values=value, sort=False)
-    steps = (cells["SL-MLP"] - cells["SL"]).dropna(axis=1, how="all")
+    mlp, sl = cells["SL-MLP"], cells["SL"]
+    steps = mlp[[cell for cell in mlp if cell in sl]] - sl
     found = {cell: paired(values.dropna()) for cell, values in steps.items()}
     rows = [(*cell, one.measured, one.low, one.high) for cell, one in found.items()]
     return pd.DataFrame(rows, columns=["factor", "layer", "measured", "low", "high"]).astype(
