@@ -43,8 +43,8 @@ def test_a_method_without_a_layer_has_a_shorter_line():
 
 def test_an_asterisk_where_the_interval_leaves_out_zero():
     (found,) = difference_map(DIFFERENCES, LAYERS, title="t").data
-    assert np.array(found.text).tolist() == [["+0.10 *", "+0.20", ""], ["", "-0.40 *", ""]]
-    assert list(found.y) == ["x", "hue"] and list(found.x) == ["4", "5", "pooled"]
+    assert np.array(found.text).tolist() == [["+0.10 *", "+0.20"], ["", "-0.40 *"]]
+    assert list(found.y) == ["x", "hue"] and list(found.x) == ["4", "5"], "no column for what was not read"
     assert (found.zmin, found.zmax) == (-0.4, 0.4)
     assert [colour for _, colour in found.colorscale] == [COLOURS["SL"], "#FFFFFF", COLOURS["SL-MLP"]]
 

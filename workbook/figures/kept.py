@@ -44,8 +44,10 @@ def difference_map(table: pd.DataFrame, layers: Mapping[str, str], *, title: str
     """SL-MLP less SL, a row a factor and a column a layer, as numbers on colours; an asterisk where the interval of a
     difference leaves out 0.
 
-    table: columns factor, layer, measured, low and high. layers: as in `readouts_by_layer`.
+    table: columns factor, layer, measured, low and high. layers: as in `readouts_by_layer`; those without a row have no
+    column.
     """
+    layers = {name: shown for name, shown in layers.items() if name in set(table["layer"])}
     table = literal_texts(table[table["layer"].isin(list(layers))])
     sure = (table["low"] > 0) | (table["high"] < 0)
     rounded = table["measured"].round(2) + 0.0  # no "-0"
