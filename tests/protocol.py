@@ -18,6 +18,7 @@ What a verdict hangs on is fixed before its runs: the statistic, how many and wh
 - **Profile.** As it is in [profiles.py](../workbook/profiles.py), without overrides; device and precision are free. Transfer is measured on those of its data sets that are on the machine, which the notebook names.
 - **Exploratory** is a verdict with other or more seeds, in a profile for which nothing was fixed, or with an override. It says what the interval says, and does not decide. To raise n after a look makes it exploratory, too.
 - **Each piece of evidence counts once.** What two statements say of one number is one claim.
+- **A** and **B** are the papers; **W** is this workbook, which asks what neither says. Its claims are held to the same rules.
 - Claims on **printed tables** need no seeds: what a paper printed cannot be drawn again. Their *n* counts what the table has.
 
 A claim *agrees* where the 95 % interval of its effect lies above 0, *differs* where it lies below, and is *inconclusive* where it contains 0. With fewer than three seeds it is *not evaluated*.

@@ -143,6 +143,12 @@ FIGURES = {
         _seeds(control_cycle=4), {"value": BAD}, title=BAD, starred=["value"]
     ),
     "injection.cka_maps": lambda m: m.cka_maps({BAD: np.eye(2)}, ["a", "b"], x_title=BAD, title=BAD),
+    "kept.readouts_by_layer": lambda m: m.readouts_by_layer(
+        _seeds(layer=BAD, factor=BAD), {BAD: BAD}, value="value", y=BAD, title=BAD
+    ),
+    "kept.difference_map": lambda m: m.difference_map(
+        pd.DataFrame([{"factor": BAD, "layer": BAD, "measured": 0.1, "low": 0.0, "high": 0.2}]), {BAD: BAD}, title=BAD
+    ),
     "linked_maps.linked_maps": _linked_maps,
     "maps.class_maps": _class_maps,
     "prediction.transfer_against": lambda m: m.transfer_against(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from workbook.data import load_images
+from workbook.data.factors import VIEWS
 from workbook.devices import precision_of
 from workbook.errors import NotStoredError, ProfileError
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, extract
@@ -190,6 +191,19 @@ def test_stages_are_those_of_the_profile_or_those_asked_for(study, runs):
     assert list(table["layer"])[-2:] == ["stage5", "pooled"]
     pooled = study.stagewise(runs[:1], ("pooled",), every_epoch=True)
     assert pooled.equals(stagewise_evaluation(runs[:1], parts, POOLED, TINY.probe, study.lab, every_epoch=True))
+
+
+def test_factors_are_those_of_the_drawings_or_applied_where_asked_or_needed(study):
+    drawn, applied = study.varied(), study.varied(applied=True)
+    assert len(drawn.images) == 28 * TINY.readout_per_class and "light" in drawn.factors
+    assert len(applied.images) == 28 * VIEWS and "blur" in applied.factors
+    other = replace(study, profile=replace(TINY, recipe=replace(TINY.recipe, dataset="digits", side=None)))
+    assert "blur" in other.varied().factors
+
+
+def test_readouts_are_of_the_layers_asked_for(study, runs):
+    table = study.readouts(runs[:1], study.varied(), ("stage5", "pooled"), epochs="first")
+    assert table["layer"].unique().tolist() == ["stage5", "pooled"] and set(table["epoch"]) == {0}
 
 
 def test_readings_are_of_every_stage_and_the_first_is_the_profile_s(study, runs):

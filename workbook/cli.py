@@ -486,6 +486,7 @@ _SUMMARIES = {
     "probes": "{layer} of features {train}",
     "cka": "of run {x} with run {y}",
     "features": "{layers} of run {run}, epoch {epoch}",
+    "readouts": "{layer} of features {features}",
     "accuracies": "of run {run}, epoch {epoch}",
     "weights": "{layers} of weights from outside, {architecture}, {weights}",
 }

@@ -141,6 +141,8 @@ class Profile:
     )
     probe_images_per_class: Count | None = None  # of eval-D's training images; None = all
     measured_per_class: Count | None = 100  # images a class that the feature metrics read; None = all
+    # of pre-D, whose factors are read off features; a readout costs as the cube of their number
+    readout_per_class: Count = 20
     extraction: Extraction = field(default_factory=Extraction)
     probe: ProbeRecipe = field(default_factory=ProbeRecipe)
     transfer: Transfer = field(default_factory=Transfer)
@@ -308,6 +310,7 @@ SMOKE = Profile(
     distances="generated-distances",
     probe_images_per_class=10,
     measured_per_class=20,
+    readout_per_class=10,
     extraction=Extraction(stage_budget=1024),
     probe=ProbeRecipe(c_values=(1e-3, 1e-1)),
     transfer=Transfer(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbook.data import load_images
+from workbook.data.factors import VIEWS, Varied, apply_factors, drawn_factors
 from workbook.data.images import Images
 from workbook.data.manifests import load_manifest
 from workbook.detection.scenes import Scenes
@@ -21,6 +22,7 @@ from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
 from workbook.evaluation.injection import Injected
+from workbook.evaluation.readouts import Epochs, factor_readouts
 from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.evaluation.transfer import Task, TransferProtocol, load_present, transfer_suite
@@ -176,6 +178,17 @@ class Study:
         own = self.profile.detection
         return load_scenes(own.scenes, "train", own.train_scenes), load_scenes(own.scenes, "test", own.test_scenes)
 
+    def varied(self, *, applied: bool = False) -> Varied:
+        """Training images of pre-D, as many a class as factors are read from, and the factors: as they were drawn with,
+        else, or where asked, in so many views with factors that are applied."""
+        images, count = (
+            load_images(self.dataset, "train", side=self.profile.recipe.side),
+            self.profile.readout_per_class,
+        )
+        if applied or images.factors is None:
+            return apply_factors(images.per_class(max(1, count // VIEWS)))
+        return drawn_factors(images.per_class(count))
+
     # measurements
 
     def features(
@@ -203,6 +216,13 @@ class Study:
         extraction = self.profile.extraction if layers is None else Extraction(layers=layers)
         parts, probe = self.probe_parts(side), self.profile.probe
         return stagewise_evaluation(runs, parts, extraction, probe, self.lab, every_epoch=every_epoch)
+
+    def readouts(
+        self, runs: Sequence[Run], varied: Varied, layers: tuple[str, ...], *, epochs: Epochs = "last"
+    ) -> pd.DataFrame:
+        """`factor_readouts` of these layers, stages within the budget of features of models of others."""
+        extraction = replace(self.profile.score.extraction or POOLED, layers=layers)
+        return factor_readouts(runs, varied, extraction, self.lab, epochs=epochs)
 
     def readings(self, runs: Sequence[Run]) -> pd.DataFrame:
         """The stages as `stagewise` has them, read in each of `READINGS`; a column `reading`."""

@@ -10,10 +10,12 @@ from workbook.papers.differences import (
     at_end,
     beyond_threshold,
     of_distances,
+    of_kept,
     of_mixture,
     of_redundancy,
     of_stages,
     of_variation,
+    over_factors,
     still_rising,
     turning_in_range,
 )
@@ -172,6 +174,43 @@ def test_detection_by_the_boxes_of_the_last_step():
         "A.detection.byol": {0: 0.5},
     }
     assert list(differences.of_detection(DETECTED[DETECTED["method"] != "BYOL"])) == ["A.detection.ap"]
+
+
+# method -> R2 within classes of stage 5, pooled, projector, and accuracy, of seed 5; that of seed 6 is a tenth higher
+KEPT = {"SL": (0.3, 0.2, None, 30), "SL-MLP": (0.5, 0.4, 0.25, 40), "BYOL": (0.6, 0.5, 0.1, 20)}
+
+
+def test_what_is_kept():
+    layers = ("stage5", "pooled", "projector")
+    rows = [
+        (method, seed, layer, value + (seed - 5) / 10)
+        for method, values in KEPT.items()
+        for seed in ((5, 6, 7) if method in SUPERVISED else (5, 6))
+        for layer, value in zip(layers, values[:3], strict=True)
+        if value is not None
+    ]
+    kept = pd.DataFrame(rows, columns=["method", "seed", "layer", "within"])
+    accuracy = {(method, seed): values[3] for method, values in KEPT.items() for seed in (5, 6, 7)}
+    found = of_kept(kept, pd.Series(accuracy).rename_axis(["method", "seed"]))
+    assert found["W.kept.stage5"].to_dict() == pytest.approx({5: 0.5 - 0.3, 6: 0.5 - 0.3, 7: 0.5 - 0.3})
+    assert found["W.kept.projector"].to_dict() == pytest.approx({5: 0.4 - 0.25, 6: 0.4 - 0.25, 7: 0.4 - 0.25})
+    # of three pairs SL and SL-MLP stand in one order, and each with BYOL in the other; BYOL has no seed 7
+    assert found["W.kept.accuracy"].to_dict() == pytest.approx({5: (1 - 2) / 3, 6: (1 - 2) / 3})
+    assert all(CLAIMS[claim].notebooks == ("14_what_is_kept",) for claim in found)
+
+
+def test_factors_one_by_one():
+    rows = [
+        (method, seed, layer, factor, seed * (1 + (method == "SL-MLP")))
+        for method in SUPERVISED
+        for seed in (1, 2, 3)
+        for layer in ("stage5", *(["projector"] if method == "SL-MLP" else []))
+        for factor in ("y", "hue")
+    ]
+    found = over_factors(pd.DataFrame(rows, columns=["method", "seed", "layer", "factor", "within"]), "within")
+    assert found[["factor", "layer", "measured"]].values.tolist() == [["y", "stage5", 2.0], ["hue", "stage5", 2.0]]
+    half = 4.302653 * 1 / 3**0.5  # Student's t with two degrees of freedom; 1, 2 and 3 have the deviation 1
+    assert found[["low", "high"]].values.tolist() == [pytest.approx([2 - half, 2 + half], rel=1e-5)] * 2
 
 
 def test_what_is_not_finite_stays_to_be_refused():

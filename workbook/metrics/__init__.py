@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from workbook.metrics.ranking import average_precision as average_precision
     from workbook.metrics.ranking import average_precision_by_rank as average_precision_by_rank
     from workbook.metrics.ranking import mean_average_precision as mean_average_precision
+    from workbook.metrics.readout import readout_over_classes as readout_over_classes
+    from workbook.metrics.readout import readout_within_classes as readout_within_classes
     from workbook.metrics.redundancy import channel_correlation as channel_correlation
     from workbook.metrics.redundancy import feature_redundancy as feature_redundancy
     from workbook.metrics.similarity import linear_cka as linear_cka
@@ -135,6 +137,10 @@ _HOMES = {
         "average_precision",
         "average_precision_by_rank",
         "mean_average_precision",
+    ),
+    "readout": (
+        "readout_over_classes",
+        "readout_within_classes",
     ),
     "redundancy": (
         "channel_correlation",

@@ -1,4 +1,7 @@
-"""What the papers say, one claim a statement that can be tested: the rows of claims.csv."""
+"""What the papers say, one claim a statement that can be tested: the rows of claims.csv.
+
+Paper "W" is this workbook: what it asks of its own, stated and held to the protocol as the others.
+"""
 
 import csv
 from dataclasses import dataclass

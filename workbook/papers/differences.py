@@ -1,4 +1,4 @@
-"""What the claims of notebooks 01 to 05, 09 and 15 are judged by, from what was measured.
+"""What the claims of notebooks 01 to 05, 09, 14 and 15 are judged by, from what was measured.
 
 Each function takes a tidy table, which has `method` and `seed` beside the columns that it names, and gives what the
 statistic of each claim takes: a difference a seed, positive where the paper is right. Methods are compared seed by
@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from workbook.papers.statistics import falls, rank_agreements
+from workbook.papers.statistics import falls, paired, rank_agreements
 from workbook.papers.turning_points import turning_place, turning_points
 
 Differences = dict[str, pd.Series | pd.DataFrame]
@@ -208,6 +208,39 @@ def of_length(table: pd.DataFrame, shorter: pd.DataFrame) -> Differences:
         "A.redundancy.sl-grows": _less(long["R_pre"], short["R_pre"]),
         "A.epochs.sl": _less(short["accuracy"], long["accuracy"]),
     }
+
+
+def of_kept(kept: pd.DataFrame, accuracy: pd.Series) -> Differences:
+    """What notebook 14 asks. kept: method, seed, layer and within (R2 of the readouts within classes, the mean over
+    factors), of one epoch of each run. accuracy: percent on eval-D, pooled features, indexed by method and seed.
+
+    The agreement of kept and accuracy is over the methods of a seed, of those seeds that every method has.
+    """
+    layers = kept.pivot(index=_OF_RUN, columns="layer", values="within")
+    mlp = layers.loc["SL-MLP"]
+    points = layers[["pooled"]].join(accuracy.rename("accuracy")).reset_index()
+    of_all = points.groupby("seed")["method"].transform("count") == points["method"].nunique()
+    return {
+        "W.kept.stage5": _less(mlp["stage5"], layers.loc["SL"]["stage5"]),
+        "W.kept.projector": mlp["pooled"] - mlp["projector"],
+        "W.kept.accuracy": rank_agreements(points[of_all], "pooled", "accuracy"),
+    }
+
+
+def over_factors(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    """SL-MLP less SL, seed by seed, in every cell: columns factor, layer, measured, low and high (95 %, Student's t).
+
+    table: layer, factor and the column `value`, of one epoch of each run; low and high are NaN for a single seed. Of
+    so many intervals one in twenty leaves out 0 by chance.
+    """
+    cells = table.pivot_table(index="seed", columns=["method", "factor", "layer"], values=value, sort=False)
+    mlp, sl = cells["SL-MLP"], cells["SL"]
+    steps = mlp[[cell for cell in mlp if cell in sl]] - sl
+    found = {cell: paired(values.dropna()) for cell, values in steps.items()}
+    rows = [(*cell, one.measured, one.low, one.high) for cell, one in found.items()]
+    return pd.DataFrame(rows, columns=["factor", "layer", "measured", "low", "high"]).astype(
+        {"low": float, "high": float}
+    )
 
 
 def at_end(table: pd.DataFrame) -> pd.DataFrame:

@@ -225,7 +225,7 @@ def in_words(table: pd.DataFrame) -> str:
     if len(other):
         told = [f"*{row.claim}* ({row.says}: {row.measured})" for row in other.head(_TOLD).itertuples()]
         more = f"; and {len(other) - _TOLD} more" if len(other) > _TOLD else ""
-        said.append(f"Not as printed, or not surely: {'; '.join(told)}{more}.")
+        said.append(f"Not as claimed, or not surely: {'; '.join(told)}{more}.")
     # a statement may hold what data sets are called, which is no markup
     return html.escape(" ".join(said), quote=False)
 
