@@ -84,8 +84,8 @@ def test_filters_by_keyboard(page):
     page.locator('button[data-value="A"]').focus()
     page.keyboard.press("Space")
     assert page.evaluate("location.hash") == "#paper=A"
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    for _ in range(3):  # past B's and this workbook's own to the verdicts
+        page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     assert shown(page) == [DROPS]
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"

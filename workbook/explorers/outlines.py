@@ -11,16 +11,23 @@ class Outlines:
     """Tells which points are selected whenever outlines are drawn, or taken away by a double click.
 
     places: what the panels of the figure show now, see `points_within`. tell: gets the points (n,) int, ascending; none
-    where the reader selects nothing.
+    where the reader selects nothing. mark: draws once more what is selected.
     """
 
     def __init__(
-        self, figure: go.FigureWidget, places: Callable[[], Sequence[np.ndarray]], tell: Callable[[np.ndarray], None]
+        self,
+        figure: go.FigureWidget,
+        places: Callable[[], Sequence[np.ndarray]],
+        tell: Callable[[np.ndarray], None],
+        mark: Callable[[], None],
     ) -> None:
         self._figure, self._places, self._tell = figure, places, tell
         self._drawn = False
         # not plotly's event of a selection: of several events widgets send the last, and pointing follows at once
         figure.layout.on_change(self._changed, "selections")
+        # an outline that `clear` takes away comes back as a selection of nothing, which widgets draw, trace by trace, when
+        # what is selected has long been drawn; the last trace is told last
+        figure.data[-1].on_selection(lambda trace, points, selector: mark())
         # a double click takes away what a list selected, too; every trace is told of it, and one is enough
         figure.data[-1].on_deselect(lambda trace, points: tell(np.array([], dtype=np.int64)))
 

@@ -224,6 +224,16 @@ def test_what_plotly_marks_by_itself_is_put_right(explorer):
     assert circles(explorer).selectedpoints is None
 
 
+def test_what_is_selected_stays_marked_when_its_outline_is_taken_away(explorer):
+    """Taking it away comes back as a selection of nothing, late on a slow machine."""
+    draw(explorer, [box(explorer, ["SwAV"])])
+    marked = list(circles(explorer).selectedpoints)
+    assert marked
+    explorer.map._js2py_pointsCallback = {"event_type": "plotly_selected", "points": NO_POINTS}
+    assert list(circles(explorer).selectedpoints) == marked
+    assert explorer.selection.value == ("SwAV",)
+
+
 def test_every_change_is_one_message_about_existing_traces(explorer, monkeypatch):
     traces = explorer.map.data
     sent = []

@@ -45,8 +45,13 @@ class Explorer:
         return self.page.locator(".diversity-explorer").get_by_role("button", name=name, exact=True)
 
     def on_the_map(self, model: str) -> tuple[float, float]:
+        """Where it is, once the page lies still: on a busy machine it still moves when the data has come."""
         self.page.locator(".diversity-explorer .js-plotly-plot").first.scroll_into_view_if_needed()
-        return tuple(self.now()["pixels"][model])
+        before, place = None, self.now()["pixels"][model]
+        while place != before:
+            self.page.wait_for_timeout(500)
+            before, place = place, self.now()["pixels"][model]
+        return tuple(place)
 
 
 @pytest.fixture

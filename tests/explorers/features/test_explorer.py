@@ -179,6 +179,15 @@ def test_what_plotly_marks_by_itself_is_put_right(explorer):
     assert marked(explorer) == [[3, 9]] * 2
 
 
+def test_what_is_selected_stays_marked_when_its_outline_is_taken_away(explorer):
+    """Taking it away comes back as a selection of nothing, late on a slow machine."""
+    lasso(explorer, 0, [3, 9, 10])
+    explorer.controls.epoch.value = 3
+    nothing = {"trace_indexes": [], "point_indexes": [], "xs": [], "ys": []}
+    explorer.figure._js2py_pointsCallback = {"event_type": "plotly_selected", "points": nothing}
+    assert marked(explorer) == [[3, 9, 10]] * 2
+
+
 def test_an_empty_lasso_a_double_click_and_the_button_clear(explorer):
     for clear in (lambda: lasso(explorer, 0, []), lambda: draw(explorer, []), explorer.controls.clear.click):
         lasso(explorer, 0, [1, 2])

@@ -46,7 +46,7 @@ class DiversityExplorer(widgets.VBox):
         self.map = LiveFigure(trajectories.trajectory_map(self._map_traces()).update_layout(self._axes()))
         self.layers = LiveFigure(trajectories.layer_panel(self._layer_traces()))
         self._circles.on_click(self._clicked)
-        self._outlines = Outlines(self.map, self._places, self._outlined)
+        self._outlines = Outlines(self.map, self._places, self._outlined, self._draw_map)
         super().__init__(children=self._arranged())
         self.add_class("explorer").add_class("diversity-explorer")
         self._draw()
@@ -164,6 +164,9 @@ class DiversityExplorer(widgets.VBox):
 
     def _draw(self) -> None:
         self._outlines.clear()
+        self._draw_map()
+
+    def _draw_map(self) -> None:
         self.map.redraw(self._map_traces(), self._axes())
 
     def _draw_model(self) -> None:

@@ -44,7 +44,7 @@ class FeatureExplorer(widgets.VBox):
         self.legend, self.numbers, self.sheet, self.status = (widgets.HTML() for _ in range(4))
         self.pointed, self.progress = widgets.HTML(html("features/pointed", image=None)), widgets.Output()
         self.figure = self._make_figure()
-        self._outlines = Outlines(self.figure, lambda: self._visible, self._select)
+        self._outlines = Outlines(self.figure, lambda: self._visible, self._select, self._mark)
         super().__init__(self._arranged())
         self.add_class("explorer").add_class("features-explorer")
         for control in self.controls.drawing:
@@ -137,6 +137,10 @@ class FeatureExplorer(widgets.VBox):
         return [title if np.isfinite(place).any() else title + why for title, place in told]
 
     def _redraw(self) -> None:
+        self._mark()
+        self._tell()
+
+    def _mark(self) -> None:
         traces = []
         for panel, images in self._traces:
             x, y = self._visible[panel][images].T
@@ -144,7 +148,6 @@ class FeatureExplorer(widgets.VBox):
             traces.append({"x": x, "y": y, "selectedpoints": chosen})
         titles = [{"text": title} for title in self._titles(self.controls.view())]
         self.figure.redraw(traces, {"annotations": titles})
-        self._tell()
 
     def _select(self, images: Sequence[int] | np.ndarray) -> None:
         self.selected = np.unique(np.asarray(images, dtype=np.int64)) if len(images) else None
