@@ -25,7 +25,7 @@ class Outlines:
         self._drawn = False
         # not plotly's event of a selection: of several events widgets send the last, and pointing follows at once
         figure.layout.on_change(self._changed, "selections")
-        # an outline that `clear` takes away comes back as a selection of nothing, which widgets draw, trace by trace, when
+        # what `clear` takes away comes back as a selection of nothing, which widgets draw trace by trace when
         # what is selected has long been drawn; the last trace is told last
         figure.data[-1].on_selection(lambda trace, points, selector: mark())
         # a double click takes away what a list selected, too; every trace is told of it, and one is enough
