@@ -1,5 +1,6 @@
 import contextlib
 import io
+import json
 import sys
 from dataclasses import replace
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.detection.made import blurred, coco_mini, found, needs_coco, nothing, objects, perfect, square, squares
-from workbook.detection.average_precision import average_precision
+from tests.detection.made import COCO, blurred, coco_mini, found, needs_coco, nothing, objects, perfect, square, squares
+from workbook.detection.average_precision import average_precision, coco_results
 from workbook.detection.generated import generated_scenes
 from workbook.detection.runs import Runs
 from workbook.detection.scenes import Found
@@ -190,3 +191,20 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
     with pytest.raises(MissingLibraryError, match=r"pip install 'transferability-workbook\[detection\]'"):
         average_precision(squares(objects(square(0, 0)[None], [0])), [nothing()])
+
+
+@needs_coco
+def test_results_are_what_coco_s_own_evaluation_reads(tmp_path):
+    """Written, and read by pycocotools beside COCO's file, in the numbers of images and categories that stand there."""
+    tools = pytest.importorskip("pycocotools.coco")
+    from pycocotools.cocoeval import COCOeval
+
+    scenes = coco_mini("val2017")
+    assert scenes.category_ids[-1] == 90
+    those = blurred(scenes, seed=2)
+    (tmp_path / "results.json").write_text(json.dumps(coco_results(scenes, those)))
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = tools.COCO(str(COCO / "annotations" / "instances_val2017.json"))
+        theirs = COCOeval(truth, truth.loadRes(str(tmp_path / "results.json")), "segm")
+        theirs.evaluate(), theirs.accumulate(), theirs.summarize()
+    assert average_precision(scenes, those).loc["mask"].tolist() == pytest.approx(100 * theirs.stats[:3], abs=1e-3)

@@ -44,6 +44,22 @@ def average_precision(scenes: Scenes, found: Iterable[Found], *, class_agnostic:
     return pd.DataFrame.from_dict(values, orient="index", columns=_COLUMNS)
 
 
+def coco_results(scenes: Scenes, found: Iterable[Found]) -> list[dict[str, Any]]:
+    """What was found as the files of results that COCO's own evaluation takes, to be written as JSON.
+
+    One entry a detection: image_id and category_id, the set's own numbers, bbox (left, top, width, height in pixels),
+    score, and segmentation, run lengths, where there are masks. Raises ValueError as `average_precision` does.
+    """
+    numbers = scenes.category_ids or tuple(range(len(scenes.class_names)))
+    _, _, results, _ = _entries(scenes, found)
+    for entry in results:
+        entry |= {"image_id": scenes.ids[entry["image_id"]], "category_id": numbers[entry["category_id"]]}
+        if "segmentation" in entry:
+            code = entry["segmentation"]
+            entry["segmentation"] = code | {"counts": code["counts"].decode()}
+    return results
+
+
 def _entries(scenes: Scenes, found: Iterable[Found]) -> tuple[_Entries, _Entries, _Entries, bool]:
     """The images, their objects and what was found there; and whether all of that has masks."""
     images: _Entries = []

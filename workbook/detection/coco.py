@@ -137,6 +137,7 @@ def coco_scenes(images: Path, annotations: Path, *, name: str = "coco") -> Scene
         image_at=found.image_at,
         objects_at=found.objects_at,
         with_examples=found.with_examples(),
+        category_ids=tuple(one.id for one in categories),
     )
 
 

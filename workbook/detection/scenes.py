@@ -83,7 +83,8 @@ class Scenes:
     `ids` (N) are the images' own numbers; `image_at(index)` gives an image's pixels (3, H, W) uint8 and
     `objects_at(index)` its Objects, when asked for. `digest` names the content: two selections with the same digest
     hold the same images and objects. `with_examples`, where a set knows it, tells of each image whether any of its
-    objects is no crowd.
+    objects is no crowd. `category_ids` are the classes' own numbers, in the order of the class names, where a set has
+    others than their places, as COCO does.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Scenes:
     image_at: Callable[[int], Tensor]
     objects_at: Callable[[int], Objects]
     with_examples: tuple[bool, ...] | None = None
+    category_ids: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
