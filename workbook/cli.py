@@ -488,6 +488,9 @@ _SUMMARIES = {
     "features": "{layers} of run {run}, epoch {epoch}",
     "readouts": "{layer} of features {features}",
     "accuracies": "of run {run}, epoch {epoch}",
+    "detectors": "on {data}, seed {recipe[seed]}, from {backbone[architecture]} {backbone[weights]}",
+    "detections": "by step {step} of a detector, seed {detector[recipe][seed]}, on {scenes}",
+    "detection_probes": "on {test}, seed {recipe[seed]}, of {backbone[architecture]} {backbone[weights]}",
     "weights": "{layers} of weights from outside, {architecture}, {weights}",
 }
 

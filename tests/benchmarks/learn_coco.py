@@ -9,13 +9,14 @@ class-agnostic. Prints a Markdown table.
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from workbook.detection.average_precision import average_precision
 from workbook.detection.coco import coco_scenes
-from workbook.detection.detector import DetectorSize
+from workbook.detection.detector import SMALL
 from workbook.detection.training import DetectionRecipe, detect, train_detector
 from workbook.devices import make_fabric
 from workbook.lab import Lab
@@ -23,7 +24,8 @@ from workbook.models.checkpoints import from_timm
 from workbook.store import Store
 
 IMAGES = 16
-SIZE = DetectorSize(
+SIZE = replace(
+    SMALL,
     sides=(192,),
     longest=272,
     anchor=4.0,
@@ -31,9 +33,7 @@ SIZE = DetectorSize(
     proposals=150,
     anchors_drawn=128,
     boxes_drawn=96,
-    channels=32,
     mask_layers=1,
-    head_width=256,
 )
 RECIPE = DetectionRecipe(
     size=SIZE,

@@ -292,3 +292,7 @@ def test_where_a_manifest_cannot_be_read_the_cause_is_told(tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     _written(tmp_path, {})
     assert load_manifest("~/mine.yaml").name == load_manifest(tmp_path / "mine.yaml").name
+
+
+def test_both_years_of_coco_have_the_same_categories():
+    assert load_manifest("coco2017").class_names == load_manifest("coco2014-multilabel").class_names

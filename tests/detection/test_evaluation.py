@@ -10,6 +10,7 @@ import torch
 from tests.detection.made import found, nothing, objects, perfect, square, squares
 from tests.detection.test_training import RECIPE
 from tests.detection.toys import toy_scenes
+from workbook.cli import _summary
 from workbook.detection import evaluation
 from workbook.detection.evaluation import detection_table, drawn, frozen_table, train_detectors
 from workbook.detection.probe import DetectionProbeRecipe
@@ -43,6 +44,18 @@ def test_a_row_for_every_kept_step_and_target_of_every_detector(backbones, lab):
     pd.testing.assert_frame_equal(detection_table(detectors, scenes, lab.reading()), table)
     with pytest.raises(NotStoredError):
         detection_table(detectors, toy_scenes(3), lab.reading())
+
+
+def test_the_store_s_list_tells_them_apart(backbones, lab):
+    scenes, recipe = toy_scenes(2), DetectionProbeRecipe(epochs=1, batch_size=2)
+    detectors = train_detectors(replace(RECIPE, seed=3), {("SL", 3): backbones["SL", 0]}, scenes, lab)
+    detection_table(detectors, scenes, lab)
+    frozen_table(recipe, {("SL", 3): backbones["SL", 0]}, scenes, scenes, lab)
+    told = {one.kind: _summary(one.kind, one.spec) for one in lab.store.artefacts()}
+    assert set(told) == {"detectors", "detections", "detection_probes"}
+    assert "seed 3, from narrow_resnet" in told["detectors"]
+    assert told["detections"].startswith("by step 4 of a detector, seed 3")
+    assert "seed 3, of narrow_resnet" in told["detection_probes"]
 
 
 def test_each_detector_has_the_seed_of_its_backbone(backbones, lab):

@@ -174,6 +174,7 @@ def test_detection_by_the_boxes_of_the_last_step():
         "A.detection.byol": {0: 0.5},
     }
     assert list(differences.of_detection(DETECTED[DETECTED["method"] != "BYOL"])) == ["A.detection.ap"]
+    assert differences.of_detection(DETECTED[DETECTED["method"] != "SL-MLP"]) == {}, "models of others"
 
 
 # method -> R2 within classes of stage 5, pooled, projector, and accuracy, of seed 5; that of seed 6 is a tenth higher

@@ -74,7 +74,7 @@ def evaluate_frozen(
     def compute() -> list[dict[str, float]]:
         return _rows(average_precision(test, frozen_probe(source, train, test, lab.fabric, recipe)).loc[["box"]])
 
-    return pd.DataFrame(lab.store.remember("detections", spec, compute)).drop(columns="target")
+    return pd.DataFrame(lab.store.remember("detection_probes", spec, compute)).drop(columns="target")
 
 
 def drawn(

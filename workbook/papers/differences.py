@@ -192,7 +192,7 @@ def of_detection(table: pd.DataFrame) -> Differences:
     """A Table 3, notebook 09. table: step, target and AP (percent), as `detection_table` has them; AP of boxes at the
     last step is judged."""
     last = table[(table["step"] == table["step"].max()) & (table["target"] == "box")].set_index(_OF_RUN)["AP"]
-    others = {"ap": "SL", "byol": "BYOL"}
+    others = {"ap": "SL", "byol": "BYOL"} if "SL-MLP" in last else {}
     return {
         f"A.detection.{name}": _less(last["SL-MLP"], last[other]) for name, other in others.items() if other in last
     }
