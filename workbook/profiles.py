@@ -136,9 +136,8 @@ class Profile:
     seeds: Count = 3  # runs of SL and SL-MLP
     first_seed: Whole = 0  # the lowest seed of all runs; the protocol of evidence begins where nobody has looked
     ablation: Ablation = field(default_factory=Ablation)
-    distances: str | None = (
-        None  # the set that is pretrained on where eval-D is asked at several distances, notebook 15
-    )
+    # the set that is pretrained on where eval-D is asked at several distances, see notebook 15
+    distances: str | None = None
     probe_images_per_class: Count | None = None  # of eval-D's training images; None = all
     measured_per_class: Count | None = 100  # images a class that the feature metrics read; None = all
     # of pre-D, whose factors are read off features; a readout costs as the cube of their number

@@ -181,10 +181,8 @@ class Study:
     def varied(self, *, applied: bool = False) -> Varied:
         """Training images of pre-D, as many a class as factors are read from, and the factors: as they were drawn with,
         else, or where asked, in so many views with factors that are applied."""
-        images, count = (
-            load_images(self.dataset, "train", side=self.profile.recipe.side),
-            self.profile.readout_per_class,
-        )
+        images = load_images(self.dataset, "train", side=self.profile.recipe.side)
+        count = self.profile.readout_per_class
         if applied or images.factors is None:
             return apply_factors(images.per_class(max(1, count // VIEWS)))
         return drawn_factors(images.per_class(count))

@@ -56,3 +56,5 @@ def test_refusals():
         MLPProjector(5, 7, 3, **ALL)
     with pytest.raises(ValueError, match="3 hidden layers need an input FC each"):
         MLPProjector(5, 7, 3, input_fc=False, hidden_layers=3)
+    with pytest.raises(ValueError, match="kappa must be above 0, got 0"):
+        MLPProjector(5, 7, 3, kappa=0)

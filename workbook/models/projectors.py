@@ -34,8 +34,8 @@ class MLPProjector(nn.Module):
 
     What later work has: `hidden_layers` of input FC, norm and ReLU before the output FC, a GELU in place of the ReLU,
     and vectors of length 1 to begin with (Sariyildiz et al. 2023); or channels weighted by `kappa` (see `Reweighting`),
-    before all else. Raises ValueError for a width or number below 1, for no component, and for several hidden layers
-    without an input FC.
+    before all else. Raises ValueError for a width or number below 1, a kappa not above 0, no component, and several
+    hidden layers without an input FC.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class MLPProjector(nn.Module):
         for name, number in (numbers | {"hidden_layers": hidden_layers}).items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
+        if kappa is not None and kappa <= 0:
+            raise ValueError(f"kappa must be above 0, got {kappa}")
         if not (input_fc or norm or relu or output_fc or unit_input or kappa):
             raise ValueError("a projector without any component is no projector: use projector=None")
         if hidden_layers > 1 and not input_fc:
