@@ -426,3 +426,53 @@ def test_an_artefact_by_its_key(store):
     assert store.by_key("runs", artefact.key) == artefact
     for kind, key in (("features", artefact.key), ("runs", "0" * 20), ("runs", ""), ("runs", "../runs")):
         assert store.by_key(kind, key) is None
+
+
+def brought(made, **changed: bytes):
+    """Fills a folder with the files of an artefact, some of them changed on the way."""
+
+    def fill(folder: Path) -> None:
+        for path in made.path.iterdir():
+            (folder / path.name).write_bytes(changed.get(path.stem, path.read_bytes()))
+
+    return fill
+
+
+def test_what_was_made_elsewhere_takes_its_place_whole_and_once(store, tmp_path):
+    made = Store(tmp_path / "elsewhere").get_or_make("runs", SPEC, write("one"))
+    with pytest.raises(ValueError), store.workdir("runs", SPEC):
+        raise ValueError("begun here as well")
+    received = store.receive("runs", made.key, brought(made))
+    assert received == store.find("runs", SPEC)
+    assert received.provenance == made.provenance
+    assert received.file("value.txt").read_text() == "one"
+    assert [entry.unfinished for entry in store.entries()] == [False]
+    assert store.receive("runs", made.key, lambda folder: pytest.fail("it is here")) == received
+
+
+@pytest.mark.parametrize("name", ["value", "artefact"])
+def test_a_wrong_byte_on_the_way_is_refused_and_the_rest_kept(store, tmp_path, name):
+    made = Store(tmp_path / "elsewhere").get_or_make("runs", SPEC, write("one"))
+    with pytest.raises(CorruptArtefactError, match=f"{made.key}.* came damaged"):
+        store.receive("runs", made.key, brought(made, **{name: b"{"}))
+    assert store.find("runs", SPEC) is None
+
+    def the_rest(folder: Path) -> None:
+        (there,) = folder.iterdir()
+        assert there.stem != name
+        brought(made)(folder)
+
+    assert store.receive("runs", made.key, the_rest).file("value.txt").read_text() == "one"
+
+
+def test_a_record_that_names_files_elsewhere_is_refused(store, tmp_path):
+    made = Store(tmp_path / "elsewhere").get_or_make("runs", SPEC, write("one"))
+    record = json.loads((made.path / "artefact.json").read_text())
+    record["checksums"] = {"../../value.txt": "00"}
+    with pytest.raises(CorruptArtefactError, match="came damaged"):
+        store.receive("runs", made.key, brought(made, artefact=json.dumps(record).encode()))
+
+
+def test_nothing_is_brought_to_a_store_that_is_read_only(tmp_path):
+    with pytest.raises(NotStoredError, match="read only"):
+        Store(tmp_path, read_only=True).receive("runs", "0" * 20, write("one"))

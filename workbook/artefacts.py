@@ -44,6 +44,16 @@ class Artefact:
             raise damaged(self.path, f"{path} is not what was written (its checksum differs)")
         return path
 
+    def damaged_files(self) -> list[str]:
+        """Those of its files that are not what was written."""
+        found = []
+        for name in self.checksums:
+            try:
+                self.file(name)
+            except CorruptArtefactError:
+                found.append(name)
+        return found
+
     def problems(self) -> list[str]:
         """Of every file that is not what was written, how to mend it."""
         found = []
@@ -104,6 +114,8 @@ def _recorded(path: Path, record: Any) -> Artefact:
         raise ValueError("its provenance has no date")
     if not all(isinstance(digest, str) for digest in found.checksums.values()):
         raise ValueError("a checksum of it is no text")
+    if any(Path(name).name != name for name in found.checksums):
+        raise ValueError("a file of it lies elsewhere")
     return found
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from workbook.artefacts import RECORD, Artefact, Entry, damaged, read_artefact
-from workbook.errors import NotStoredError, StoreError
+from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
 from workbook.files import FULL, file_digest, folder_of, said, user_path, write_atomically
 from workbook.keys import is_key, key_of, plain
 from workbook.progress import waiting
@@ -29,6 +29,7 @@ from workbook.provenance import provenance
 
 _TICK = 1.0  # seconds between two looks at a lock that another process holds
 _LOCKS, _PARTIAL, _ASIDE = "locks", "partial", "set-aside"  # the folders beside those of the kinds
+_RECEIVED = "received"  # within the partial ones: what is brought, beside what may be made here meanwhile
 
 
 class Store:
@@ -129,6 +130,29 @@ class Store:
             place = self.root / kind / key_of(spec)
             folder.rename(place)
         return read_artefact(place)
+
+    def receive(self, kind: str, key: str, fill: Callable[[Path], None]) -> Artefact:
+        """The artefact of this key, which was made elsewhere: `fill(folder)` brings its files, its record among them.
+
+        What an interrupted transfer brought is in the folder still. Nothing takes its place before every file is found
+        to be what was written there; CorruptArtefactError where one is not, which is then removed.
+        """
+        if self.read_only:
+            raise NotStoredError(f"{self.root} is read only: the {kind} {key} cannot be brought there")
+        with self._held(f"{kind}-{key}", awaited=f"these {kind}"):
+            if found := self.by_key(kind, key):
+                return found
+            folder, place = self.root / _PARTIAL / _RECEIVED / kind / key, self.root / kind / key
+            with self._mended():
+                for needed in (folder, place.parent):
+                    needed.mkdir(parents=True, exist_ok=True)
+            with self._mended(others=True):
+                fill(folder)
+            with self._mended():
+                _check_received(folder)
+                folder.rename(place)
+                shutil.rmtree(self.root / _PARTIAL / kind / key, ignore_errors=True)  # begun here, and needed no more
+            return read_artefact(place)
 
     def entries(self) -> list[Entry]:
         """All that lies in the store under a key: artefacts, oldest first, then what is damaged, then unfinished."""
@@ -304,6 +328,21 @@ class Store:
 
 def _is_one_of(path: Path, names: Sequence[str]) -> bool:
     return any(fnmatchcase(path.name, name) for name in names)
+
+
+def _check_received(folder: Path) -> None:
+    """CorruptArtefactError, and away with what is wrong, where files that were brought are not what was written."""
+    try:
+        artefact = read_artefact(folder)
+    except CorruptArtefactError as error:
+        (folder / RECORD).unlink(missing_ok=True)
+        raise CorruptArtefactError(f"the record of {folder.name} came damaged: bring it once more") from error
+    wrong = artefact.damaged_files()
+    for name in wrong:
+        (folder / name).unlink(missing_ok=True)
+    if wrong:
+        names = ", ".join(wrong)
+        raise CorruptArtefactError(f"of {folder.parent.name} {folder.name}, {names} came damaged: bring it once more")
 
 
 def _leaving(path: Path, root: Path) -> Path:
