@@ -40,7 +40,7 @@ for words in (["--help"], ["data", "list"], ["store", "list"], ["store", "verify
     app(words, standalone_mode=False)
 print("LOADED", *{name.partition(".")[0] for name in sys.modules})
 """
-HEAVY = {"torch", "pandas", "sklearn", "scipy", "timm", "torchvision", "plotly", "papermill", "nbformat"}
+HEAVY = {"torch", "ray", "pandas", "sklearn", "scipy", "timm", "torchvision", "plotly", "papermill", "nbformat"}
 
 
 def test_what_only_lists_waits_for_no_library(run):
@@ -151,6 +151,12 @@ def test_a_user_s_mistake_is_told_without_a_traceback(run, words, message):
     assert result.exit_code == 1
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_an_unknown_engine_is_told_once_and_not_by_every_notebook(run, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_ENGINE", "rai")
+    result = run("report")
+    assert result.exit_code == 1 and "WORKBOOK_ENGINE=rai (did you mean 'ray'?)" in result.output
 
 
 @pytest.fixture

@@ -28,19 +28,20 @@ IMPORTS = {
     "papers": "files",
     "provenance": "files",
     "store": "artefacts errors files keys progress provenance",
-    "lab": "devices store",
-    "pretraining": "data errors fields files keys lab models probes progress provenance seeding store",
+    "engines": "artefacts devices errors keys progress provenance store",
+    "lab": "devices engines store",
+    "pretraining": "data engines errors fields files keys lab models probes progress provenance seeding store",
     "evaluation": "data errors fields files keys lab metrics models plain_yaml pretraining probes progress store",
     "detection": "data errors fields files lab models pretraining progress seeding store",
-    "profiles": "data detection devices errors evaluation fields models pretraining probes",
+    "profiles": "data detection devices engines errors evaluation fields models pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
     "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance "
     "store",
     "sharing": "errors files models papers pretraining report store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
-    "bench": "data errors evaluation files metrics papers pretraining provenance report study",
-    "cli": "data devices errors evaluation files pretraining profiles report sharing store",
+    "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
+    "cli": "data devices engines errors evaluation files pretraining profiles report sharing store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from workbook.devices import make_fabric
+from workbook.engines.local import Local
 from workbook.errors import NotStoredError
 from workbook.lab import Lab
 
@@ -23,10 +24,10 @@ def test_where_one_only_reads_nothing_is_made(lab):
 
 
 def test_how_many_runs_train_at_a_time(store, fabric):
-    assert Lab(store, fabric, jobs=3).reading().jobs == 3
+    assert Lab(store, fabric, Local(3)).reading().engine == Local(3)
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        Lab(store, fabric, jobs=0)
+        Local(0)
     shared = SimpleNamespace(world_size=2)
-    assert Lab(store, shared).jobs == 1
+    assert Lab(store, shared).engine == Local(1)
     with pytest.raises(ValueError, match="2 processes train each run together.*set runs_at_a_time to 1"):
-        Lab(store, shared, jobs=2)
+        Lab(store, shared, Local(2))

@@ -3,6 +3,8 @@ from dataclasses import replace
 import pytest
 
 from workbook.data.sources import check_set
+from workbook.engines.local import Local
+from workbook.engines.ray import Ray
 from workbook.errors import ManifestError, ProfileError
 from workbook.profiles import (
     PROFILES,
@@ -28,6 +30,14 @@ def test_seeds_begin_where_the_profile_says():
     profile = load_profile("smoke", seeds=3, first_seed=7)
     assert list(profile.own_seeds) == [7, 8, 9] and list(profile.ablation_seeds) == [7]
     assert list(load_profile("smoke").own_seeds) == [0, 1]
+
+
+def test_where_jobs_are_done_is_the_profile_s_and_no_design(monkeypatch):
+    profile = load_profile("pocket", runs_at_a_time=2, cpus_a_job=4)
+    assert profile.changed == {} and profile.engine("cuda") == Local(2)
+    monkeypatch.setenv("WORKBOOK_ENGINE", "ray")
+    assert (profile.engine("cuda"), profile.engine("cpu")) == (Ray(4, 0.5), Ray(4, 0))
+    assert load_profile("pocket", gpus_a_job=1).engine("cpu") == Ray(1, 1)
 
 
 def test_what_was_changed_is_told_but_for_what_changes_no_design():

@@ -231,7 +231,7 @@ def report(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Notebooks that run at a time; 2 if none, but 1 on an accelerator or a single core."),
+        typer.Option(min=1, help="Notebooks that run at a time; 2 if none, but 1 on an accelerator, a core or Ray."),
     ] = None,
     out: Out = None,
 ) -> None:
@@ -241,17 +241,20 @@ def report(
 
     from workbook.data import load_manifest
     from workbook.devices import choose_device
+    from workbook.engines import engine_name
     from workbook.profiles import load_profile
     from workbook.report.parameters import parse_assignments, parse_value
     from workbook.report.runner import run_reports
     from workbook.report.survey import NOTEBOOKS, REPORTS
 
     given = parse_assignments(assignments or [])
-    # Unknown profiles and devices are told now, not by every notebook in turn.
+    # Unknown profiles, devices and engines are told now, not by every notebook in turn.
     manifest = load_manifest(parse_value("dataset", given["dataset"])) if "dataset" in given else None
     device = {name: parse_value(name, given[name]) for name in ("device",) if name in given}
     # two by default, since a notebook leaves cores idle while it starts, draws and reads; not where they share a device
-    shared = choose_device(load_profile(profile, **device).device) != "cpu" or cpu_count() == 1
+    # or where each has all machines for its jobs
+    spread = engine_name() == "ray"
+    shared = spread or choose_device(load_profile(profile, **device).device) != "cpu" or cpu_count() == 1
     own = manifest is None or manifest.name == load_profile(profile).recipe.dataset
     out = out or REPORTS / _file_name(profile, "" if own or manifest is None else manifest.name)
     chosen = notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -498,6 +501,7 @@ _SUMMARIES = {
 def _summary(kind: str, spec: dict[str, Any]) -> str:
     """One line of an artefact; of one that is not known here, all that is short."""
     from workbook.pretraining.names import recipe_name
+    from workbook.store import PASSING
 
     with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
         if kind == "runs":
@@ -507,7 +511,7 @@ def _summary(kind: str, spec: dict[str, Any]) -> str:
             return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
         if kind == "scores":
             return f"{spec['protocol']} of features {', '.join(spec['features'])}"
-        kind = "features" if kind == "probed" else kind  # which go when their probes are stored
+        kind = "features" if kind == PASSING else kind  # which go when their probes are stored
         if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
             layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
             return known.format(**{"layers": layers} | spec)

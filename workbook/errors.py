@@ -60,6 +60,10 @@ class SharingError(WorkbookError):
     """A model cannot be given away: no form for it, no place, no right to write there."""
 
 
+class EngineError(WorkbookError):
+    """Jobs cannot be done where they were to be, or some of many failed; the message names them."""
+
+
 class DivergedError(WorkbookError):
     """A training's loss is no longer finite."""
 

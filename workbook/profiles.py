@@ -14,13 +14,14 @@ from workbook.detection.detector import SMALL
 from workbook.detection.probe import DetectionProbeRecipe
 from workbook.detection.training import DetectionRecipe
 from workbook.devices import DEVICES, PRECISIONS
+from workbook.engines import Engine, choose_engine
 from workbook.errors import ProfileError, did_you_mean
 from workbook.evaluation.extraction import Extraction
 from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
 from workbook.evaluation.injection import CKARecipe
 from workbook.evaluation.scores import ScoreRecipe
 from workbook.evaluation.transfer import FewShot, Finetuning, LinearProbe, NearestNeighbours, SGDProbe, TransferProtocol
-from workbook.fields import AtLeastTwo, Count, Positive, Whole, check_fields, checked, one_of
+from workbook.fields import AtLeastTwo, Count, NotNegative, Positive, Whole, check_fields, checked, one_of
 from workbook.models.backbones import STAGES, is_vit
 from workbook.pretraining.ablations import SWEEPS, TABLE_2, trained
 from workbook.pretraining.injection import CYCLES
@@ -149,8 +150,12 @@ class Profile:
     detection: Detection = field(default_factory=Detection)
     device: Annotated[str, one_of(DEVICES)] = "auto"
     precision: Annotated[str, one_of(PRECISIONS)] = "auto"  # see `make_fabric`
-    # small networks leave a GPU waiting: so many share it, each with its own part of the memory. See `train_each`
+    # small networks leave a GPU waiting: so many share it, each with its own part of the memory. See `engines.local`
     runs_at_a_time: Count = 1
+    # what a job of WORKBOOK_ENGINE=ray has. It computes with as many threads as CPUs, so that their number decides a
+    # sum's last bits. GPUs, or a part of one: None = its share of the one here, of which runs_at_a_time are at work
+    cpus_a_job: Count = 1
+    gpus_a_job: NotNegative | None = None
     # features that are extracted for probes take most of a store, and are dropped when the probes are in it
     keep_features: bool = False
 
@@ -177,6 +182,13 @@ class Profile:
         smaller = min(self.extraction.stage_budget, Extraction().stage_budget)
         how["extraction"] = replace(self.extraction, stage_budget=smaller)
         return ScoreRecipe(**how, few_shot=self.transfer.few_shot, cka=self.injection.cka)
+
+    def engine(self, device: str) -> Engine:
+        """The engine that WORKBOOK_ENGINE names, for jobs on this type of device."""
+        gpus = self.gpus_a_job
+        if gpus is None:
+            gpus = 1 / self.runs_at_a_time if device == "cuda" else 0
+        return choose_engine(at_a_time=self.runs_at_a_time, cpus=self.cpus_a_job, gpus=gpus)
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -207,7 +219,10 @@ _FIXED = (
     *("detection.recipe.seed", "detection.probe.seed"),
 )
 # see `Profile.changed`
-_FREE = ("seeds", "first_seed", "ablation.seeds", "device", "precision", "runs_at_a_time", "keep_features")
+_FREE = (
+    *("seeds", "first_seed", "ablation.seeds", "device", "precision", "keep_features"),
+    *("runs_at_a_time", "cpus_a_job", "gpus_a_job"),
+)
 
 
 def load_profile(name: str, /, **overrides: Any) -> Profile:

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 from tqdm.auto import tqdm as tqdm_auto
@@ -50,6 +51,35 @@ def count_earlier(bar: tqdm, units: int) -> None:
     bar.initial += units
     bar.n += units
     bar.last_print_n += units
+
+
+class Counts(NamedTuple):
+    """Of a bar: units that are done, those of them that were done before it, and by how many more it came to expect."""
+
+    done: int = 0
+    earlier: int = 0
+    more: int = 0
+
+
+class Tally(tqdm):
+    """A bar that shows nothing: what it is told is told to another one, in another process, by `follow`."""
+
+    def __init__(self) -> None:
+        super().__init__(total=0, file=StringIO())
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self.n, self.initial, self.total)
+
+    def display(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+def follow(bar: tqdm, before: Counts, now: Counts) -> None:
+    """Tell the bar what a tally was told between these counts; what is done again elsewhere is taken back first."""
+    expect(bar, now.more - before.more)
+    count_earlier(bar, now.earlier - before.earlier)
+    bar.update((now.done - now.earlier) - (before.done - before.earlier))
 
 
 @contextmanager

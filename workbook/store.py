@@ -13,7 +13,7 @@ import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from workbook.provenance import provenance
 _TICK = 1.0  # seconds between two looks at a lock that another process holds
 _LOCKS, _PARTIAL, _ASIDE = "locks", "partial", "set-aside"  # the folders beside those of the kinds
 _RECEIVED = "received"  # within the partial ones: what is brought, beside what may be made here meanwhile
+PASSING = "probed"  # the kind of what is made to be read once and then dropped: it stays where it was made
 
 
 class Store:
@@ -89,6 +90,10 @@ class Store:
         path = self.root / kind / key
         return read_artefact(path) if is_key(key) and os.path.lexists(path) else None
 
+    def partial(self, kind: str, key: str, *, received: bool = False) -> Path:
+        """Where the artefact of this key is made, or is brought to; no folder is there before somebody began."""
+        return self.root / _PARTIAL / (_RECEIVED if received else "") / kind / key
+
     @contextmanager
     def lock(self, kind: str, spec: Mapping[str, Any], *, title: str = "", wait: bool = True) -> Iterator[bool]:
         """Held by one process at a time; the operating system releases it when that process dies.
@@ -109,7 +114,7 @@ class Store:
         if self.read_only:
             raise self._missing(kind, spec)
         with self._mended():
-            folder = self._partial(kind, spec)
+            folder = self.partial(kind, key_of(spec))
             for needed in (folder, self.root / kind):  # that the second cannot be made is told before the work is done
                 needed.mkdir(parents=True, exist_ok=True)
         with self._mended(others=True):
@@ -122,7 +127,7 @@ class Store:
         no plain file or hidden, is set aside, and a warning says where.
         """
         with self._mended():
-            folder = self._partial(kind, spec)
+            folder = self.partial(kind, key_of(spec))
             self._set_aside(folder, files)
             checksums = {path.name: file_digest(path).hex() for path in sorted(folder.iterdir())}
             record = {"spec": plain(spec), "provenance": provenance(), "checksums": checksums}
@@ -131,18 +136,19 @@ class Store:
             folder.rename(place)
         return read_artefact(place)
 
-    def receive(self, kind: str, key: str, fill: Callable[[Path], None]) -> Artefact:
+    def receive(self, kind: str, key: str, fill: Callable[[Path], None], *, held: bool = False) -> Artefact:
         """The artefact of this key, which was made elsewhere: `fill(folder)` brings its files, its record among them.
 
         What an interrupted transfer brought is in the folder still. Nothing takes its place before every file is found
-        to be what was written there; CorruptArtefactError where one is not, which is then removed.
+        to be what was written there; CorruptArtefactError where one is not, which is then removed. held: the caller
+        has its lock.
         """
         if self.read_only:
             raise NotStoredError(f"{self.root} is read only: the {kind} {key} cannot be brought there")
-        with self._held(f"{kind}-{key}", awaited=f"these {kind}"):
-            if found := self.by_key(kind, key):
+        with nullcontext() if held else self._held(f"{kind}-{key}", awaited=f"these {kind}"):
+            if found := Store.by_key(self, kind, key):  # what is here: another store may look further
                 return found
-            folder, place = self.root / _PARTIAL / _RECEIVED / kind / key, self.root / kind / key
+            folder, place = self.partial(kind, key, received=True), self.root / kind / key
             with self._mended():
                 for needed in (folder, place.parent):
                     needed.mkdir(parents=True, exist_ok=True)
@@ -151,7 +157,7 @@ class Store:
             with self._mended():
                 _check_received(folder)
                 folder.rename(place)
-                shutil.rmtree(self.root / _PARTIAL / kind / key, ignore_errors=True)  # begun here, and needed no more
+                shutil.rmtree(self.partial(kind, key), ignore_errors=True)  # begun here, and needed no more
             return read_artefact(place)
 
     def entries(self) -> list[Entry]:
@@ -291,11 +297,8 @@ class Store:
         except OSError:  # it has ended meanwhile
             return "another process"
 
-    def _partial(self, kind: str, spec: Mapping[str, Any]) -> Path:
-        return self.root / _PARTIAL / kind / key_of(spec)
-
     def _missing(self, kind: str, spec: Mapping[str, Any]) -> NotStoredError:
-        unfinished = self._partial(kind, spec).exists()
+        unfinished = self.partial(kind, key_of(spec)).exists()
         what = f"{'only an unfinished part' if unfinished else 'none'} of the {kind} {key_of(spec)}"
         return NotStoredError(f"{self.root} has {what}: run what makes it first", unfinished=unfinished)
 

@@ -5,6 +5,7 @@ Which features, which labels and which formula stays in the notebook: a study on
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Study:
         given = overrides if dataset is None else overrides | {"dataset": dataset}
         chosen = load_profile(profile, **given)
         fabric = make_fabric(chosen.device, chosen.precision)
-        return cls(chosen, Lab(Store(), fabric, chosen.runs_at_a_time, chosen.keep_features))
+        return cls(chosen, Lab(Store(), fabric, chosen.engine(fabric.device.type), chosen.keep_features))
 
     @property
     def dataset(self) -> str:
@@ -143,10 +144,11 @@ class Study:
 
     def injections(self, starts: Sequence[Run], cycles: Sequence[int | None] | None = None) -> list[Injected]:
         """Every start, followed by its label injections."""
+        recipes = [self.injection_recipes(start, cycles) for start in starts]
+        runs = iter(self.train(*(recipe for of_start in recipes for recipe in of_start)))
         found = []
-        for start in starts:
-            runs = self.train(*self.injection_recipes(start, cycles))
-            found += [Injected(start, start), *(Injected(start, run) for run in runs)]
+        for start, of_start in zip(starts, recipes, strict=True):
+            found += [Injected(start, start), *(Injected(start, run) for run in islice(runs, len(of_start)))]
         return found
 
     def labels_alone(self, starts: Sequence[Run]) -> dict[str, Run]:

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pandas as pd
 import pytest
+from tqdm import tqdm
 from typer.testing import CliRunner
 
 from workbook.bench.__main__ import app
@@ -161,7 +162,7 @@ def test_a_run_that_diverges_is_told_and_the_others_go_on(tmp_path, monkeypatch)
     found = evidence(tmp_path, 100.0)
     job = found._jobs()[0]
     monkeypatch.setattr("workbook.bench.evidence.train", Mock(side_effect=DivergedError("the loss is nan")))
-    found._take(_measured(job, found.study))
+    found._take(_measured(found.study.profile, job, found.study.lab, tqdm(disable=True)))
     assert found.budget.left_out == ["SL on generated, seed 0: the loss is nan"] and not found.found
 
 

@@ -14,9 +14,10 @@ from jupyter_client.manager import start_new_kernel
 
 from tests.pretraining.small import DIGITS, PROJECTOR
 from workbook.devices import make_fabric
+from workbook.engines.local import Local
 from workbook.lab import Lab
 from workbook.pretraining import runs
-from workbook.pretraining.runs import Run, train, train_all, train_each
+from workbook.pretraining.runs import Run, train, train_all
 from workbook.store import Store
 
 SHORT = replace(DIGITS, epochs=2, projector=PROJECTOR)
@@ -57,25 +58,12 @@ def test_runs_that_train_at_a_time_are_those_that_train_in_turn(tmp_path, fabric
     sweep = [SWEEP[1], SWEEP[0]]
     with one_thread():
         alone = train_all(sweep, Lab(Store(tmp_path / "alone"), fabric))
-    together = Lab(Store(tmp_path / "together"), fabric, jobs=2)
+    together = Lab(Store(tmp_path / "together"), fabric, Local(2))
     runs_of_both = train_all(sweep, together)
     assert [run.recipe for run in runs_of_both] == sweep and not any(run.stored for run in runs_of_both)
     assert all(map(same, runs_of_both, alone))
     again = train_all(sweep, together)
     assert [run.key for run in again] == [run.key for run in runs_of_both] and all(run.stored for run in again)
-
-
-def test_a_run_is_asked_for_when_one_is_done(tmp_path, fabric):
-    asked = []
-
-    def recipes():
-        for recipe in SWEEP[:2]:
-            asked.append(recipe.seed)
-            yield recipe
-
-    coming = train_each(recipes(), Lab(Store(tmp_path), fabric))
-    assert next(coming).recipe.seed == 0 and asked == [0]
-    assert [run.recipe.seed for run in coming] == [1] and asked == [0, 1]
 
 
 def test_two_processes_share_a_sweep(tmp_path, fabric):

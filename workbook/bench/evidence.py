@@ -8,19 +8,20 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
+from tqdm import tqdm
 
 from workbook.bench.budget import Budget
 from workbook.data import load_images
 from workbook.errors import DivergedError, ReportError
 from workbook.evaluation.extraction import POOLED, STAGES, extract, head_accuracy
 from workbook.evaluation.stagewise import stagewise_evaluation
+from workbook.lab import Lab
 from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy
 from workbook.papers import differences
 from workbook.papers.verdicts import as_findings
@@ -29,6 +30,7 @@ from workbook.pretraining.ablations import Arm, over_seeds
 from workbook.pretraining.loop import images_to_train
 from workbook.pretraining.recipe import Recipe, without_mlp
 from workbook.pretraining.runs import Run, pretraining_images, train
+from workbook.profiles import Profile
 from workbook.provenance import provenance
 from workbook.report.record import ReportResult, read_records, write_record, write_table
 from workbook.report.survey import NOTEBOOKS
@@ -90,15 +92,10 @@ class Evidence:
 
     def gather(self) -> None:
         """As many runs at a time as the study says, each by a process of its own."""
-        lab = self.study.lab
-        alone = replace(self.study, lab=replace(lab, jobs=1))
-        work = Parallel(lab.jobs, batch_size=1, pre_dispatch=lab.jobs, return_as="generator_unordered")
-        try:
-            for found in work(delayed(_measured)(job, alone) for job in self._in_time()):
-                self._take(found)
-        finally:
-            if lab.jobs > 1:  # idle processes would keep their part of the GPU's memory
-                get_reusable_executor().shutdown(kill_workers=True)
+        todo = partial(_measured, self.study.profile)
+        bar = tqdm(disable=True, total=0)
+        for _, found in self.study.lab.map(todo, self._in_time(), bar, title=lambda job: job.recipe.title):
+            self._take(found)
 
     def _take(self, found: _Found) -> None:
         recipe = found.job.recipe
@@ -204,15 +201,16 @@ class Evidence:
         write_table(self.out, record)
 
 
-def _measured(job: _Job, study: Study) -> _Found:
+def _measured(profile: Profile, job: _Job, lab: Lab, bar: tqdm) -> _Found:
     """Of a run from the store, or trained now; its bars are nobody's."""
     os.environ["WORKBOOK_PROGRESS"] = os.devnull
+    study = Study(profile, lab)
     began = time.monotonic()
     try:
         run = train(job.recipe, study.lab)
     except DivergedError as error:
         return _Found(job, problem=str(error))
-    profile, parts = study.profile, study.probe_parts()
+    parts = study.probe_parts()
 
     def probed(layers: tuple[str, ...], *, every_epoch: bool = False) -> pd.DataFrame:
         """These layers as notebook 01 reads them."""

@@ -1,10 +1,14 @@
 """From a manifest to images: the first copy that is on this machine, held against what the manifest says."""
 
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from PIL import Image
 
 from workbook.data import readers
 from workbook.data.coco import read_coco
@@ -14,7 +18,7 @@ from workbook.data.parquet import read_parquet
 from workbook.data.pixels import FULL_DEPTH
 from workbook.data.readers import Content, about
 from workbook.data.source_kinds import Source, composed
-from workbook.errors import ManifestError, MissingDataError, did_you_mean
+from workbook.errors import CorruptDataError, ManifestError, MissingDataError, did_you_mean
 from workbook.files import user_path
 
 _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
@@ -75,19 +79,48 @@ def open_split(manifest: Manifest, split: str) -> tuple[Images, Source]:
                 f"Check that the copy is whole, or correct splits.{split}."
             )
     depth = [] if manifest.bits == FULL_DEPTH else [f"{manifest.bits} bits"]
+    digest = content_digest(content.digest, rows.tobytes(), labels[rows].tobytes(), *names, *depth)
     images = Images(
         name=manifest.name,
         split=split,
-        decode=content.decode,
+        decode=_Decoder(content.decode, manifest, split, digest),
         rows=rows,
         labels=labels[rows],
         class_names=names,
-        digest=content_digest(content.digest, rows.tobytes(), labels[rows].tobytes(), *names, *depth),
+        digest=digest,
         factors=None if content.factors is None else content.factors.iloc[rows].reset_index(drop=True),
         image_size=manifest.image_size,
         bits=manifest.bits,
     )
     return images, source
+
+
+@dataclass(frozen=True)
+class _Decoder:
+    """`Images.decode` of a split; on another machine that of the copy there, see `engines.outcomes.packed`."""
+
+    decode: Callable[[int], Image.Image]
+    manifest: Manifest
+    split: str
+    digest: str
+
+    def __call__(self, row: int) -> Image.Image:
+        return self.decode(row)
+
+    def elsewhere(self) -> tuple[Callable[..., "_Decoder"], tuple[object, ...]]:
+        return _decoder_here, (self.manifest.model_dump_json(), self.split, self.digest, socket.gethostname())
+
+
+@lru_cache(4)  # the jobs of a sweep are over few sets of images, and their digest takes time
+def _decoder_here(manifest: str, split: str, digest: str, host: str) -> "_Decoder":
+    """The decoder of the same split on this machine; CorruptDataError where its images are others than on `host`."""
+    images, source = open_split(Manifest.model_validate_json(manifest), split)
+    if images.digest != digest:
+        here = f"{images.name}, {split}, from {place(source)} on {socket.gethostname()} is not what {host} has"
+        raise CorruptDataError(
+            f"{here} (digest {images.digest}, there {digest}): copy it from there, or set WORKBOOK_DATA to such a copy"
+        )
+    return cast(_Decoder, images.decode)
 
 
 def _images_a_class(labels: np.ndarray, classes: int) -> np.ndarray:

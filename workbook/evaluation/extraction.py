@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from workbook.data.batches import plain_batches
 from workbook.data.images import Images
@@ -32,9 +33,9 @@ from workbook.keys import key_of
 from workbook.lab import Lab
 from workbook.metrics import mean_average_precision
 from workbook.models.pretrained import Pretrained
-from workbook.pretraining.runs import Run
+from workbook.pretraining.runs import Checkpoint, Run
 from workbook.progress import progress_bar
-from workbook.store import Artefact
+from workbook.store import PASSING, Artefact
 
 __all__ = ["CUT_POINTS", "LAYERS", "POOLED", "READINGS", "STAGES", "Extraction", "read_stages"]
 
@@ -66,7 +67,7 @@ class Features:
 
     def _kind(self, part: str) -> str:
         kept = self.kept is None or part in self.kept or self.lab.keep_features
-        return "features" if kept else "probed"
+        return "features" if kept else PASSING
 
     @cached_property
     def key(self) -> str:
@@ -188,13 +189,19 @@ def over_epochs(
     runs: Sequence[Run], images: Images, extraction: Extraction, lab: Lab, *, every_epoch: bool = True
 ) -> Iterator[tuple[Run, int, Features]]:
     """The features of `images` under every checkpoint of every run, or its last: (run, epoch, features), ascending."""
-    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
+    todo = partial(_of_checkpoint, images, extraction)
+    jobs = [Checkpoint(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
+    of = f"features of {images.name}, {images.split}"
     with progress_bar("features", len(jobs), unit="checkpoints") as bar:
-        for run, epoch in jobs:
-            title = f"features of {images.name}, {images.split}: {run.recipe.title}, epoch {epoch}"
-            bar.set_description_str(title, refresh=False)
-            yield run, epoch, extract(run, images, extraction, lab, epoch=epoch)
-            bar.update()
+        for (run, epoch), _ in lab.map(todo, jobs, bar, title=lambda job: f"{of}: {job.title}"):
+            yield run, epoch, Features(run, images, extraction, lab, epoch)
+
+
+def _of_checkpoint(images: Images, extraction: Extraction, job: Checkpoint, lab: Lab, bar: tqdm) -> None:
+    """The features of a run's epoch are in the store now."""
+    run, epoch = job
+    extract(run.at(lab), images, extraction, lab, epoch=epoch)
+    bar.update()
 
 
 def head_accuracy(run: Run, images: Images, lab: Lab, *, epoch: int | None = None) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from annotated_types import Ge
 from lightning_fabric import Fabric
 from torch import Tensor
+from tqdm import tqdm
 
 from workbook.data.images import Images
 from workbook.evaluation.extraction import POOLED, Features, extract, head_accuracy
@@ -70,6 +72,10 @@ class Injected:
             return "start"
         return f"T = {self.control_cycle or '∞'}"
 
+    @property
+    def title(self) -> str:
+        return f"{self.start.recipe.method}, {self.stage}, seed {self.start.recipe.seed}"
+
 
 def upstream_accuracy(run: Run, test: Images, probe: ProbeRecipe, lab: Lab) -> float:
     """Percent on `test`, images of the classes that were trained on, of a linear probe of the pooled features.
@@ -90,26 +96,29 @@ def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe
     accuracy (percent, see `upstream_accuracy`), head (of the model's own head; NaN for a start), cluster, spectral
     (diversity), cluster_cis, spectral_cis, V_intra, S_inter and MSC of the pooled features of `test`, and run, its key.
     """
-    rows = []
+    todo = partial(_of_model, test, probe)
     with progress_bar("injected models", len(models), unit="models") as bar:
-        for model in models:
-            title = f"{model.start.recipe.method}, {model.stage}, seed {model.start.recipe.seed}"
-            bar.set_description_str(f"injected models: {title}", refresh=False)
-            features = extract(model.run, test, POOLED, lab)
-            accuracy = upstream_accuracy(model.run, test, probe, lab)
-            head = float("nan") if model.run is model.start else head_accuracy(model.run, test, lab)
-            diversity = mean_diversity(backbone_diversity(model.run.model().backbone)).to_dict()
-            pooled, labels = features.layer("pooled"), features.labels
-            rows.append(
-                {"method": model.method, "seed": model.start.recipe.seed, "stage": model.stage}
-                | {"control_cycle": model.control_cycle or float("nan"), "accuracy": accuracy, "head": head}
-                | diversity
-                | {f"{name}_cis": calibrated_imagenet_score(accuracy, value) for name, value in diversity.items()}
-                | {name: MEASURES[name].function(pooled, labels) for name in ("V_intra", "S_inter", "MSC")}
-                | {"run": model.run.key}
-            )
-            bar.update()
-    return pd.DataFrame(rows)
+        done = lab.map(todo, models, bar, title=lambda model: f"injected models: {model.title}")
+        return pd.DataFrame([row for _, row in done])
+
+
+def _of_model(test: Images, probe: ProbeRecipe, model: Injected, lab: Lab, bar: tqdm) -> dict[str, Any]:
+    """A row of `injection_table`."""
+    run = model.run.at(lab)
+    features = extract(run, test, POOLED, lab)
+    accuracy = upstream_accuracy(run, test, probe, lab)
+    head = float("nan") if model.run is model.start else head_accuracy(run, test, lab)
+    diversity = mean_diversity(backbone_diversity(run.model().backbone)).to_dict()
+    pooled, labels = features.layer("pooled"), features.labels
+    bar.update()
+    return (
+        {"method": model.method, "seed": model.start.recipe.seed, "stage": model.stage}
+        | {"control_cycle": model.control_cycle or float("nan"), "accuracy": accuracy, "head": head}
+        | diversity
+        | {f"{name}_cis": calibrated_imagenet_score(accuracy, value) for name, value in diversity.items()}
+        | {name: MEASURES[name].function(pooled, labels) for name in ("V_intra", "S_inter", "MSC")}
+        | {"run": run.key}
+    )
 
 
 def stage_cka(x: Run | Pretrained, y: Run | Pretrained, images: Images, recipe: CKARecipe, lab: Lab) -> np.ndarray:

@@ -1,15 +1,17 @@
 """What a frozen network keeps of an image besides its class: linear readouts of the factors, layer by layer."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
+from tqdm import tqdm
 
 from workbook.data.factors import PERIODS, Varied
 from workbook.evaluation.extraction import Extraction, Features
 from workbook.lab import Lab
 from workbook.metrics import readout_over_classes, readout_within_classes
-from workbook.pretraining.runs import Run
+from workbook.pretraining.runs import Checkpoint, Run
 from workbook.progress import progress_bar
 
 # Part of the key of all readouts. Raise it when a change of the code alters a result.
@@ -28,17 +30,22 @@ def factor_readouts(
     varies, and on `unseen` classes, which the readout was not fitted to. Readouts are stored, and then the features are
     dropped.
     """
-    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[_SAVED[epochs]]]
-    tables = []
+    todo = partial(_of_checkpoint, varied, extraction)
+    jobs = [Checkpoint(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[_SAVED[epochs]]]
     with progress_bar("readouts", len(jobs), unit="checkpoints") as bar:
-        for run, epoch in jobs:
-            bar.set_description_str(f"readouts: {run.recipe.title}, epoch {epoch}", refresh=False)
-            features = Features(run, varied.images, extraction, lab, epoch, kept=())
-            tables += [_of_layer(features, layer, varied).assign(epoch=epoch) for layer in features.layers]
-            features.drop()
-            bar.update()
-    found = pd.concat(tables, ignore_index=True)
+        done = lab.map(todo, jobs, bar, title=lambda job: f"readouts: {job.title}")
+        found = pd.concat([table for _, table in done], ignore_index=True)
     return found[["method", "seed", "epoch", "layer", "factor", "within", "unseen"]]
+
+
+def _of_checkpoint(varied: Varied, extraction: Extraction, job: Checkpoint, lab: Lab, bar: tqdm) -> pd.DataFrame:
+    """The rows of a run's epoch."""
+    run, epoch = job
+    features = Features(run.at(lab), varied.images, extraction, lab, epoch, kept=())
+    table = pd.concat([_of_layer(features, layer, varied) for layer in features.layers], ignore_index=True)
+    features.drop()
+    bar.update()
+    return table.assign(epoch=epoch)
 
 
 def _of_layer(features: Features, layer: str, varied: Varied) -> pd.DataFrame:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from workbook.data.images import Images
 from workbook.evaluation.extraction import Extraction, Features
 from workbook.lab import Lab
-from workbook.pretraining.runs import Run
+from workbook.pretraining.runs import Checkpoint, Run
 from workbook.probes.linear import ProbeRecipe, linear_probe
 from workbook.progress import progress_bar
 
@@ -33,16 +35,28 @@ def stagewise_evaluation(
     regularisation chosen on a validation part of the first images), largest_c (the last that was tried, where the
     recipe lets the path over C end early). Probes are stored, and then the features are dropped, see `probe_layers`.
     """
-    rows = []
-    jobs = [(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
+    todo = partial(_of_checkpoint, parts, extraction, probe)
+    jobs = [Checkpoint(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
-        for run, epoch in jobs:
-            bar.set_description_str(f"linear probes: {run.recipe.title}, epoch {epoch}", refresh=False)
-            fitted, tested = (Features(run, images, extraction, lab, epoch, kept=()) for images in parts)
-            for result in probe_layers(fitted, tested, probe, lab):
-                rows.append({"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **result})
-            bar.update()
-    return pd.DataFrame(rows)
+        done = lab.map(todo, jobs, bar, title=lambda job: f"linear probes: {job.title}")
+        return pd.DataFrame([row for _, rows in done for row in rows])
+
+
+def _of_checkpoint(
+    parts: tuple[Images, Images],
+    extraction: Extraction,
+    probe: ProbeRecipe,
+    job: Checkpoint,
+    lab: Lab,
+    bar: tqdm,
+) -> list[dict[str, Any]]:
+    """The rows of a run's epoch."""
+    run, epoch = job
+    fitted, tested = (Features(run.at(lab), images, extraction, lab, epoch, kept=()) for images in parts)
+    who = {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch}
+    rows = [who | result for result in probe_layers(fitted, tested, probe, lab)]
+    bar.update()
+    return rows
 
 
 def probe_layers(

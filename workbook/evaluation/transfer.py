@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from workbook.data.images import Images
 from workbook.data.manifests import load_manifest
@@ -219,15 +220,32 @@ def transfer_suite(
     if not tasks:
         remedy = "`workbook data show NAME` says how to get one"
         raise MissingDataError(f"none of the downstream sets is on this machine: {remedy}")
-    jobs = [(name, task, run) for name in protocols for task in tasks for run in runs]
-    rows = []
+    jobs = [_Score(name, protocols[name], task, run) for name in protocols for task in tasks for run in runs]
     with progress_bar("transfer", len(jobs), unit="scores") as bar:
-        for name, task, run in jobs:
-            bar.set_description_str(f"{name} on {task.name}: {run.recipe.title}", refresh=False)
-            row = {"method": run.recipe.method, "seed": run.recipe.seed, "run": run.key, "dataset": task.name}
-            rows.append(row | {"protocol": name} | protocols[name].score(run, task, lab))
-            bar.update()
-    return pd.DataFrame(rows)
+        return pd.DataFrame([row for _, row in lab.map(_scored, jobs, bar, title=lambda job: job.title)])
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A run that is scored on a task by a protocol of this name."""
+
+    name: str
+    protocol: TransferProtocol
+    task: Task
+    run: Run
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} on {self.task.name}: {self.run.recipe.title}"
+
+
+def _scored(job: _Score, lab: Lab, bar: tqdm) -> dict[str, Any]:
+    """A row of `transfer_suite`."""
+    run = job.run.at(lab)
+    row = {"method": run.recipe.method, "seed": run.recipe.seed, "run": run.key, "dataset": job.task.name}
+    row |= {"protocol": job.name} | job.protocol.score(run, job.task, lab)
+    bar.update()
+    return row
 
 
 def _one_label_alone(task: Task) -> dict[str, Any]:

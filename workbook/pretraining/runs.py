@@ -1,22 +1,21 @@
 """Runs: recipes that were trained, from the store or trained now."""
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
 from workbook.data.images import Images
 from workbook.data.sources import load_images
+from workbook.engines.outcomes import Failures
 from workbook.errors import CheckpointError, ManifestError
 from workbook.keys import restored
 from workbook.lab import Lab
@@ -47,6 +46,11 @@ class Run:
     @property
     def key(self) -> str:
         return self.artefact.key
+
+    def at(self, lab: Lab) -> "Run":
+        """The run as the lab's store has it, which is elsewhere on another machine; as it is where that has none."""
+        found = lab.store.by_key("runs", self.key)
+        return self if found is None else replace(self, artefact=found)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -88,6 +92,17 @@ class Run:
     def start(self, epoch: int | None = None) -> RunStart:
         """Its backbone at the end of `epoch` (None = the last), as the start of another recipe."""
         return RunStart(run=self.key, epoch=self.recipe.epochs if epoch is None else epoch)
+
+
+class Checkpoint(NamedTuple):
+    """A run at the end of an epoch."""
+
+    run: Run
+    epoch: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.run.recipe.title}, epoch {self.epoch}"
 
 
 def _backbone_in(path: Path, recipe: Recipe, **how: Any) -> Pretrained:
@@ -160,7 +175,8 @@ def train_all(recipes: Sequence[Recipe], lab: Lab) -> "Runs":
     """The runs of these recipes, in their order; what the store holds is not trained again.
 
     A run that another process trains just now is left until the others are done, so that processes which want the
-    same runs share the work, on one machine or on several with one store. Raises what `train` does.
+    same runs share the work, on one machine or on several with one store. A run that fails does not stop the others,
+    see `Engine.map`. Raises what `train` does.
     """
     planned = _plan(recipes, lab)
     runs = {at: plan.run(lab, stored=True) for at, plan in enumerate(planned) if plan.stored(lab)}
@@ -168,53 +184,35 @@ def train_all(recipes: Sequence[Recipe], lab: Lab) -> "Runs":
     if left:
         work = sum(images_to_train(planned[at].recipe, planned[at].images) for at in left)
         with progress_bar("runs", work, shown=lab.fabric.is_global_zero) as bar:
-            runs |= _train_left(planned, left, lab, bar) if lab.jobs == 1 else _train_apart(planned, left, lab, bar)
+            runs |= (_train_apart if lab.engine.apart else _train_left)(planned, left, lab, bar)
     return Runs(runs[at] for at in range(len(planned)))
 
 
-def train_each(recipes: Iterable[Recipe], lab: Lab) -> Iterator[Run]:
-    """The runs of these recipes, in their order, `lab.jobs` of them trained at a time, each by a process of its own.
-
-    The next recipe is asked for when a process is free. Processes that share a GPU take turns on it, and truly use it
-    together under NVIDIA's MPS. Whatever ends this early ends the processes; what they began is resumed.
-    Raises what `train` does.
-    """
-    work = Parallel(lab.jobs, batch_size=1, pre_dispatch=lab.jobs, return_as="generator")
-    try:
-        for recipe in work(delayed(_trained)(recipe, lab) for recipe in recipes):
-            yield train(recipe, lab)
-    finally:
-        if lab.jobs > 1:  # idle processes would keep their part of the GPU's memory
-            get_reusable_executor().shutdown(kill_workers=True)
-
-
-def _trained(recipe: Recipe, lab: Lab) -> Recipe:
-    """The recipe, whose run is in the store now; the bar is that of whoever asked."""
-    _train_left(_plan([recipe], lab), [0], lab, tqdm(disable=True, total=0))
-    return recipe
-
-
 def _train_apart(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
-    """As `_train_left`, `lab.jobs` at a time; the bar is told of a run when it is done."""
-    bar.set_description_str(f"{len(left)} runs, {min(lab.jobs, len(left))} at a time")
-    runs = {}
-    for at, run in zip(left, train_each((planned[at].recipe for at in left), lab), strict=True):
-        runs[at] = replace(run, stored=False)
-        bar.update(images_to_train(planned[at].recipe, planned[at].images))
-    return runs
+    """As `_train_left`, by the other processes of the lab's engine."""
+    bar.set_description_str(f"{len(left)} runs")
+    for _ in lab.map(_trained, [planned[at] for at in left], bar, title=lambda plan: plan.recipe.title):
+        pass
+    return {at: planned[at].run(lab, stored=False) for at in left}
+
+
+def _trained(plan: _Planned, lab: Lab, bar: tqdm) -> None:
+    """The run of the plan is in the store now."""
+    _train_left([plan], [0], lab, bar)
 
 
 def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
     """The runs of the plans at `left`; the bar expects the images of all of them, and is told which come without us."""
     runs: dict[int, Run] = {}
     elsewhere: set[int] = set()
+    failures, asked = Failures(lab), len(left)
     wait = False
     while left:
         for at in left:
             plan = planned[at]
             titled = f"run {at + 1} of {len(planned)}: " if len(planned) > 1 else ""
             bar.set_description_str(titled + plan.recipe.title)
-            with plan.held(lab, wait=wait) as held:
+            with failures.of(at, plan.recipe.title), plan.held(lab, wait=wait) as held:
                 missing = held and not plan.stored(lab)
                 if missing == (at in elsewhere):  # ours now after all, or known not to be
                     work = images_to_train(plan.recipe, plan.images)
@@ -222,11 +220,12 @@ def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar:
                     elsewhere ^= {at}
                 if missing:
                     _train(plan, lab, bar)
-            if held:
-                runs[at] = plan.run(lab, stored=not missing)
-                wait = False
-        left, before = [at for at in left if at not in runs], len(left)
+                if held:
+                    runs[at] = plan.run(lab, stored=not missing)
+                    wait = False
+        left, before = [at for at in left if at not in runs and at not in failures.found], len(left)
         wait = len(left) == before  # others train all that is left: wait for the first of them
+    failures.tell(asked)
     return runs
 
 
