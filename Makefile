@@ -1,4 +1,5 @@
 PROFILE ?= smoke
+ENGINE ?=
 ARGS ?=
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,7 +7,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK ?= explore_features
 .PHONY: reports test lab explore bench readme lint types lock clean
 
-reports: .venv/ready ; $(BIN)/workbook report --profile $(PROFILE) $(ARGS)
+reports: .venv/ready ; $(if $(ENGINE),WORKBOOK_ENGINE=$(ENGINE) )$(BIN)/workbook report --profile $(PROFILE) $(ARGS)
 test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/benchmarks $(ARGS)
 lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) --notebook-dir=. notebooks/00_start_here.ipynb $(ARGS)
 explore: .venv/ready ; $(BIN)/voila notebooks/$(NOTEBOOK).ipynb --Voila.ip=127.0.0.1 --token $(ARGS)

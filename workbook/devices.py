@@ -29,6 +29,11 @@ def precision_of(fabric: Fabric) -> str:
     return fabric._precision.precision  # it has no public name
 
 
+def precision_name(fabric: Fabric) -> str:
+    """The same as `make_fabric` takes it: "float32" or "bfloat16"."""
+    return next(name for name, own in _NAMES.items() if own == precision_of(fabric))
+
+
 def _has_amx() -> bool:
     """Whether this CPU multiplies matrices of bfloat16 in units of its own, as Intel's from 2023 on do; Linux tells."""
     return _CPU.exists() and "amx_bf16" in _CPU.read_text().split()

@@ -15,8 +15,8 @@ import numpy as np
 
 from workbook.errors import PathError, WorkbookError
 
-_PACKAGE = Path(__file__).resolve().parent
-CHECKOUT = _PACKAGE.parent
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parent
 IN_CHECKOUT = (CHECKOUT / "data_manifests").is_dir()
 # holds data, store and reports where nobody says otherwise: an installed package lies where nobody looks for them
 HOME = CHECKOUT if IN_CHECKOUT else Path("~/transferability-workbook").expanduser()
@@ -24,7 +24,7 @@ HOME = CHECKOUT if IN_CHECKOUT else Path("~/transferability-workbook").expanduse
 
 def shipped(folder: str) -> Path:
     """A folder of files that come with the package: at the top of a checkout, within the package in a wheel."""
-    return (CHECKOUT if IN_CHECKOUT else _PACKAGE) / folder
+    return (CHECKOUT if IN_CHECKOUT else PACKAGE) / folder
 
 
 _PERMISSION = ("this account has no permission", "give it permission")

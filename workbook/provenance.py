@@ -1,5 +1,6 @@
 """Where a number comes from: code, libraries, machine, date."""
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbook import __version__
-from workbook.files import CHECKOUT
+from workbook.files import CHECKOUT, PACKAGE, file_digest
 
 _LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "kornia", "lightly", "scikit-learn")
 
@@ -48,6 +49,16 @@ def other_versions(found: Sequence[Mapping[str, Any]]) -> str:
 def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
     libraries = provenance.get("libraries") or {}
     return {"code": str(provenance.get("code", "unknown")), "torch": str(libraries.get("torch", "unknown"))}
+
+
+@cache
+def versions_here() -> dict[str, str]:
+    """The commit, and what must be the same wherever jobs of a sweep are done: the package's files, since a notebook
+    that is saved makes another commit and no other numbers, and torch."""
+    blake = hashlib.blake2b(digest_size=4)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        blake.update(f"{path.relative_to(PACKAGE)} {file_digest(path).hex()}\n".encode())
+    return {"commit": _code_version(), "files": blake.hexdigest(), "torch": _versions()["torch"]}
 
 
 @cache
