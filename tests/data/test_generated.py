@@ -3,7 +3,16 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.linear_model import LogisticRegression
 
-from workbook.data.generated import CLASS_NAMES, FAMILIES, SIGNED_FACTORS, UNIFORM_FACTORS, _draw, generate
+from workbook.data.generated import (
+    CLASS_NAMES,
+    FAMILIES,
+    INKS,
+    SIGNED_FACTORS,
+    UNIFORM_FACTORS,
+    _draw,
+    by_ink,
+    generate,
+)
 
 FACTORS = (*UNIFORM_FACTORS, *SIGNED_FACTORS)
 
@@ -17,6 +26,21 @@ def test_two_families_make_48_classes():
     assert {family: len(names) for family, names in FAMILIES.items()} == {"organic": 28, "rectilinear": 20}
     assert list(CLASS_NAMES) == [*FAMILIES["organic"], *FAMILIES["rectilinear"]]
     assert len(set(CLASS_NAMES)) == 48
+
+
+def test_inks_are_the_form_s_hue_and_whether_its_marks_are_lighter(train):
+    _, labels, factors = train
+    inks, names = by_ink(labels, factors)
+    assert names == (*FAMILIES["organic"], *INKS) and len(INKS) == 10
+    organic = (factors["family"] == "organic").to_numpy()
+    assert np.array_equal(inks[organic], labels[organic]), "pre-D stays as it is"
+    _, hue, accent = np.array([names[ink].split("-") for ink in inks[~organic]]).T
+    drawn = factors[~organic]
+    assert np.array_equal(accent == "lighter", drawn["accent_contrast"] > 0)
+    fifths = {"red": 0, "yellow": 1, "green": 2, "blue": 3, "purple": 4}
+    assert [fifths[name] for name in hue] == (drawn["hue"] // 0.2).astype(int).tolist()
+    forms = drawn["class_name"].groupby(inks[~organic]).nunique()
+    assert (forms > 15).all(), "an ink says nothing of the form"
 
 
 def test_pixels_labels_and_factors_belong_together(train):

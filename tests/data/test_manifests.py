@@ -1,14 +1,15 @@
 """Manifests: the shipped ones hold together, and a wrong one says what is wrong with it."""
 
+import numpy as np
 import pytest
 import yaml
 
-from workbook.data.generated import CLASS_NAMES, FAMILIES
+from workbook.data.generated import CLASS_NAMES, FAMILIES, INKS
 from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_manifests, load_manifest
 from workbook.data.sources import class_sides, load_images
 from workbook.errors import ManifestError, PathError
 
-PRETRAINING = ["digits", "generated", "imagenet1k", "tiny-imagenet-200"]
+PRETRAINING = ["digits", "generated", "generated-inks", "imagenet1k", "tiny-imagenet-200"]
 DISTANCES = ["cifar100-distances", "generated-distances"]
 # Paper A, Table 4, and paper B, Table 2
 DOWNSTREAM = [
@@ -71,6 +72,14 @@ def test_the_generated_set_splits_by_family():
     sides = class_sides(load_manifest("generated"), images.class_names)
     assert set(sides["pre"]) == set(FAMILIES["organic"])
     assert set(sides["eval"]) == set(FAMILIES["rectilinear"])
+
+
+def test_the_inks_are_what_varies_within_the_classes_that_are_pretrained_on():
+    forms, inks = (load_images(name, "train", side="pre") for name in ("generated", "generated-inks"))
+    assert inks.class_names == forms.class_names and np.array_equal(inks.labels, forms.labels)
+    unseen = load_images("generated-inks", "test", side="eval")
+    assert unseen.class_names == INKS and len(unseen) == 20 * 100
+    assert np.bincount(unseen.labels).min() > 150
 
 
 @pytest.mark.parametrize(("name", "pre", "each"), [("cifar100-distances", 30, 20), ("generated-distances", 12, 8)])

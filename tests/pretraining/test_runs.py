@@ -70,7 +70,8 @@ def test_the_backbone_alone_gives_the_features_of_the_run(lab, run):
         found, own = (
             extract(source, images, POOLED, lab, epoch=epoch if source is run else None) for source in (alone, run)
         )
-        np.testing.assert_array_equal(found.layer("pooled"), own.layer("pooled"))
+        # of one network in two layouts of memory: on some CPUs a last bit differs
+        np.testing.assert_allclose(found.layer("pooled"), own.layer("pooled"), rtol=1e-6)
         assert found.key != own.key
     assert run.backbone(0).digest != run.backbone(1).digest
     assert run.backbone(image_size=16).image_size == 16

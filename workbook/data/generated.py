@@ -4,6 +4,9 @@ The concept split of Wang et al. 2022 (section 3.1) puts organisms on one side a
 other. Here organic forms (seven outlines around a centre, each with four textures) stand for the first and
 rectilinear ones (five pieces of furniture composed of boxes, each with four fills) for the second. Neighbours
 share an outline or a texture, so that neither alone tells the class. Not in the paper: everything drawn here.
+
+What tells the classes of the second family apart tells those of the first apart as well, shapes and marks. To ask for
+what varies within the classes that were seen, its images may be named by their ink instead, see `by_ink`.
 """
 
 from collections.abc import Callable
@@ -40,6 +43,10 @@ UNIFORM_FACTORS: dict[str, tuple[float, float]] = {
 SIGNED_FACTORS: dict[str, tuple[float, float]] = {"contrast": (0.36, 0.46), "accent_contrast": (0.16, 0.24)}
 FACTOR_NAMES = (*UNIFORM_FACTORS, *SIGNED_FACTORS)
 
+# Of the rectilinear family: the form's hue, in fifths of the colour circle, and whether what it carries is lighter
+HUES = ("red", "yellow", "green", "blue", "purple")
+ACCENTS = ("darker", "lighter")
+INKS: tuple[str, ...] = tuple(f"ink-{hue}-{accent}" for hue in HUES for accent in ACCENTS)
 SMALLEST_IMAGE = 16
 JITTERS = 13  # draws an image in (-1, 1) for what varies within a class: the form's own proportions
 NOISE = 0.03  # standard deviation, of a full scale of 1
@@ -81,6 +88,19 @@ def generate(split: str, images_per_class: int, *, image_size: int = 32) -> tupl
     factors = [_fill_class(pixels[label], split, name) for label, name in enumerate(CLASS_NAMES)]
     labels = np.repeat(np.arange(len(CLASS_NAMES), dtype=np.int64), images_per_class)
     return pixels.reshape(-1, image_size, image_size, 3), labels, pd.concat(factors, ignore_index=True)
+
+
+def by_ink(labels: np.ndarray, factors: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What `generate` returns, the rectilinear images of all layouts and fills named by their ink: labels, class names.
+
+    An ink is the form's hue, in fifths of the circle, and whether texture or fill is lighter or darker than the form:
+    what varies within every class of the organic family. labels: (N,) int64, indices into the class names, which are
+    those of the organic family, then `INKS`.
+    """
+    first = len(FAMILIES["organic"])
+    hue = (factors["hue"].to_numpy() * len(HUES)).astype(np.int64) % len(HUES)
+    ink = first + hue * len(ACCENTS) + (factors["accent_contrast"].to_numpy() > 0)
+    return np.where(labels < first, labels, ink), FAMILIES["organic"] + INKS
 
 
 def generate_mosaics(split: str, images: int, *, image_size: int = 32) -> tuple[np.ndarray, np.ndarray]:

@@ -83,10 +83,13 @@ _generate = lru_cache(maxsize=4)(generated.generate)  # one notebook asks for bo
 
 def read_generated(source: GeneratedSource, split: str, base: Path) -> Content:
     pixels, labels, factors = _generate(split, source.splits[split], image_size=source.image_size)
+    class_names = generated.CLASS_NAMES
+    if source.inks:
+        labels, class_names = generated.by_ink(labels, factors)
     return Content(
         decode=PixelRows(pixels),
         labels=labels,
-        class_names=tuple(generated.CLASS_NAMES),
+        class_names=class_names,
         digest=content_digest(pixels.tobytes()),
         factors=factors.copy(),
     )

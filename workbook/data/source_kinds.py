@@ -85,11 +85,15 @@ class _FileSource(Facts):
 
 
 class GeneratedSource(Facts):
-    """The embedded set: `splits` says how many images a class each split has."""
+    """The embedded set: `splits` says how many images a class each split has.
+
+    `inks`: rectilinear images are named by their ink, not by their form, see `generated.by_ink`.
+    """
 
     kind: Literal["generated"]
     splits: dict[str, Annotated[Count, Field(le=100_000)]]
     image_size: Annotated[Count, Field(le=1024)] = 32
+    inks: StrictBool = False
 
 
 class MosaicSource(Facts):
