@@ -22,7 +22,7 @@ from workbook.profiles import (
 
 def test_every_profile_has_its_own_name():
     assert {name: profile.name for name, profile in PROFILES.items()} == {
-        name: name for name in ("smoke", "pocket", "study", "paper")
+        name: name for name in ("smoke", "sketch", "pocket", "study", "paper")
     }
 
 
@@ -129,6 +129,7 @@ def test_the_side_of_pretraining_may_be_all_classes():
 def test_transfer_is_asked_of_the_papers_own_pretraining():
     assert {name: profile.transfer.all_classes for name, profile in PROFILES.items()} == {
         "smoke": False,
+        "sketch": False,
         "pocket": False,
         "study": False,
         "paper": True,
@@ -284,5 +285,7 @@ def test_a_profile_made_by_hand_is_checked_when_it_is_made(name):
 
 
 def test_an_unknown_profile():
-    with pytest.raises(ProfileError, match="unknown profile 'pockt' .did you mean 'pocket'.*: smoke, pocket, study"):
+    with pytest.raises(
+        ProfileError, match="unknown profile 'pockt' .did you mean 'pocket'.*: smoke, sketch, pocket, study"
+    ):
         load_profile("pockt")

@@ -224,7 +224,9 @@ def store_clear(kind: Annotated[str, typer.Argument(help="features, for example:
 @app.command("report")
 def report(
     notebooks: Annotated[list[Path] | None, typer.Argument(help="Notebooks to run; all of notebooks/ if none.")] = None,
-    profile: Annotated[str, typer.Option(help="How large everything is: smoke, pocket, study, paper.")] = "smoke",
+    profile: Annotated[
+        str, typer.Option(help="How large everything is: smoke, sketch, pocket, study, paper.")
+    ] = "smoke",
     assignments: Annotated[
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="As YAML: epochs=3, ablation.seeds=2, k=null."),

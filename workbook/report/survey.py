@@ -15,7 +15,7 @@ REPORTS = HOME / "reports"
 NOTEBOOKS = shipped("notebooks")
 START_PAGE = "00_start_here"
 Outcome = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated", "failed run", "not measured"]
-_WEAKEST_FIRST = ("smoke", "pocket", "study", "paper")
+_WEAKEST_FIRST = ("smoke", "sketch", "pocket", "study", "paper")
 
 
 @dataclass(frozen=True, kw_only=True)
