@@ -38,10 +38,11 @@ IMPORTS = {
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
     "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance "
     "store",
-    "sharing": "errors files models papers pretraining report store",
+    "sharing": "artefacts errors files models papers pretraining progress report store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
     "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
-    "cli": "data devices engines errors evaluation files pretraining profiles report sharing store",
+    "commands": "pretraining sharing store",
+    "cli": "commands data devices engines errors evaluation files profiles report sharing store",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -2,26 +2,35 @@
 
 import errno
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbook.errors import CorruptArtefactError, StoreError
-from workbook.files import file_digest, said
-from workbook.keys import key_of
+from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
+from workbook.files import file_digest, said, write_atomically
+from workbook.keys import key_of, keys_in
 
 RECORD = "artefact.json"
+LIGHT = "light.json"  # beside it, where an artefact was brought without some of its files: which, and where they are
 _TRUSTED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)  # the others say nothing of what lies there
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A complete stored thing: read its files through `file`, which verifies them."""
+    """A complete stored thing: read its files through `file`, which verifies them.
+
+    of: the keys of what it was made from, as far as its record tells. left_out: files that it has, but not here: it was
+    brought without them from `origin`, a URL.
+    """
 
     path: Path
     spec: dict[str, Any]
     provenance: dict[str, Any]
     checksums: dict[str, str]
+    of: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    origin: str = ""
 
     @property
     def key(self) -> str:
@@ -32,10 +41,18 @@ class Artefact:
         return self.path.parent.name
 
     def file(self, name: str) -> Path:
-        """The path of a file of this artefact, after its checksum was found right."""
+        """The path of a file of this artefact, after its checksum was found right.
+
+        Raises CorruptArtefactError where it is not, NotStoredError where the artefact was brought without this file.
+        """
         path = self.path / name
         if name not in self.checksums:
             raise StoreError(f"artefact {self.key} has no file {name}; it has {', '.join(self.checksums)}")
+        if name in self.left_out:
+            raise NotStoredError(
+                f"{self.kind} {self.key} came without {name}: bring it whole with "
+                f"`workbook store pull {self.origin} --key {self.key}`"
+            )
         try:
             whole = file_digest(path).hex() == self.checksums[name]
         except OSError as error:
@@ -44,10 +61,15 @@ class Artefact:
             raise damaged(self.path, f"{path} is not what was written (its checksum differs)")
         return path
 
+    @property
+    def files(self) -> list[str]:
+        """The names of those that are here."""
+        return [name for name in self.checksums if name not in self.left_out]
+
     def damaged_files(self) -> list[str]:
         """Those of its files that are not what was written."""
         found = []
-        for name in self.checksums:
+        for name in self.files:
             try:
                 self.file(name)
             except CorruptArtefactError:
@@ -57,7 +79,7 @@ class Artefact:
     def problems(self) -> list[str]:
         """Of every file that is not what was written, how to mend it."""
         found = []
-        for name in self.checksums:
+        for name in self.files:
             try:
                 self.file(name)
             except StoreError as error:
@@ -93,23 +115,45 @@ def read_artefact(path: Path) -> Artefact:
     Raises CorruptArtefactError where its record is none, or one of something else; StoreError where the file system
     does not let it be read.
     """
-    record = path / RECORD
+    record, light = path / RECORD, path / LIGHT
     try:
-        artefact = _recorded(path, json.loads(record.read_text(encoding="utf-8")))
+        text = record.read_text(encoding="utf-8")
+        without = light.read_text(encoding="utf-8") if light.exists() else "{}"
     except OSError as error:
         raise _unreadable(path, path if path.is_symlink() else record, error) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise damaged(path, f"{record} cannot be read ({error})") from error
+    return parse_artefact(path, text, without)
+
+
+def parse_artefact(path: Path, record: str, without: str = "{}") -> Artefact:
+    """The artefact in this folder, of the texts of its record and of `LIGHT`; CorruptArtefactError for others."""
+    try:
+        artefact = _recorded(path, json.loads(record), json.loads(without))
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"{path / RECORD} cannot be read ({error})") from error
     if key_of(artefact.spec) != path.name:
-        raise damaged(path, f"{record} describes something else than its key says")
+        raise damaged(path, f"{path / RECORD} describes something else than its key says")
     return artefact
 
 
-def _recorded(path: Path, record: Any) -> Artefact:
+def leave_out(folder: Path, names: Sequence[str], origin: str) -> None:
+    """Marks the artefact in this folder as one without these files, which are at `origin`; without names, as whole."""
+    if names:
+        write_atomically(folder / LIGHT, json.dumps({"left_out": list(names), "origin": origin}, indent=1))
+    else:
+        (folder / LIGHT).unlink(missing_ok=True)
+
+
+def _recorded(path: Path, record: Any, without: Any) -> Artefact:
     names = ("spec", "provenance", "checksums")
     if not isinstance(record, dict) or not all(isinstance(record.get(name), dict) for name in names):
         raise ValueError("it is no record of a specification, a provenance and checksums")
-    found = Artefact(path, **{name: record[name] for name in names})
+    of = record.get("of", sorted(keys_in(record["spec"])))  # as of one that was stored before records said it
+    if not isinstance(without, dict) or not all(isinstance(found, list) for found in (of, without.get("left_out", []))):
+        raise ValueError("what it was made from, or what it is without, is no list")
+    fields = {name: record[name] for name in names} | {"of": tuple(of), "origin": str(without.get("origin", ""))}
+    found = Artefact(path, **fields, left_out=tuple(without.get("left_out", ())))
     if not isinstance(found.provenance.get("date"), str):
         raise ValueError("its provenance has no date")
     if not all(isinstance(digest, str) for digest in found.checksums.values()):

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
@@ -12,6 +11,7 @@ from zlib import crc32
 import typer
 from typer.core import TyperGroup
 
+from workbook.commands.store import store_app
 from workbook.errors import ReportError, WorkbookError
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def _start() -> None:
 app = typer.Typer(cls=_PlainErrors, no_args_is_help=True, add_completion=False, help="The transferability workbook.")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which there are, and whether yours are whole.")
 app.add_typer(data_app, name="data")
-store_app = typer.Typer(no_args_is_help=True, help="The store: runs, features and probe results.")
 app.add_typer(store_app, name="store")
 results_app = typer.Typer(no_args_is_help=True, help="Measured verdicts that the README quotes.")
 app.add_typer(results_app, name="results")
@@ -164,61 +163,6 @@ def data_shrink(
     for path in shrink_data(named_file(name), side):
         typer.echo(path)
     typer.echo(f"its manifest is the last of these; pass it as dataset: -p dataset={path}")
-
-
-@store_app.command("list")
-def store_list() -> None:
-    """What the store holds, oldest first, and how much of each kind."""
-    from workbook.store import Store
-
-    store = Store()
-    sizes: dict[str, list[float]] = {}
-    for entry in store.entries():
-        kind, size, state = entry.kind, entry.megabytes, "unfinished" if entry.unfinished else "DAMAGED"
-        told = entry.problem or "goes on when its work is asked for again"
-        if entry.artefact:
-            state, told = entry.artefact.provenance["date"], _summary(kind, entry.artefact.spec)
-        sizes.setdefault(kind, []).append(size)
-        typer.echo(f"{entry.key}  {kind:10} {state:25}  {size:9.1f} MB  {told}")
-    for kind, found in sorted(sizes.items()):
-        typer.echo(f"{len(found):20,}  {kind:10} {'together':25}  {sum(found):9.1f} MB")
-    typer.echo(f"in {store.root}")
-
-
-@store_app.command("verify")
-def store_verify() -> None:
-    """Compare every stored file with the checksum that it was written with; exit status 1 if something is wrong."""
-    from workbook.store import Store
-
-    wrong = 0
-    for entry in Store().entries():
-        problems = entry.artefact.problems() if entry.artefact else [entry.problem]
-        if entry.unfinished:
-            typer.echo(f"note   {entry.key}  {entry.kind}: unfinished, so without checksums")
-        elif not any(problems):
-            typer.echo(f"ok     {entry.key}  {entry.kind}")
-        for problem in filter(None, problems):
-            typer.secho(f"WRONG  {entry.key}  {entry.kind}: {problem}", fg="red", err=True)
-            wrong += 1
-    if wrong:
-        raise typer.Exit(1)
-
-
-@store_app.command("remove")
-def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store list` shows it.")]) -> None:
-    """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
-    from workbook.store import Store
-
-    for path in Store().remove(key):
-        typer.echo(f"removed {path}")
-
-
-@store_app.command("clear")
-def store_clear(kind: Annotated[str, typer.Argument(help="features, for example: by far the largest.")]) -> None:
-    """Remove everything of one kind; it is made anew when it is needed. Runs are removed key by key."""
-    from workbook.store import Store
-
-    typer.echo(f"removed {Store().clear(kind):,} {kind}")
 
 
 @app.command("report")
@@ -481,43 +425,6 @@ def results_adopt(
 def _file_name(*parts: str) -> str:
     """Of a folder: the parts that there are, without what a file system may take ill."""
     return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))
-
-
-# what tells one artefact of a kind from another
-_SUMMARIES = {
-    "measures": "of features {features}",
-    "diversity": "of weights from outside, {weights[architecture]}, {weights[weights]}",
-    "maps": "{embedding[kind]} of features {features}",
-    "probes": "{layer} of features {train}",
-    "cka": "of run {x} with run {y}",
-    "features": "{layers} of run {run}, epoch {epoch}",
-    "readouts": "{layer} of features {features}",
-    "accuracies": "of run {run}, epoch {epoch}",
-    "detectors": "on {data}, seed {recipe[seed]}, from {backbone[architecture]} {backbone[weights]}",
-    "detections": "by step {step} of a detector, seed {detector[recipe][seed]}, on {scenes}",
-    "detection_probes": "on {test}, seed {recipe[seed]}, of {backbone[architecture]} {backbone[weights]}",
-    "weights": "{layers} of weights from outside, {architecture}, {weights}",
-}
-
-
-def _summary(kind: str, spec: dict[str, Any]) -> str:
-    """One line of an artefact; of one that is not known here, all that is short."""
-    from workbook.pretraining.names import recipe_name
-    from workbook.store import PASSING
-
-    with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
-        if kind == "runs":
-            recipe = spec["recipe"]
-            start = recipe.get("start")
-            origin = f", from {start.get('run') or 'a file'}" if start else ""
-            return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
-        if kind == "scores":
-            return f"{spec['protocol']} of features {', '.join(spec['features'])}"
-        kind = "features" if kind == PASSING else kind  # which go when their probes are stored
-        if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
-            layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
-            return known.format(**{"layers": layers} | spec)
-    return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 
 def _titled(manifest: "Manifest") -> str:

@@ -89,3 +89,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """For a message, after a name that is unknown: the nearest of those that there are, or nothing if none is near."""
     near = get_close_matches(name, list(known), 1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Of what another library says, as much as a message of ours quotes."""
+    return (str(error).splitlines() or [type(error).__name__])[0].strip()[:120]

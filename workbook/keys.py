@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -27,6 +27,34 @@ def key_of(spec: Mapping[str, Any]) -> str:
 
 def is_key(text: str) -> bool:
     return re.fullmatch("[0-9a-f]{20}", text) is not None
+
+
+class Named(str):
+    """A digest in a specification that remembers what it is of, though the specification holds the digest alone."""
+
+    stands_for: Any
+
+    def __new__(cls, text: str, stands_for: Any = None) -> "Named":  # without it where a copy is made
+        named = super().__new__(cls, text)
+        named.stands_for = stands_for
+        return named
+
+
+def keys_in(spec: Any) -> set[str]:
+    """Every key that a specification names, and that what its digests are of names: what it was made from."""
+    return {str(text) for text in _texts(spec) if is_key(text)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        yield from _texts(value.stands_for) if isinstance(value, Named) else ()
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
+        for item in (value if isinstance(value, Mapping) else _fields_of(value)).values():
+            yield from _texts(item)
 
 
 def plain(value: Any) -> Any:

@@ -3,7 +3,8 @@
 An artefact is a folder `<root>/<kind>/<key>/`. Its key is the digest of its *specification*: everything that
 made it. `artefact.json` holds the specification, the provenance and the checksum of every file; the
 specification is compared and the files are verified on load. An artefact is made in `<root>/partial/<kind>/<key>/`,
-which outlives an interrupted process so that long work resumes, and is renamed to its place when it is complete.
+which outlives an interrupted process so that long work resumes, and is renamed to its place when it is complete. One
+that was brought from elsewhere may be without large files, which `light.json` then names.
 """
 
 import json
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 from workbook.artefacts import RECORD, Artefact, Entry, damaged, read_artefact
 from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
 from workbook.files import FULL, file_digest, folder_of, said, user_path, write_atomically
-from workbook.keys import is_key, key_of, plain
+from workbook.keys import is_key, key_of, keys_in, plain
 from workbook.progress import waiting
 from workbook.provenance import provenance
 
@@ -131,22 +132,27 @@ class Store:
             self._set_aside(folder, files)
             checksums = {path.name: file_digest(path).hex() for path in sorted(folder.iterdir())}
             record = {"spec": plain(spec), "provenance": provenance(), "checksums": checksums}
+            record |= {"of": sorted(keys_in(spec))}
             write_atomically(folder / RECORD, json.dumps(record, indent=1))
             place = self.root / kind / key_of(spec)
             folder.rename(place)
         return read_artefact(place)
 
-    def receive(self, kind: str, key: str, fill: Callable[[Path], None], *, held: bool = False) -> Artefact:
+    def receive(
+        self, kind: str, key: str, fill: Callable[[Path], None], *, light: bool = False, held: bool = False
+    ) -> Artefact:
         """The artefact of this key, which was made elsewhere: `fill(folder)` brings its files, its record among them.
 
         What an interrupted transfer brought is in the folder still. Nothing takes its place before every file is found
-        to be what was written there; CorruptArtefactError where one is not, which is then removed. held: the caller
-        has its lock.
+        to be what was written there; CorruptArtefactError where one is not, which is then removed.
+        light: one that is here without some of its files will do; else it is brought again, and takes its place.
+        held: the caller has its lock.
         """
         if self.read_only:
             raise NotStoredError(f"{self.root} is read only: the {kind} {key} cannot be brought there")
         with nullcontext() if held else self._held(f"{kind}-{key}", awaited=f"these {kind}"):
-            if found := Store.by_key(self, kind, key):  # what is here: another store may look further
+            found = Store.by_key(self, kind, key)  # what is here: another store may look further
+            if found and (light or not found.left_out):
                 return found
             folder, place = self.partial(kind, key, received=True), self.root / kind / key
             with self._mended():
@@ -156,6 +162,8 @@ class Store:
                 fill(folder)
             with self._mended():
                 _check_received(folder)
+                if found:
+                    self._erase(place)
                 folder.rename(place)
                 shutil.rmtree(self.partial(kind, key), ignore_errors=True)  # begun here, and needed no more
             return read_artefact(place)
@@ -170,8 +178,7 @@ class Store:
             except StoreError as error:
                 others.append(Entry(path, problem=str(error)))
         whole.sort(key=lambda entry: entry.artefact.provenance["date"] if entry.artefact else "")
-        unfinished = self._within(self.root / _PARTIAL)
-        return [*whole, *others, *(Entry(path, unfinished=True) for path in unfinished)]
+        return [*whole, *others, *(Entry(path, unfinished=True) for path in self._unfinished())]
 
     def artefacts(self) -> list[Artefact]:
         """Every complete artefact, oldest first; what is damaged is left out."""
@@ -182,7 +189,7 @@ class Store:
 
         Raises StoreError where there is nothing, or while a process makes it.
         """
-        found = [path for root in (self.root, self.root / _PARTIAL) for path in self._within(root) if path.name == key]
+        found = [path for path in [*self._within(self.root), *self._unfinished()] if path.name == key]
         if not found:
             raise StoreError(f"{self.root} holds nothing under {key!r}; `workbook store list` shows what it holds")
         for path in found:
@@ -215,6 +222,10 @@ class Store:
         for path in paths:
             self._remove(path)
         return len(paths)
+
+    def _unfinished(self) -> list[Path]:
+        """What is being made or brought, or was when its process ended."""
+        return self._within(self.root / _PARTIAL) + self._within(self.root / _PARTIAL / _RECEIVED)
 
     def _within(self, root: Path) -> list[Path]:
         """What is called by a key in the folders of the kinds."""

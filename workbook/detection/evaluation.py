@@ -52,7 +52,8 @@ def evaluate_detector(detector: Detector, scenes: Scenes, lab: Lab) -> pd.DataFr
 
     See `average_precision`; each step comes from the store, or is computed now. Raises what that does.
     """
-    spec = {"detector": detector.artefact.spec, "scenes": scenes.digest, "version": DETECTION_VERSION}
+    own = detector.artefact.spec | {"backbone": detector.source.spec}  # the same, and it knows whose weights they are
+    spec = {"detector": own, "scenes": scenes.digest, "version": DETECTION_VERSION}
     parts = []
     for step in detector.recipe.kept_steps:
 

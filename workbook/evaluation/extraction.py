@@ -29,7 +29,7 @@ from workbook.evaluation.layers import (
     read_stages,
 )
 from workbook.files import write_array, written
-from workbook.keys import key_of
+from workbook.keys import Named, key_of
 from workbook.lab import Lab
 from workbook.metrics import mean_average_precision
 from workbook.models.pretrained import Pretrained
@@ -71,7 +71,8 @@ class Features:
 
     @cached_property
     def key(self) -> str:
-        return key_of(self._spec(*self.extraction.layers))
+        spec = self._spec(*self.extraction.layers)
+        return Named(key_of(spec), spec)
 
     @property
     def labels(self) -> np.ndarray:

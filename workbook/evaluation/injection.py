@@ -18,7 +18,7 @@ from workbook.evaluation.extraction import POOLED, Features, extract, head_accur
 from workbook.evaluation.scoring import backbone_diversity
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.fields import Count, Whole, check_fields
-from workbook.keys import key_of
+from workbook.keys import Named, key_of
 from workbook.lab import Lab
 from workbook.metrics import MEASURES, calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
 from workbook.models.backbones import Backbone
@@ -137,7 +137,7 @@ def stage_cka(x: Run | Pretrained, y: Run | Pretrained, images: Images, recipe: 
 
 
 def _key_of(source: Run | Pretrained) -> str:
-    return source.key if isinstance(source, Run) else f"{source.digest} as {key_of(source.spec)}"
+    return source.key if isinstance(source, Run) else Named(f"{source.digest} as {key_of(source.spec)}", source.spec)
 
 
 def _opened(source: Run | Pretrained) -> tuple[Backbone, int, str]:

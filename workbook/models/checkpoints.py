@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from workbook.errors import CheckpointError
+from workbook.errors import CheckpointError, first_line
 from workbook.models.backbones import STAGES, Backbone, create_backbone, existing_backbone, is_vit
 from workbook.models.heads import as_head, reads
 from workbook.models.matching import load_weights
@@ -16,7 +16,7 @@ from workbook.models.own_modules import is_own, own_network
 from workbook.models.preprocessing import Preprocessing, preprocessing_of, timm_config, untagged
 from workbook.models.pretrained import Pretrained, Untrained, finished
 from workbook.models.torchvision_models import LIBRARY, torchvision_network
-from workbook.models.weight_files import first_line, read_weights
+from workbook.models.weight_files import read_weights
 
 
 def from_timm(architecture: str, *, pretrained: bool = True, image_size: int | None = None, **how: Any) -> Pretrained:

@@ -9,12 +9,11 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from workbook.errors import CheckpointError
+from workbook.errors import CheckpointError, first_line
 from workbook.files import told, write_atomically
 from workbook.models.backbones import arguments, is_timms, is_vit
 from workbook.models.checkpoints import classifier_name, from_checkpoint
 from workbook.models.pretrained import Pretrained
-from workbook.models.weight_files import first_line
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _OURS = "workbook"  # the part of the configuration that says what timm's words cannot

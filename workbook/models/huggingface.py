@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workbook.errors import CheckpointError
+from workbook.errors import CheckpointError, first_line
 from workbook.files import file_digest
 from workbook.models.backbones import Backbone, recorded, spread
 from workbook.models.heads import take_off
 from workbook.models.preprocessing import Usual, reading_of
 from workbook.models.pretrained import Pretrained, finished
-from workbook.models.weight_files import first_line, some
+from workbook.models.weight_files import some
 
 LIBRARY = "hf/"
 _CONFIG, _READING = "config.json", "preprocessor_config.json"

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from workbook.errors import CheckpointError
+from workbook.errors import CheckpointError, first_line
 from workbook.models.backbones import Backbone
 from workbook.models.heads import weights_digest
 from workbook.models.preprocessing import Preprocessing, untagged
-from workbook.models.weight_files import first_line
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,11 @@ import torchvision.models
 from torch import nn
 from torchvision.models import SwinTransformer, VisionTransformer, get_model, get_model_weights, list_models
 
-from workbook.errors import CheckpointError, did_you_mean
+from workbook.errors import CheckpointError, did_you_mean, first_line
 from workbook.models.backbones import RESNET_STAGES, Backbone, recorded, spread
 from workbook.models.heads import take_off
 from workbook.models.preprocessing import Preprocessing, Usual, reading_of
 from workbook.models.pretrained import Pretrained, Untrained, finished
-from workbook.models.weight_files import first_line
 
 LIBRARY = "torchvision/"
 _FEATURES = "features are what torchvision's last linear layer reads"

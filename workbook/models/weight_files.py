@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from workbook.errors import CheckpointError
+from workbook.errors import CheckpointError, first_line
 
 SHOWN = 5  # names in a message
 # Of a nested file: weights lie two to four levels deep, and one made to be searched for ever is refused.
@@ -48,10 +48,6 @@ def read_weights(path: Path) -> dict[str, dict[str, Tensor]]:
     Raises CheckpointError for a file that is neither, is damaged, has no tensors by name, or asks for code to be run.
     """
     return _by_way(_content(path), path)
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].strip()[:120]
 
 
 def some(names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from workbook.data.images import Images
 from workbook.data.sources import load_images
 from workbook.engines.outcomes import Failures
 from workbook.errors import CheckpointError, ManifestError
-from workbook.keys import restored
+from workbook.keys import Named, restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import from_checkpoint
 from workbook.models.pretrained import Pretrained
@@ -81,7 +81,8 @@ class Run:
         size, objective = image_size or self.recipe.image_size, self.recipe.objective
         part = model_of(objective).read_from(objective).get("backbone", "backbone")
         found = _backbone_in(self._checkpoint(epoch), self.recipe, prefix=f"{part}.model.", image_size=size)
-        return replace(found, name=f"run {self.key}", head=self.model(epoch).classifier())
+        digest = Named(found.digest, self.key)
+        return replace(found, name=f"run {self.key}", digest=digest, head=self.model(epoch).classifier())
 
     def _checkpoint(self, epoch: int | None) -> Path:
         epoch = self.recipe.epochs if epoch is None else epoch

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbook.errors import SharingError
+from workbook.errors import SharingError, first_line
 from workbook.files import told, user_path, write_atomically
 from workbook.models.pretrained import Pretrained
-from workbook.models.weight_files import first_line
 
 IMAGES, FEATURES = "images", "features"  # what the file calls its input and its output
 _CLOSE = 1e-4  # of the largest feature, or of 1: what other kernels add up in another order

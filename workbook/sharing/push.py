@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from workbook.errors import SharingError
+from workbook.errors import SharingError, first_line
 from workbook.files import told, user_path, without_home, write_atomically
 from workbook.models.folders import write_folder
-from workbook.models.weight_files import first_line
 from workbook.pretraining.runs import Run, load_run
 from workbook.sharing.card import model_card
 from workbook.store import Store

@@ -1,0 +1,168 @@
+"""`workbook store`: what it holds, whether that is whole, and how it travels."""
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from workbook.sharing.travel import Moved
+
+store_app = typer.Typer(no_args_is_help=True, help="The store: runs, features and probe results.")
+
+
+@store_app.command("list")
+def store_list() -> None:
+    """What the store holds, oldest first, and how much of each kind."""
+    from workbook.store import Store
+
+    store = Store()
+    sizes: dict[str, list[float]] = {}
+    for entry in store.entries():
+        kind, size, state = entry.kind, entry.megabytes, "unfinished" if entry.unfinished else "DAMAGED"
+        told = entry.problem or "goes on when its work is asked for again"
+        if entry.artefact:
+            state, told = entry.artefact.provenance["date"], _summary(kind, entry.artefact.spec)
+            told += f" (without {', '.join(entry.artefact.left_out)})" if entry.artefact.left_out else ""
+        sizes.setdefault(kind, []).append(size)
+        typer.echo(f"{entry.key}  {kind:10} {state:25}  {size:9.1f} MB  {told}")
+    for kind, found in sorted(sizes.items()):
+        typer.echo(f"{len(found):20,}  {kind:10} {'together':25}  {sum(found):9.1f} MB")
+    typer.echo(f"in {store.root}")
+
+
+@store_app.command("verify")
+def store_verify() -> None:
+    """Compare every stored file with the checksum that it was written with; exit status 1 if something is wrong."""
+    from workbook.store import Store
+
+    wrong = 0
+    for entry in Store().entries():
+        problems = entry.artefact.problems() if entry.artefact else [entry.problem]
+        if entry.unfinished:
+            typer.echo(f"note   {entry.key}  {entry.kind}: unfinished, so without checksums")
+        elif not any(problems):
+            typer.echo(f"ok     {entry.key}  {entry.kind}")
+        for problem in filter(None, problems):
+            typer.secho(f"WRONG  {entry.key}  {entry.kind}: {problem}", fg="red", err=True)
+            wrong += 1
+    if wrong:
+        raise typer.Exit(1)
+
+
+@store_app.command("remove")
+def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store list` shows it.")]) -> None:
+    """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
+    from workbook.store import Store
+
+    for path in Store().remove(key):
+        typer.echo(f"removed {path}")
+
+
+@store_app.command("clear")
+def store_clear(kind: Annotated[str, typer.Argument(help="features, for example: by far the largest.")]) -> None:
+    """Remove everything of one kind; it is made anew when it is needed. Runs are removed key by key."""
+    from workbook.store import Store
+
+    typer.echo(f"removed {Store().clear(kind):,} {kind}")
+
+
+Url = Annotated[str, typer.Argument(help="s3://BUCKET/FOLDER, gs://..., hf://datasets/ORG/NAME, or a folder.")]
+Keys = Annotated[
+    list[str] | None, typer.Option("--key", help="One artefact, and all that was computed from it. Repeat it.")
+]
+Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Of this kind alone: runs, probes ... Repeat it.")]
+Starts = Annotated[bool, typer.Option("--starts", help="With the runs that the runs of the keys started from.")]
+Light = Annotated[bool, typer.Option("--light", help="Without checkpoints and other files of more than 32 MB.")]
+AsJson = Annotated[bool, typer.Option("--json", help="What was done as JSON.")]
+
+
+@store_app.command("push")
+def store_push(
+    url: Url,
+    key: Keys = None,
+    kind: Kinds = None,
+    starts: Starts = False,
+    light: Light = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send artefacts to a URL, all of the store if neither key nor kind is named. What is there is not sent again, and
+    an interrupted call goes on where it was."""
+    from workbook.sharing.travel import Which, push_store
+    from workbook.store import Store
+
+    which = Which(keys=key or (), kinds=kind or (), starts=starts, light=light)
+    _echo_moved("pushed", push_store(Store(), url, which), as_json)
+
+
+@store_app.command("pull")
+def store_pull(
+    url: Url,
+    key: Keys = None,
+    kind: Kinds = None,
+    starts: Starts = False,
+    light: Light = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring artefacts from a URL that they were pushed to, all if neither key nor kind is named. What is here is not
+    brought again, and an interrupted call goes on where it was."""
+    from workbook.sharing.travel import Which, pull_store
+    from workbook.store import Store
+
+    which = Which(keys=key or (), kinds=kind or (), starts=starts, light=light)
+    _echo_moved("pulled", pull_store(Store(), url, which), as_json)
+
+
+def _echo_moved(verb: str, moved: "Moved", as_json: bool) -> None:
+    """Exit status 1 if something that was asked for is not there, or was not as it was written."""
+    if as_json:
+        typer.echo(json.dumps(asdict(moved)))
+    else:
+        way = "to" if verb == "pushed" else "from"
+        typer.echo(
+            f"{verb} {moved.artefacts:,} artefacts ({moved.megabytes:,.1f} MB) {way} {moved.url}; "
+            f"{moved.there:,} were there already"
+        )
+    for problem in [*(f"there is nothing under the key {key}" for key in moved.missing), *moved.refused]:
+        typer.secho(problem, fg="red", err=True)
+    if moved.missing or moved.refused:
+        raise typer.Exit(1)
+
+
+# what tells one artefact of a kind from another
+_SUMMARIES = {
+    "measures": "of features {features}",
+    "diversity": "of weights from outside, {weights[architecture]}, {weights[weights]}",
+    "maps": "{embedding[kind]} of features {features}",
+    "probes": "{layer} of features {train}",
+    "cka": "of run {x} with run {y}",
+    "features": "{layers} of run {run}, epoch {epoch}",
+    "readouts": "{layer} of features {features}",
+    "accuracies": "of run {run}, epoch {epoch}",
+    "detectors": "on {data}, seed {recipe[seed]}, from {backbone[architecture]} {backbone[weights]}",
+    "detections": "by step {step} of a detector, seed {detector[recipe][seed]}, on {scenes}",
+    "detection_probes": "on {test}, seed {recipe[seed]}, of {backbone[architecture]} {backbone[weights]}",
+    "weights": "{layers} of weights from outside, {architecture}, {weights}",
+}
+
+
+def _summary(kind: str, spec: dict[str, Any]) -> str:
+    """One line of an artefact; of one that is not known here, all that is short."""
+    from workbook.pretraining.names import recipe_name
+    from workbook.store import PASSING
+
+    with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
+        if kind == "runs":
+            recipe = spec["recipe"]
+            start = recipe.get("start")
+            origin = f", from {start.get('run') or 'a file'}" if start else ""
+            return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
+        if kind == "scores":
+            return f"{spec['protocol']} of features {', '.join(spec['features'])}"
+        kind = "features" if kind == PASSING else kind  # which go when their probes are stored
+        if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
+            layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
+            return known.format(**{"layers": layers} | spec)
+    return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
