@@ -10,25 +10,21 @@ that was brought from elsewhere may be without large files, which `light.json` t
 import json
 import os
 import shutil
-import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from workbook.artefacts import RECORD, Artefact, Entry, damaged, read_artefact
 from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
 from workbook.files import FULL, file_digest, folder_of, said, user_path, write_atomically
 from workbook.keys import is_key, key_of, keys_in, plain
-from workbook.progress import waiting
+from workbook.locks import ProcessLock
 from workbook.provenance import provenance
 
-_TICK = 1.0  # seconds between two looks at a lock that another process holds
 _LOCKS, _PARTIAL, _ASIDE = "locks", "partial", "set-aside"  # the folders beside those of the kinds
 _RECEIVED = "received"  # within the partial ones: what is brought, beside what may be made here meanwhile
 PASSING = "probed"  # the kind of what is made to be read once and then dropped: it stays where it was made
@@ -106,7 +102,7 @@ class Store:
             yield True
             return
         what = (title or f"these {kind}") if wait else None
-        with self._held(f"{kind}-{key_of(spec)}", awaited=what) as held:
+        with self._held(kind, key_of(spec), awaited=what) as held:
             yield held
 
     @contextmanager
@@ -150,7 +146,7 @@ class Store:
         """
         if self.read_only:
             raise NotStoredError(f"{self.root} is read only: the {kind} {key} cannot be brought there")
-        with nullcontext() if held else self._held(f"{kind}-{key}", awaited=f"these {kind}"):
+        with nullcontext() if held else self._held(kind, key, awaited=f"these {kind}"):
             found = Store.by_key(self, kind, key)  # what is here: another store may look further
             if found and (light or not found.left_out):
                 return found
@@ -238,10 +234,10 @@ class Store:
             return [path for folder in kinds for path in sorted(folder.iterdir()) if is_key(path.name)]
 
     def _remove(self, path: Path) -> None:
-        name = f"{path.parent.name}-{path.name}"
-        with self._held(name) as held:
+        place = path.parent.name, path.name
+        with self._held(*place) as held:
             if not held:
-                who = self._holder(name)
+                who = self._lock(*place).holder()
                 raise StoreError(f"{path} is in the hands of {who}: wait for its end, or end it, and remove it then")
             self._erase(path)
 
@@ -279,34 +275,19 @@ class Store:
             warnings.warn(f"{names} lay in {folder} and are none of its files: they are in {aside} now", stacklevel=3)
 
     @contextmanager
-    def _held(self, name: str, *, awaited: str | None = None) -> Iterator[bool]:
-        """Under the lock of this name; whether it is held. awaited: what others make under it, which is waited for."""
-        folder, held = self.root / _LOCKS, False
-        # fallback_to_soft: a lock made of a file that exists would outlive a process that is killed
-        lock = FileLock(folder / f"{name}.lock", fallback_to_soft=False)
-        holder = folder / f"{name}.holder"
+    def _held(self, kind: str, key: str, *, awaited: str | None = None) -> Iterator[bool]:
+        """Under the lock of this artefact; whether it is held. awaited: what others make under it: it is waited for."""
+        lock = self._lock(kind, key)
         try:
             with self._mended():
-                folder.mkdir(parents=True, exist_ok=True)
-                held = _acquire(lock, 0)
-                if awaited and not held:
-                    with waiting(f"waits for another process that makes {awaited}") as line:
-                        while not (held := _acquire(lock, _TICK)):
-                            line.refresh()
-                if held:
-                    holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+                held = lock.take(awaited)
             yield held
         finally:
-            if held:
-                with suppress(OSError):  # it only names us
-                    holder.unlink()
-            lock.release()
+            lock.let_go()
 
-    def _holder(self, name: str) -> str:
-        try:
-            return (self.root / _LOCKS / f"{name}.holder").read_text() or "another process"
-        except OSError:  # it has ended meanwhile
-            return "another process"
+    def _lock(self, kind: str, key: str) -> ProcessLock:
+        made = self.partial(kind, key), self.partial(kind, key, received=True)
+        return ProcessLock(self.root / _LOCKS / f"{kind}-{key}.lock", made)
 
     def _missing(self, kind: str, spec: Mapping[str, Any]) -> NotStoredError:
         unfinished = self.partial(kind, key_of(spec)).exists()
@@ -362,11 +343,3 @@ def _check_received(folder: Path) -> None:
 def _leaving(path: Path, root: Path) -> Path:
     """Where a folder under a key goes while it is removed; no key, so that nothing takes it for an artefact."""
     return root / _PARTIAL / path.parent.name / f"{path.name}.removed"
-
-
-def _acquire(lock: FileLock, seconds: float) -> bool:
-    try:
-        lock.acquire(timeout=seconds)
-    except Timeout:
-        return False
-    return True
