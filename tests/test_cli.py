@@ -41,6 +41,7 @@ for words in (["--help"], ["data", "list"], ["store", "list"], ["store", "verify
 print("LOADED", *{name.partition(".")[0] for name in sys.modules})
 """
 HEAVY = {"torch", "ray", "pandas", "sklearn", "scipy", "timm", "torchvision", "plotly", "papermill", "nbformat"}
+HEAVY |= {"fsspec"}
 
 
 def test_what_only_lists_waits_for_no_library(run):

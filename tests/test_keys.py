@@ -1,9 +1,10 @@
+import pickle
 from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.pretraining.small import SQUARES
-from workbook.keys import added, is_key, key_of, local, plain, restored
+from workbook.keys import Named, added, is_key, key_of, keys_in, local, plain, restored
 from workbook.pretraining.heads import Centroids, ProbeHead
 from workbook.pretraining.label_injection import LabelInjection
 from workbook.pretraining.recipe import METHODS, Recipe, with_method
@@ -113,3 +114,18 @@ def test_what_is_none_of_the_kinds_is_refused():
         held["objective"]["name"] = former
         with pytest.raises(ValueError, match=f"BYOLChoices or MoCoChoices or .*got name='{former}'"):
             restored(Recipe, held)
+
+
+def test_the_keys_of_a_specification_are_those_it_names_and_those_its_digests_stand_for():
+    run, features = key_of({"a": 1}), {"run": key_of({"a": 1}), "epoch": 3}
+    spec = {
+        "train": Named(key_of(features), features),
+        "start": RunStart(run="0" * 20, epoch=1),
+        "layers": ["x", (run,)],
+    }
+    assert keys_in(spec) == {run, key_of(features), "0" * 20}
+    assert plain(spec)["train"] == key_of(features) and keys_in(plain(spec)) == keys_in(spec)
+    alone = {"train": spec["train"]}
+    assert keys_in(alone) == {run, key_of(features)} and keys_in(plain(alone)) == {key_of(features)}
+    assert keys_in(pickle.loads(pickle.dumps(alone))) == keys_in(alone), "a worker of another process knows it, too"
+    assert key_of(alone) == key_of(plain(alone))

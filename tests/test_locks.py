@@ -132,7 +132,7 @@ def test_who_waits_sees_who_holds_it_for_how_long_and_later_what_to_do(store, he
             (work / "resume.pt").touch()
         if len(lines) == 2:  # and long no more
             for seen in (work, work / "resume.pt"):
-                os.utime(seen, (0, time.time() - 700))
+                os.utime(seen, (0, time.time() - 2000))
         return len(lines) == 4
 
     monkeypatch.setattr(locks.ProcessLock, "_acquired", acquired)
@@ -141,4 +141,4 @@ def test_who_waits_sees_who_holds_it_for_how_long_and_later_what_to_do(store, he
     who = f"waits for another process that makes SL, seed 0 (process {held.pid} on {about['host']}, for 2:01:40)"
     assert lines[0].startswith(who) and "Nothing was seen of it for 2:01:40" in lines[0]
     assert lines[1] == who
-    assert "Nothing was seen of it for 11:40: look whether it runs" in lines[2] and f"remove {path}" in lines[2]
+    assert "Nothing was seen of it for 33:20: look whether it runs" in lines[2] and f"remove {path}" in lines[2]

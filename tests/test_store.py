@@ -121,6 +121,8 @@ FOREIGN_RECORDS = {
     "a checksum that is a number": {"checksums": {"value.txt": 1}},
     "a specification that is text": {"spec": "runs"},
     "another specification": {"spec": {"data": "xyz"}},
+    "an origin that is a number": {"of": 3},
+    "origins that are lists": {"of": [["a"]]},
 }
 
 
@@ -476,3 +478,24 @@ def test_a_record_that_names_files_elsewhere_is_refused(store, tmp_path):
 def test_nothing_is_brought_to_a_store_that_is_read_only(tmp_path):
     with pytest.raises(NotStoredError, match="read only"):
         Store(tmp_path, read_only=True).receive("runs", "0" * 20, write("one"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"left_out": 3}', '{"left_out": [1]}'])
+def test_a_damaged_mark_of_what_an_artefact_came_without_is_named(store, text):
+    artefact = store.get_or_make("runs", SPEC, write("one"))
+    (artefact.path / "light.json").write_text(text)
+    with pytest.raises(CorruptArtefactError, match=rf"store remove {artefact.key}"):
+        store.find("runs", SPEC)
+
+
+def test_what_was_begun_to_be_brought_is_listed_and_removed(store):
+    def broken_off(folder: Path) -> None:
+        (folder / "value.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.receive("runs", key_of(SPEC), broken_off)
+    (entry,) = store.entries()
+    assert (entry.kind, entry.key, entry.unfinished) == ("runs", key_of(SPEC), True)
+    assert store.remove(entry.key) == [entry.path]
+    assert store.entries() == []

@@ -150,10 +150,11 @@ def _recorded(path: Path, record: Any, without: Any) -> Artefact:
     if not isinstance(record, dict) or not all(isinstance(record.get(name), dict) for name in names):
         raise ValueError("it is no record of a specification, a provenance and checksums")
     of = record.get("of", sorted(keys_in(record["spec"])))  # as of one that was stored before records said it
-    if not isinstance(without, dict) or not all(isinstance(found, list) for found in (of, without.get("left_out", []))):
-        raise ValueError("what it was made from, or what it is without, is no list")
-    fields = {name: record[name] for name in names} | {"of": tuple(of), "origin": str(without.get("origin", ""))}
-    found = Artefact(path, **fields, left_out=tuple(without.get("left_out", ())))
+    left_out: Any = without.get("left_out", []) if isinstance(without, dict) else None
+    if not all(isinstance(found, list) and all(isinstance(one, str) for one in found) for found in (of, left_out)):
+        raise ValueError("what it was made from, or what it came without, is no list of names")
+    fields = {name: record[name] for name in names} | {"of": tuple(of), "left_out": tuple(left_out)}
+    found = Artefact(path, **fields, origin=str(without.get("origin", "")))
     if not isinstance(found.provenance.get("date"), str):
         raise ValueError("its provenance has no date")
     if not all(isinstance(digest, str) for digest in found.checksums.values()):

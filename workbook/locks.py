@@ -19,7 +19,7 @@ from tqdm import tqdm
 from workbook.progress import waiting
 
 _TICK = 1.0  # seconds between two looks at a lock that another process holds
-_SILENT = 600.0  # seconds after which it is told what to do about a holder of whom nothing is seen
+_SILENT = 1800.0  # seconds: an epoch may last long; after them it is told what to do about a holder that shows nothing
 
 
 class ProcessLock:

@@ -10,7 +10,7 @@ import torch
 from tests.detection.made import found, nothing, objects, perfect, square, squares
 from tests.detection.test_training import RECIPE
 from tests.detection.toys import toy_scenes
-from workbook.cli import _summary
+from workbook.commands.store import _summary
 from workbook.detection import evaluation
 from workbook.detection.evaluation import detection_table, drawn, frozen_table, train_detectors
 from workbook.detection.probe import DetectionProbeRecipe

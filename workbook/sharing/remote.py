@@ -21,7 +21,7 @@ from workbook.files import FULL, file_digest, user_path
 Place = tuple[str, str]  # kind and key
 # what fsspec calls it -> our extra that brings its library
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
-_OBJECT = re.compile(r"([^/]+)/([0-9a-f]{20})/([^/]+\.[0-9a-f]{32})")
+_OBJECT = re.compile(r"([a-z_]+)/([0-9a-f]{20})/([^/]+\.[0-9a-f]{32})")
 
 
 class Remote:
@@ -45,6 +45,8 @@ class Remote:
             listing = self._fs.find(self._root, detail=True)
         except FileNotFoundError:  # nothing was sent there yet
             return found
+        if any(path.endswith(f"/{RECORD}") for path in listing):
+            raise SharingError(f"{self.url} is a store, or has one in it: name a folder or a prefix of its own")
         for path, about in listing.items():
             if named := _OBJECT.fullmatch(path.removeprefix(self._root).lstrip("/")):
                 kind, key, name = named.groups()
@@ -97,7 +99,7 @@ class Remote:
     def fetch(self, place: Place, name: str, digest: str, path: Path, bar: tqdm) -> int:
         """A file of an artefact; its bytes. CorruptArtefactError, and no file, where it is not what was sent."""
         source, size = self._path(place, name, digest), self.objects[place][f"{name}.{digest}"]
-        with self._told("read", full=True), _counted(bar, size) as callback:
+        with self._told("read", into=path), _counted(bar, size) as callback:
             self._fs.get_file(source, str(path), callback=callback)
         if file_digest(path).hex() != digest:
             path.unlink()
@@ -108,8 +110,8 @@ class Remote:
         return "/".join((self._root, *place, f"{name}.{digest}"))
 
     @contextmanager
-    def _told(self, what: str, *, full: bool = False) -> Iterator[None]:
-        """Whatever a service's library says in one sentence of ours. full: the store's disk may be, which it tells."""
+    def _told(self, what: str, *, into: Path | None = None) -> Iterator[None]:
+        """Whatever a service's library says in one sentence of ours; of the file that it writes the store tells."""
         try:
             yield
         except WorkbookError:
@@ -119,7 +121,7 @@ class Remote:
             pip = f"'transferability-workbook[{extra}]'" if extra else "what it names"
             raise MissingLibraryError(f"{self.url} needs a library ({first_line(error)}): pip install {pip}") from error
         except Exception as error:  # no such place, no right, no network: each library has its own
-            if full and isinstance(error, OSError) and error.errno in FULL:
+            if into and isinstance(error, OSError) and (error.errno in FULL or error.filename == str(into)):
                 raise
             raise SharingError(f"{self.url} cannot be {what} ({first_line(error)}): {_advice(error)}") from error
 

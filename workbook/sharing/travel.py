@@ -8,8 +8,8 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from workbook.artefacts import RECORD, Artefact, leave_out
-from workbook.errors import SharingError, StoreError
+from workbook.artefacts import RECORD, Artefact, Entry, leave_out
+from workbook.errors import CorruptArtefactError, SharingError
 from workbook.files import file_digest
 from workbook.progress import progress_bar
 from workbook.sharing.remote import Place, Remote
@@ -85,7 +85,9 @@ def push_store(store: Store, url: str, which: Which) -> Moved:
     Of an artefact that was made twice, apart from each other, the first that was sent stays.
     Raises SharingError where the URL cannot be written, MissingLibraryError where its library is not installed.
     """
-    remote, here = Remote(url), _stored(store)
+    remote, entries = Remote(url), store.entries()
+    here = _whole(entries)
+    damaged = [one.problem for one in entries if one.problem and (one.key in which.keys or not which.keys)]
     chosen = which.among({place: artefact.of for place, artefact in here.items()})
     work = [needed for place in chosen if (needed := _unsent(here[place], remote, which)).files]
 
@@ -98,7 +100,8 @@ def push_store(store: Store, url: str, which: Which) -> Moved:
 
     with progress_bar(f"push to {remote.url}", sum(one.size for one in work), unit="bytes") as bar:
         done = _each(send, work)
-    return _moved(remote.url, done, there=len(chosen) - len(work), missing=which.missing(here))
+    missing = which.missing((entry.kind, entry.key) for entry in entries)
+    return _moved(remote.url, [*damaged, *done], there=len(chosen) - len(work), missing=missing)
 
 
 def _unsent(artefact: Artefact, remote: Remote, which: Which) -> _Work:
@@ -119,7 +122,7 @@ def pull_store(store: Store, url: str, which: Which) -> Moved:
     What is here already is not brought again; what is here without files that are asked for now is.
     Raises SharingError where the URL cannot be read or has none, MissingLibraryError where its library is missing.
     """
-    remote, here = Remote(url), _stored(store)
+    remote, here = Remote(url), _whole(store.entries())
     if not remote.places():
         raise SharingError(f"{remote.url} holds nothing of a store: correct it, or `workbook store push` there first")
     of, unread = remote.records(remote.places()) if which.keys else (dict.fromkeys(remote.places()), [])
@@ -161,17 +164,17 @@ def _unbrought(record: Artefact, remote: Remote, without: Collection[str]) -> _W
     return _Work(place, digests, sum(remote.size_of(place, name, digest) or 0 for name, digest in digests.items()))
 
 
-def _stored(store: Store) -> dict[Place, Artefact]:
-    return {(found.kind, found.key): found for found in store.artefacts()}
+def _whole(entries: Iterable[Entry]) -> dict[Place, Artefact]:
+    return {(entry.kind, entry.key): entry.artefact for entry in entries if entry.artefact}
 
 
 def _each(move: Callable[[_Work], int], work: Iterable[_Work]) -> list[int | str]:
-    """The bytes of every artefact that moved, or why it did not; what stops one stops no other."""
+    """The bytes of every artefact that moved, or what of it is damaged, which stops no other."""
 
     def tried(one: _Work) -> int | str:
         try:
             return move(one)
-        except StoreError as error:
+        except CorruptArtefactError as error:
             return str(error)
 
     return Parallel(_AT_A_TIME, backend="threading")(delayed(tried)(one) for one in work)
