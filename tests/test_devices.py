@@ -3,6 +3,7 @@ import torch
 
 from workbook import devices
 from workbook.devices import DEVICES, PRECISIONS, choose_device, make_fabric, precision_of
+from workbook.errors import WorkbookError
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,12 @@ def test_the_fastest_device_there_is(monkeypatch, cuda, mps, chosen):
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_fabric(*arguments)
+
+
+def test_processes_that_torchrun_may_start_again_are_told_what_that_takes(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    with pytest.raises(WorkbookError, match="give it TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        make_fabric("cpu", "float32")
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "False")
+    assert make_fabric("cpu", "float32").world_size == 1

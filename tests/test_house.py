@@ -10,7 +10,6 @@ PACKAGE = Path(__file__).parents[1] / "workbook"
 # from the ground floor up: a room, and exactly those that it imports
 IMPORTS = {
     "cells": "",
-    "devices": "",
     "errors": "",
     "figures": "",
     "keys": "",
@@ -18,6 +17,7 @@ IMPORTS = {
     "progress": "",
     "plain_yaml": "",
     "seeding": "",
+    "devices": "errors",
     "fields": "errors",
     "files": "errors",
     "locks": "progress",
@@ -30,10 +30,10 @@ IMPORTS = {
     "provenance": "files",
     "store": "artefacts errors files keys locks provenance",
     "engines": "artefacts devices errors keys progress provenance store",
-    "lab": "devices engines store",
+    "lab": "devices engines errors store",
     "pretraining": "data engines errors fields files keys lab models probes progress provenance seeding store",
     "evaluation": "data errors fields files keys lab metrics models plain_yaml pretraining probes progress store",
-    "detection": "data errors fields files lab models pretraining progress seeding store",
+    "detection": "data errors fields files keys lab models pretraining progress seeding store",
     "profiles": "data detection devices engines errors evaluation fields models pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells data errors figures files papers parameters plain_yaml profiles",

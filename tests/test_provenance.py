@@ -11,9 +11,9 @@ from workbook.provenance import _code_version, _version, hardware, other_version
 def test_it_is_plain_and_says_code_libraries_and_hardware():
     found = provenance()
     assert json.loads(json.dumps(found)) == found
-    assert set(found) == {"date", "code", "python", "libraries", "hardware", "threads"}
+    assert set(found) == {"date", "code", "python", "libraries", "hardware", "threads", "devices"}
     assert found["libraries"]["torch"] == version("torch")
-    assert found["threads"] == torch.get_num_threads() and found["date"].endswith("+00:00")
+    assert found["threads"] == torch.get_num_threads() and found["devices"] == 1 and found["date"].endswith("+00:00")
 
 
 def test_a_library_that_another_one_brought_along_has_the_version_of_its_module(monkeypatch):

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
+from workbook.errors import WorkbookError
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _NAMES: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 PRECISIONS = ("auto", *_NAMES)
@@ -45,13 +47,25 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
+def _check_restarts() -> None:
+    """Raises WorkbookError where processes that torchrun starts again would look for those that died.
+
+    torchrun keeps their addresses in the store that it shares with all that it starts (pytorch's issue 135712).
+    """
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if shared and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0:
+        variable = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+        raise WorkbookError(f"torchrun cannot start processes again as it is: give it {variable}, or no --max-restarts")
+
+
 def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     """A launched Fabric on a device: "auto", "cpu", "cuda" or "mps".
 
     precision: "bfloat16" (mixed: parameters, and sums within an operation, stay in float32), "float32", or "auto":
     bfloat16 on CUDA and on CPUs with AMX, which train up to twice as fast in it, and float32 on MPS and on other CPUs,
     of which many are far slower in bfloat16. Under torchrun every process takes its own device and gradients are
-    averaged; elsewhere one device is used.
+    averaged; elsewhere one device is used. Raises ValueError for an unknown device or precision, and WorkbookError
+    where torchrun may start processes again and is not set up to.
     """
     if precision not in PRECISIONS:
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
@@ -68,6 +82,7 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
         # label injection leaves the backbone out of most steps
         strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
     )
+    _check_restarts()
     fabric.launch()
     if processes > 1:
         # without it a process may abort while it ends, and torchrun calls the whole work failed

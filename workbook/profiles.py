@@ -150,6 +150,8 @@ class Profile:
     detection: Detection = field(default_factory=Detection)
     device: Annotated[str, one_of(DEVICES)] = "auto"
     precision: Annotated[str, one_of(PRECISIONS)] = "auto"  # see `make_fabric`
+    # so many trained each run together, under torchrun: what one process then looks at; None = those that are here
+    devices: Count | None = None
     # small networks leave a GPU waiting: so many share it, each with its own part of the memory. See `engines.local`
     runs_at_a_time: Count = 1
     # what a job of WORKBOOK_ENGINE=ray has. It computes with as many threads as CPUs, so that their number decides a
@@ -220,7 +222,7 @@ _FIXED = (
 )
 # see `Profile.changed`
 _FREE = (
-    *("seeds", "first_seed", "ablation.seeds", "device", "precision", "keep_features"),
+    *("seeds", "first_seed", "ablation.seeds", "device", "devices", "precision", "keep_features"),
     *("runs_at_a_time", "cpus_a_job", "gpus_a_job"),
 )
 

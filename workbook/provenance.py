@@ -29,6 +29,7 @@ def provenance() -> dict[str, object]:
         "libraries": dict(_versions()),
         "hardware": hardware(),
         "threads": torch.get_num_threads(),
+        "devices": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,  # used together
     }
 
 

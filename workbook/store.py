@@ -106,6 +106,18 @@ class Store:
             yield held
 
     @contextmanager
+    def marked(self) -> Iterator[str]:
+        """The name of a file in `root` that no other store has, for as long as this lasts."""
+        with self._mended():
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle, path = tempfile.mkstemp(prefix=".seen-", dir=self.root)
+            os.close(handle)
+        try:
+            yield Path(path).name
+        finally:
+            Path(path).unlink()
+
+    @contextmanager
     def workdir(self, kind: str, spec: Mapping[str, Any]) -> Iterator[Path]:
         """The folder in which the artefact is made; what an interrupted process left there is still there."""
         if self.read_only:

@@ -61,7 +61,8 @@ class Study:
         given = overrides if dataset is None else overrides | {"dataset": dataset}
         chosen = load_profile(profile, **given)
         fabric = make_fabric(chosen.device, chosen.precision)
-        return cls(chosen, Lab(Store(), fabric, chosen.engine(fabric.device.type), chosen.keep_features))
+        engine = chosen.engine(fabric.device.type)
+        return cls(chosen, Lab(Store(), fabric, engine, chosen.keep_features, chosen.devices))
 
     @property
     def dataset(self) -> str:

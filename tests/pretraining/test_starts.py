@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from tests.conftest import make_images
 from tests.pretraining.small import FEW, PROJECTOR
-from tests.pretraining.test_loop import RECIPE, run_twice, same, weights
+from tests.pretraining.test_loop import RECIPE, same, weights
+from tests.pretraining.test_ranks import launch
 from workbook.errors import CheckpointError
 from workbook.keys import key_of
 from workbook.lab import Lab
@@ -150,7 +151,7 @@ def test_two_processes_finetune_one_run(tmp_path, fabric):
             """
         )
     )
-    run_twice(script)
+    launch(script)
     store = Store(tmp_path / "store")
     # not by their order: both may be of one second
     first, finetuned = sorted(store.artefacts(), key=lambda run: bool(run.spec["recipe"].get("start")))

@@ -33,6 +33,7 @@ from workbook.detection.scenes import Found, Objects, Scenes
 from workbook.errors import DivergedError
 from workbook.fields import ASCENDING, Count, Decay, NotNegative, Positive, Probability, Share, Whole, check_fields
 from workbook.files import write_atomically
+from workbook.keys import key_of
 from workbook.lab import Lab
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.optimizers import set_learning_rate
@@ -122,11 +123,13 @@ def train_detector(recipe: DetectionRecipe, source: Pretrained, scenes: Scenes, 
     Raises ValueError where no image has an object, or the backbone has no pyramid (see `mask_rcnn`), and DivergedError
     when the loss is no longer finite.
     """
-    spec = {"recipe": recipe, "backbone": source.spec, "data": scenes.digest, "precision": lab.precision}
-    spec |= {"version": TRAINING_VERSION}
+    spec = {"recipe": recipe, "backbone": source.spec, "data": scenes.digest, "version": TRAINING_VERSION}
+    spec |= lab.trained_by
     fabric, title = lab.fabric, f"detector on {scenes.name}, seed {recipe.seed}"
+    lab.check_together([key_of(spec)])
     with lab.store.lock("detectors", spec, title=title) if fabric.is_global_zero else nullcontext():
         if not (stored := fabric.broadcast(lab.store.find("detectors", spec) is not None)):
+            lab.check_devices(f"the {title}")
             with lab.store.workdir("detectors", spec) as folder:
                 _train(recipe, source, scenes.annotated(), folder, fabric, title)
             if fabric.is_global_zero:
@@ -265,7 +268,7 @@ def _set_up(recipe: DetectionRecipe, source: Pretrained, scenes: Scenes, fabric:
 
 def _resume(folder: Path, training: _Training) -> list[dict[str, float]]:
     """Load the state after the last complete row, where there is one; the history so far."""
-    state = read_state(folder / _RESUME, training.fabric.device)
+    state = read_state(folder / _RESUME, training.fabric)
     if state is None:
         return []
     for name, part in training.parts.items():

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save as to_safetensors
+from timm.layers import convert_sync_batchnorm
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -120,13 +121,15 @@ def pretrain(
     or the weights of its start are missing.
     """
     bar = tqdm(disable=True) if bar is None else bar
-    if (folder / HISTORY).exists():  # trained to its end, and interrupted before it was sealed
+    # what the first process sees of the folder counts for all
+    done, resumed = fabric.broadcast(tuple((folder / name).exists() for name in (HISTORY, _RESUME)))
+    if done:  # trained to its end, and interrupted before it was sealed
         count_earlier(bar, images_to_train(recipe, images))
         (folder / _RESUME).unlink(missing_ok=True)
         return
     if recipe.start is not None and backbone is None:
         raise ValueError("the recipe has a start, and its weights did not come: let `runs.train` load them")
-    model = _first_model(recipe, images, fabric, backbone, resumed=(folder / _RESUME).exists())
+    model = _first_model(recipe, images, fabric, backbone, resumed=resumed)
     recorded = can_replay(recipe, model, fabric)
     compiled = recorded and images_to_train(recipe, images) >= _COMPILED_FROM
     training = set_up(recipe, model, fabric, recorded=recorded, compiled=compiled)
@@ -190,12 +193,16 @@ def _first_model(
 def set_up(recipe: Recipe, model: Model, fabric: Fabric, *, recorded: bool = False, compiled: bool = False) -> Training:
     """The training before its first step. recorded: its steps are replayed, see `can_replay`. compiled: the backbone
     is, at its first step."""
-    # the decay grows from 0 with the steps, or the average of a short training would be its start
-    ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
     names = ("lr", "momentum", "weight_decay", "decay_embeddings", "adam_beta", "layer_decay")
     chosen = {name: getattr(recipe, name) for name in names}
+    if recipe.sync_norm and fabric.world_size > 1:
+        if fabric.device.type != "cuda":
+            raise ValueError(f"torch has no batch norm over several devices for {fabric.device.type}: sync_norm=False")
+        model = convert_sync_batchnorm(model)
     if compiled:
         model.backbone.model.compile()
+    # the decay grows from 0 with the steps, or the average of a short training would be its start
+    ema = None if recipe.ema is None else ModelEmaV3(model, recipe.ema, use_warmup=True)
     optimizer = create_optimizer(recipe.optimizer, model, **chosen, recorded=recorded)
     wrapped, optimizer = fabric.setup(model, optimizer)
     return Training(recipe, fabric, model, wrapped, optimizer, ema, recorded)
@@ -278,7 +285,7 @@ def _save_resume(resume: Writer, training: Training, history: list[dict[str, flo
 
 def _resume(folder: Path, training: Training) -> list[dict[str, float]]:
     """Load the state after the last complete epoch, where there is one; the history so far."""
-    state = read_state(folder / _RESUME, training.fabric.device)
+    state = read_state(folder / _RESUME, training.fabric)
     if state is None:
         return []
     # how its groups are stepped is the recipe's and this device's matter: a run may go on where steps are replayed

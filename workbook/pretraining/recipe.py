@@ -41,6 +41,9 @@ class Recipe:
     epochs: Count = 100
     checkpoint_epochs: tuple[Whole, ...] = ()  # besides the last; 0 = before the first step
     batch_size: AtLeastTwo = 1024  # over all devices
+    # not in the papers: each device normalises a batch by what it has of it, as PyTorch does by itself (of B's 200
+    # images 25 on each of 8 devices); True = by all of it, which takes GPUs. One device alone has the whole batch
+    sync_norm: bool = added(False)
     optimizer: Annotated[str, one_of(OPTIMIZERS)] = added("sgd")  # or "lars", "adam", "adamw"
     lr: Positive = 0.4  # at batch size 1024, scaled linearly with the batch (A 5.1)
     momentum: Decay = 0.9

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from workbook.errors import CorruptArtefactError
 from workbook.files import write_atomically
@@ -41,15 +42,18 @@ class Writer:
         self.wait()
 
 
-def read_state(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """What was written last; None where there is nothing. Raises CorruptArtefactError for anything else."""
-    if not path.exists():
+def read_state(path: Path, fabric: Fabric) -> dict[str, Any] | None:
+    """What was written last; None where there is nothing. Raises CorruptArtefactError for anything else.
+
+    The first process reads it for all that train together: they go on from one state, whatever each sees of the folder.
+    """
+    stored = fabric.broadcast(path.read_bytes() if fabric.is_global_zero and path.exists() else None)
+    if stored is None:
         return None
-    stored = path.read_bytes()
     if _checksum(stored[_CHECKSUM_SIZE:]) != stored[:_CHECKSUM_SIZE]:
         what = f"{path} is not what was written (its checksum differs)"
         raise CorruptArtefactError(f"{what}: remove it, and the run starts again from its beginning")
-    return torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=device, weights_only=True)
+    return torch.load(io.BytesIO(stored[_CHECKSUM_SIZE:]), map_location=fabric.device, weights_only=True)
 
 
 def _checksum(data: bytes | memoryview) -> bytes:

@@ -1,6 +1,7 @@
 """Runs: recipes that were trained, from the store or trained now."""
 
 import html
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,8 +17,8 @@ from tqdm import tqdm
 from workbook.data.images import Images
 from workbook.data.sources import load_images
 from workbook.engines.outcomes import Failures
-from workbook.errors import CheckpointError, ManifestError
-from workbook.keys import Named, restored
+from workbook.errors import CheckpointError, ManifestError, NotStoredError
+from workbook.keys import Named, key_of, restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import from_checkpoint
 from workbook.models.pretrained import Pretrained
@@ -32,6 +33,8 @@ from workbook.store import Artefact, Store
 
 # Part of every run's key. Raise it when a change of the code alters what the same recipe trains.
 LOOP_VERSION = 5
+
+_TICK = 1.0  # seconds between two looks at a lock that another process holds
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,32 @@ def pretraining_images(recipe: Recipe) -> Images:
     return images.per_class(recipe.images_per_class).drawn(recipe.images)
 
 
+class _Unmade(Artefact):
+    def file(self, name: str) -> Path:
+        raise NotStoredError(f"the run {self.key} is planned and not yet trained: `workbook sweep` trains it")
+
+
 @dataclass(frozen=True)
-class _Planned:
+class Planned:
     """A recipe with the images that it trains on, and what the store knows its run by."""
 
     recipe: Recipe
     images: Images
     spec: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return key_of(self.spec)
+
+    @property
+    def work(self) -> int:
+        """How many images its epochs show."""
+        return images_to_train(self.recipe, self.images)
+
+    def unmade(self, lab: Lab) -> Run:
+        """The run as it will be: what does not read its files can be asked of it."""
+        missing = _Unmade(lab.store.root / "runs" / self.key, dict(self.spec), {}, {})
+        return Run(self.recipe, missing, self.images.class_names, stored=False)
 
     def stored(self, lab: Lab) -> bool:
         return lab.fabric.broadcast(lab.store.find("runs", self.spec) is not None)
@@ -159,7 +181,11 @@ class _Planned:
     @contextmanager
     def held(self, lab: Lab, *, wait: bool) -> Iterator[bool]:
         """Under the lock of the run, which the first process takes for all of ours; whether it is held."""
-        locked = lab.store.lock("runs", self.spec, title=self.recipe.title, wait=wait)
+        # several processes look again and again: the others would wait for the first in vain, and be taken for dead
+        together = lab.fabric.world_size > 1
+        locked = lab.store.lock("runs", self.spec, title=self.recipe.title, wait=wait and not together)
+        if wait and together:
+            time.sleep(_TICK)
         with locked if lab.fabric.is_global_zero else nullcontext(True) as held:
             yield lab.fabric.broadcast(held)
 
@@ -177,19 +203,24 @@ def train_all(recipes: Sequence[Recipe], lab: Lab) -> "Runs":
 
     A run that another process trains just now is left until the others are done, so that processes which want the
     same runs share the work, on one machine or on several with one store. A run that fails does not stop the others,
-    see `Engine.map`. Raises what `train` does.
+    see `Engine.map`. In a lab that plans, they are put on its list and come back as they will be. Raises what `train`
+    does.
     """
     planned = _plan(recipes, lab)
+    if lab.planned is not None:
+        lab.planned.extend(planned)
+        return Runs(plan.unmade(lab) for plan in planned)
+    lab.check_together([plan.key for plan in planned])
     runs = {at: plan.run(lab, stored=True) for at, plan in enumerate(planned) if plan.stored(lab)}
     left = [at for at in range(len(planned)) if at not in runs]
     if left:
-        work = sum(images_to_train(planned[at].recipe, planned[at].images) for at in left)
+        work = sum(planned[at].work for at in left)
         with progress_bar("runs", work, shown=lab.fabric.is_global_zero) as bar:
             runs |= (_train_apart if lab.engine.apart else _train_left)(planned, left, lab, bar)
     return Runs(runs[at] for at in range(len(planned)))
 
 
-def _train_apart(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
+def _train_apart(planned: Sequence[Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
     """As `_train_left`, by the other processes of the lab's engine."""
     bar.set_description_str(f"{len(left)} runs")
     for _ in lab.map(_trained, [planned[at] for at in left], bar, title=lambda plan: plan.recipe.title):
@@ -197,12 +228,12 @@ def _train_apart(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar
     return {at: planned[at].run(lab, stored=False) for at in left}
 
 
-def _trained(plan: _Planned, lab: Lab, bar: tqdm) -> None:
+def _trained(plan: Planned, lab: Lab, bar: tqdm) -> None:
     """The run of the plan is in the store now."""
     _train_left([plan], [0], lab, bar)
 
 
-def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
+def _train_left(planned: Sequence[Planned], left: Sequence[int], lab: Lab, bar: tqdm) -> dict[int, Run]:
     """The runs of the plans at `left`; the bar expects the images of all of them, and is told which come without us."""
     runs: dict[int, Run] = {}
     elsewhere: set[int] = set()
@@ -216,8 +247,7 @@ def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar:
             with failures.of(at, plan.recipe.title), plan.held(lab, wait=wait) as held:
                 missing = held and not plan.stored(lab)
                 if missing == (at in elsewhere):  # ours now after all, or known not to be
-                    work = images_to_train(plan.recipe, plan.images)
-                    expect(bar, work if missing else -work)
+                    expect(bar, plan.work if missing else -plan.work)
                     elsewhere ^= {at}
                 if missing:
                     _train(plan, lab, bar)
@@ -230,19 +260,20 @@ def _train_left(planned: Sequence[_Planned], left: Sequence[int], lab: Lab, bar:
     return runs
 
 
-def _plan(recipes: Sequence[Recipe], lab: Lab) -> list[_Planned]:
+def _plan(recipes: Sequence[Recipe], lab: Lab) -> list[Planned]:
     opened: dict[tuple[object, ...], Images] = {}  # a sweep is over few sets of images, and their digest takes time
     planned = []
     for recipe in recipes:
         which = (recipe.dataset, recipe.side, recipe.images_per_class, recipe.images)
         images = opened[which] = opened.get(which) or pretraining_images(recipe)
         named = replace(recipe, dataset=images.name)  # where a manifest lies says nothing of what it names
-        spec = {"recipe": named, "data": images.digest, "precision": lab.precision, "loop": LOOP_VERSION}
-        planned.append(_Planned(recipe, images, spec))
+        spec = {"recipe": named, "data": images.digest, "loop": LOOP_VERSION} | lab.trained_by
+        planned.append(Planned(recipe, images, spec))
     return planned
 
 
-def _train(plan: _Planned, lab: Lab, bar: tqdm) -> None:
+def _train(plan: Planned, lab: Lab, bar: tqdm) -> None:
+    lab.check_devices(f"the run {plan.key}, {plan.recipe.title},")
     backbone = start_weights(plan.recipe, lab.store)
     with lab.store.workdir("runs", plan.spec) as folder:
         pretrain(plan.recipe, plan.images, folder, lab.fabric, backbone=backbone, bar=bar)
