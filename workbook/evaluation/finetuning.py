@@ -96,19 +96,27 @@ def finetune_1000_recipe(base: Recipe, dataset: str, start: Start, *, side: str 
     )
 
 
+def fitted(recipe: Recipe, lab: Lab) -> Recipe:
+    """The finetuning as it is trained: with a checkpoint before its first step, and in batches that its images fill.
+
+    Where there are fewer images than `recipe.batch_size` all of them are one batch, and the learning rate is lowered
+    with it as everywhere.
+    """
+    images, devices = pretraining_images(recipe), lab.device_count
+    # not in the paper: a data set smaller than a batch
+    batch_size = min(recipe.batch_size, len(images) // devices * devices)
+    return replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple(sorted({0, *recipe.checkpoint_epochs})))
+
+
 def finetune(recipe: Recipe, test: Images, lab: Lab) -> dict[str, object]:
-    """Train the recipe, or take its run from the store, and test its own head on `test`: one row of a table.
+    """Train the recipe, `fitted`, or take its run from the store, and test its own head on `test`: one row of a table.
 
     Keys: dataset, seed, images (so many it was trained on), accuracy_before and accuracy (percent, top-1; before the
     first step and after the last), key (of the run). Where images have many labels these two are mAP_before and mAP
-    (percent). Where there are fewer images than `recipe.batch_size` all of
-    them are one batch, and the learning rate is lowered with it as everywhere.
+    (percent).
     """
-    images, devices = pretraining_images(recipe), lab.fabric.world_size
-    # not in the paper: a data set smaller than a batch
-    batch_size = min(recipe.batch_size, len(images) // devices * devices)
-    recipe = replace(recipe, batch_size=batch_size, checkpoint_epochs=tuple(sorted({0, *recipe.checkpoint_epochs})))
-    run = train(recipe, lab)
+    recipe = fitted(recipe, lab)
+    run, images = train(recipe, lab), pretraining_images(recipe)
     measure, score = ("mAP", head_average_precision) if test.many_labels else ("accuracy", head_accuracy)
     scores = {f"{measure}_before": score(run, test, lab, epoch=0), measure: score(run, test, lab)}
     return {"dataset": images.name, "seed": recipe.seed, "images": len(images), **scores, "key": run.key}

@@ -13,13 +13,13 @@ from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import MissingDataError
 from workbook.evaluation.extraction import POOLED, Features, extract
-from workbook.evaluation.finetuning import finetune, finetune_1000_recipe
+from workbook.evaluation.finetuning import finetune, finetune_1000_recipe, fitted
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.ablations import trained
 from workbook.pretraining.recipe import Recipe
-from workbook.pretraining.runs import Run
+from workbook.pretraining.runs import Run, train_all
 from workbook.probes.few_shot import FewShotRecipe, draw_episodes, few_shot
 from workbook.probes.knn import knn_accuracy
 from workbook.probes.linear import ProbeRecipe
@@ -192,14 +192,19 @@ class Finetuning:
     epochs: int | None = None  # None = as many as the recipe says
     images_per_class: int | None = None  # None = all
 
-    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
+    def recipe_of(self, run: Run, task: Task) -> Recipe | None:
+        """What is trained; None where the task is none for it."""
         if task.many_labels and self.recipe is finetune_1000_recipe:
-            return _one_label_alone(task)
+            return None
         of_run = {name: getattr(run.recipe, name) for name in ("backbone", "small_stem", "image_size", "seed")}
         recipe = self.recipe(replace(self.base, **of_run), task.dataset, run.start(), side=task.side)
         recipe = trained(recipe, self.epochs or recipe.epochs)
-        if recipe.images is None:
-            recipe = replace(recipe, images_per_class=self.images_per_class)
+        return recipe if recipe.images is not None else replace(recipe, images_per_class=self.images_per_class)
+
+    def score(self, run: Run, task: Task, lab: Lab) -> dict[str, Any]:
+        recipe = self.recipe_of(run, task)
+        if recipe is None:
+            return _one_label_alone(task)
         row = finetune(recipe, task.test, lab)
         measure = "mAP" if task.many_labels else "accuracy"
         scores = {name: float(str(row[name])) for name in (measure, f"{measure}_before")}
@@ -221,6 +226,7 @@ def transfer_suite(
         remedy = "`workbook data show NAME` says how to get one"
         raise MissingDataError(f"none of the downstream sets is on this machine: {remedy}")
     jobs = [_Score(name, protocols[name], task, run) for name in protocols for task in tasks for run in runs]
+    _finetune_all(jobs, lab)
     with progress_bar("transfer", len(jobs), unit="scores") as bar:
         return pd.DataFrame([row for _, row in lab.map(_scored, jobs, bar, title=lambda job: job.title)])
 
@@ -246,6 +252,13 @@ def _scored(job: _Score, lab: Lab, bar: tqdm) -> dict[str, Any]:
     row |= {"protocol": job.name} | job.protocol.score(run, job.task, lab)
     bar.update()
     return row
+
+
+def _finetune_all(jobs: Sequence[_Score], lab: Lab) -> None:
+    """Train what they finetune, all at once and before anything is scored, so that it is shared like any runs."""
+    found = [job.protocol.recipe_of(job.run, job.task) for job in jobs if isinstance(job.protocol, Finetuning)]
+    if recipes := [fitted(recipe, lab) for recipe in found if recipe is not None]:
+        train_all(recipes, lab)
 
 
 def _one_label_alone(task: Task) -> dict[str, Any]:
