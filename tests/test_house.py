@@ -39,11 +39,12 @@ IMPORTS = {
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
     "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance "
     "store",
+    "sweep": "data errors keys lab pretraining provenance report store study",
     "sharing": "artefacts errors files models papers pretraining progress report store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
     "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
     "commands": "pretraining sharing store",
-    "cli": "commands data devices engines errors evaluation files profiles report sharing store",
+    "cli": "commands data devices engines errors evaluation files profiles report sharing store sweep",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -14,6 +14,7 @@ from workbook.papers.claims import CLAIMS, claims_of
 from workbook.report.notebooks import changed_since, main_figure
 from workbook.report.runner import run_reports
 from workbook.store import Store
+from workbook.sweep.notebooks import sweep_of
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -44,6 +45,11 @@ def test_the_second_time_everything_comes_from_the_store(reports):
     _, ((_, first), (_, second)) = reports
     assert first
     assert second == first
+
+
+def test_what_a_sweep_plans_is_what_the_notebooks_trained(reports):
+    _, ((_, stored), _) = reports
+    assert set(sweep_of(NOTEBOOKS, "smoke", {}).runs) == {path.name for path in stored if path.parent.name == "runs"}
 
 
 def test_all_that_notebooks_store_is_listed(reports, monkeypatch):

@@ -211,6 +211,41 @@ def report(
         raise typer.Exit(1)
 
 
+@app.command("sweep")
+def sweep(
+    notebooks: Annotated[list[Path] | None, typer.Argument(help="Whose runs; all of notebooks/ if none.")] = None,
+    profile: Annotated[str, typer.Option(help="How large everything is: smoke, pocket, study, paper.")] = "smoke",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="As `workbook report` takes them."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it costs, and train nothing.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the plan there, a record a run.")] = None,
+) -> None:
+    """Train what notebooks need, and stop before anything is measured; the plan comes first, with hours and GB."""
+    from workbook.files import write_atomically
+    from workbook.report.parameters import parse_assignments
+    from workbook.report.survey import NOTEBOOKS
+    from workbook.sweep.notebooks import sweep_of
+    from workbook.sweep.told import plan_text, run_records
+
+    found = sweep_of(notebooks or sorted(NOTEBOOKS.glob("*.ipynb")), profile, parse_assignments(assignments or []))
+    for name, problem in found.problems.items():
+        typer.secho(f"{name}: {problem}", fg="red", err=True)
+    if not found.runs or found.lab is None:
+        typer.echo("these notebooks train nothing")
+        raise typer.Exit(bool(found.problems))
+    records = run_records(found)
+    if found.lab.fabric.is_global_zero:
+        typer.echo(plan_text(records, found))
+        if json_file is not None:
+            write_atomically(json_file.expanduser(), records.to_json(orient="records", indent=1))
+    if not plan:
+        found.train()
+    if found.problems:
+        raise typer.Exit(1)
+
+
 @app.command("new")
 def new(folder: Annotated[Path, typer.Argument(help="A new folder for them, or an empty one.")]) -> None:
     """Copy the notebooks into a folder of your own, to run and change there."""

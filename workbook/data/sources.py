@@ -1,7 +1,9 @@
 """From a manifest to images: the first copy that is on this machine, held against what the manifest says."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +35,22 @@ _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
 }
 
 
+_DESCRIBED: ContextVar[bool] = ContextVar("described", default=False)
+
+
+@contextmanager
+def described() -> Iterator[None]:
+    """Inside, a set that is not on this machine is what its manifest says: so many images, of classes of one size.
+
+    Their pixels are MissingDataError.
+    """
+    token = _DESCRIBED.set(True)
+    try:
+        yield
+    finally:
+        _DESCRIBED.reset(token)
+
+
 def load_images(manifest: Manifest | str, split: str, *, side: str | None = None) -> Images:
     """One split of a data set; with `side` only that side's classes, relabelled from 0.
 
@@ -52,7 +70,12 @@ def load_images(manifest: Manifest | str, split: str, *, side: str | None = None
         raise ManifestError(f"{unknown}. It has: {', '.join(manifest.splits)}.")
     if side is not None:
         check_side(manifest, side)
-    images, _ = open_split(manifest, split)
+    try:
+        images, _ = open_split(manifest, split)
+    except MissingDataError as error:
+        if not _DESCRIBED.get():
+            raise
+        images = _as_described(manifest, split, str(error))
     if side is None:
         return images
     return images.only_classes(_concept_split(manifest, images.class_names)[side])
@@ -121,6 +144,27 @@ def _decoder_here(manifest: str, split: str, digest: str, host: str) -> "_Decode
             f"{here} (digest {images.digest}, there {digest}): copy it from there, or set WORKBOOK_DATA to such a copy"
         )
     return cast(_Decoder, images.decode)
+
+
+def _as_described(manifest: Manifest, split: str, why: str) -> Images:
+    names = manifest.class_names or tuple(map(str, range(manifest.class_count)))
+    rows = np.arange(manifest.splits[split], dtype=np.int64)
+    labels = rows % len(names)
+
+    def decode(row: int) -> Image.Image:
+        raise MissingDataError(why)
+
+    return Images(
+        name=manifest.name,
+        split=split,
+        decode=decode,
+        rows=rows,
+        labels=np.eye(len(names), dtype=bool)[labels] if manifest.task == "multilabel" else labels,
+        class_names=names,
+        digest=content_digest(manifest.name, split, "not here"),
+        image_size=manifest.image_size,
+        bits=manifest.bits,
+    )
 
 
 def _images_a_class(labels: np.ndarray, classes: int) -> np.ndarray:

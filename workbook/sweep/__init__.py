@@ -1,0 +1,1 @@
+"""What notebooks train, what that costs, and the training of it: `workbook sweep`."""
