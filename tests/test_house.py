@@ -43,7 +43,7 @@ IMPORTS = {
     "sharing": "artefacts errors files models papers pretraining progress report store",
     "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
     "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
-    "commands": "pretraining sharing store",
+    "commands": "errors pretraining report sharing store sweep",
     "cli": "commands data devices engines errors evaluation files profiles report sharing store sweep",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}

@@ -214,7 +214,9 @@ def report(
 @app.command("sweep")
 def sweep(
     notebooks: Annotated[list[Path] | None, typer.Argument(help="Whose runs; all of notebooks/ if none.")] = None,
-    profile: Annotated[str, typer.Option(help="How large everything is: smoke, pocket, study, paper.")] = "smoke",
+    profile: Annotated[
+        str, typer.Option(help="How large everything is: smoke, sketch, pocket, study, paper.")
+    ] = "smoke",
     assignments: Annotated[
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="As `workbook report` takes them."),

@@ -18,10 +18,12 @@ from workbook.evaluation.extraction import head_accuracy
 from workbook.files import write_atomically
 from workbook.keys import keys_in
 from workbook.lab import Lab
+from workbook.report.survey import NOTEBOOKS
 from workbook.sharing import travel
 from workbook.sharing.travel import Which, pull_store, push_store
 from workbook.store import Store
 from workbook.study import Study
+from workbook.sweep.notebooks import sweep_of
 
 ALL = Which()
 LIGHT = Which(light=True)
@@ -221,6 +223,21 @@ def test_the_commands_say_what_they_did(store, other, tmp_path, monkeypatch):
     assert refused.exit_code == 1 and "nothing under the key 00000" in refused.output
     assert "pulled 1 artefacts" in command("pull", url, "--key", run.key, of=other).output
     assert command("pull", "nosuch://x", of=other).exit_code == 1
+
+
+def test_what_a_notebook_trains_travels_by_its_name(store, tmp_path, monkeypatch):
+    """And what was computed from it; an empty plan is no call for everything."""
+    monkeypatch.setenv("WORKBOOK_STORE", str(store.root))
+    notebook = str(NOTEBOOKS / "03_intra_class_variation.ipynb")
+    planned = sweep_of([Path(notebook)], "smoke", {}).runs
+    first, *_ = [make(store, run.spec, weights=b"w") for run in planned.values()]
+    make(store, {"run": first.key}, "accuracies")
+    make(store, {"seed": "another"})
+    words = ["store", "push", str(tmp_path / "remote"), "--profile", "smoke", "--json"]
+    told = CliRunner().invoke(app, [*words, "--notebook", notebook])
+    assert json.loads(told.output)["artefacts"] == len(planned) + 1
+    nothing = CliRunner().invoke(app, [*words, "--notebook", str(NOTEBOOKS / "16_what_the_tables_say.ipynb")])
+    assert nothing.exit_code == 1 and "train nothing" in nothing.output
 
 
 def measured(study: Study) -> list[pd.DataFrame]:

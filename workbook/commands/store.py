@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -74,6 +75,13 @@ Keys = Annotated[
     list[str] | None, typer.Option("--key", help="One artefact, and all that was computed from it. Repeat it.")
 ]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Of this kind alone: runs, probes ... Repeat it.")]
+Notebooks = Annotated[
+    list[Path] | None,
+    typer.Option("--notebook", help="What this notebook's runs are and give; see --profile. Repeat it."),
+]
+OfProfile = Annotated[
+    str | None, typer.Option("--profile", help="The runs of this profile, of all notebooks if none is named.")
+]
 Starts = Annotated[bool, typer.Option("--starts", help="With the runs that the runs of the keys started from.")]
 Light = Annotated[bool, typer.Option("--light", help="Without checkpoints and other files of more than 32 MB.")]
 AsJson = Annotated[bool, typer.Option("--json", help="What was done as JSON.")]
@@ -83,17 +91,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="What was done as JSON.")]
 def store_push(
     url: Url,
     key: Keys = None,
+    notebook: Notebooks = None,
+    profile: OfProfile = None,
     kind: Kinds = None,
     starts: Starts = False,
     light: Light = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send artefacts to a URL, all of the store if neither key nor kind is named. What is there is not sent again, and
+    """Send artefacts to a URL, all of the store if nothing is named. What is there is not sent again, and
     an interrupted call goes on where it was."""
     from workbook.sharing.travel import Which, push_store
     from workbook.store import Store
 
-    which = Which(keys=key or (), kinds=kind or (), starts=starts, light=light)
+    keys = [*(key or ()), *_planned(notebook, profile)]
+    which = Which(keys=keys, kinds=kind or (), starts=starts, light=light)
     _echo_moved("pushed", push_store(Store(), url, which), as_json)
 
 
@@ -101,18 +112,40 @@ def store_push(
 def store_pull(
     url: Url,
     key: Keys = None,
+    notebook: Notebooks = None,
+    profile: OfProfile = None,
     kind: Kinds = None,
     starts: Starts = False,
     light: Light = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring artefacts from a URL that they were pushed to, all if neither key nor kind is named. What is here is not
+    """Bring artefacts from a URL that they were pushed to, all if nothing is named. What is here is not
     brought again, and an interrupted call goes on where it was."""
     from workbook.sharing.travel import Which, pull_store
     from workbook.store import Store
 
-    which = Which(keys=key or (), kinds=kind or (), starts=starts, light=light)
+    keys = [*(key or ()), *_planned(notebook, profile)]
+    which = Which(keys=keys, kinds=kind or (), starts=starts, light=light)
     _echo_moved("pulled", pull_store(Store(), url, which), as_json)
+
+
+def _planned(notebooks: list[Path] | None, profile: str | None) -> list[str]:
+    """The keys of the runs that these notebooks train in this profile; none where neither is given.
+
+    Raises SharingError where they train nothing, as no key means all keys.
+    """
+    if not notebooks and profile is None:
+        return []
+    from workbook.errors import SharingError
+    from workbook.report.survey import NOTEBOOKS
+    from workbook.sweep.notebooks import sweep_of
+
+    found = sweep_of(notebooks or sorted(NOTEBOOKS.glob("*.ipynb")), profile or "smoke", {})
+    for name, problem in found.problems.items():
+        typer.secho(f"{name}: {problem}", fg="red", err=True)
+    if not found.runs:
+        raise SharingError("these notebooks train nothing: name others, or runs by --key")
+    return [*found.runs]
 
 
 def _echo_moved(verb: str, moved: "Moved", as_json: bool) -> None:
