@@ -90,7 +90,9 @@ def test_what_make_is_told_is_known(command):
     assert f"\n{target}: " in makefile and all(f"$({name})" in makefile for name in given)
     if notebook := given.get("NOTEBOOK"):
         assert (ROOT / "notebooks" / f"{notebook}.ipynb").exists()
-    options = shlex.split(given.get("ARGS", ""))
+    words = shlex.split(given.get("ARGS", ""))
+    assert all((ROOT / word).exists() for word in words if word.endswith(".ipynb"))
+    options = [word for word in words if not word.endswith(".ipynb")]
     assert set(options[::2]) <= {"-p", "--jobs"}
     assignments = [value for option, value in zip(options[::2], options[1::2], strict=True) if option == "-p"]
     names = {path.stem: declared_parameters(read_notebook(path), path.stem) for path in ROOT.glob("notebooks/*.ipynb")}
