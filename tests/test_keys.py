@@ -39,7 +39,7 @@ def test_where_something_lies_is_no_part_of_a_key():
 
 def test_a_specification_of_anything_else_is_refused():
     with pytest.raises(TypeError, match="plain values, got builtin_function_or_method"):
-        key_of({"recipe": print})
+        key_of({"recipe": len})
 
 
 def test_a_field_that_came_later_keeps_the_key_until_it_is_set():

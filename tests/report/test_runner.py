@@ -19,6 +19,7 @@ from plotly.offline import get_plotlyjs_version
 from tests.report.records import tagged, write_notebook
 from workbook.errors import ReportError
 from workbook.report import runner
+from workbook.report.kernels import _Forked
 from workbook.report.notebooks import read_notebook
 from workbook.report.record import read_records
 from workbook.report.runner import _environment, _folder, _plan, _scratch, _shared, run_reports
@@ -444,3 +445,14 @@ def test_reports_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ReportError, match="out cannot be written .*is a file"):
         run_reports([notebook], profile="smoke", parameters={}, out=tmp_path / "file" / "out")
+
+
+def test_a_kernel_that_has_ended_meanwhile_is_signalled_without_a_word():
+    """As `subprocess.Popen` does: a kernel may end just when a report loses its patience with it."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    kernel = _Forked(ended.pid)
+    ended.wait()
+    kernel.send_signal(signal.SIGTERM)
+    kernel.terminate()
+    kernel.kill()
+    assert kernel.poll() is not None

@@ -156,6 +156,16 @@ class _Forked(psutil.Process):
     def poll(self) -> int | None:
         return None if self.is_running() else 1
 
+    def send_signal(self, sig: int) -> None:
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile, which Popen says nothing of either
+            super().send_signal(sig)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
 
 class _Forking(LocalProvisioner):
     warm: _Warm
