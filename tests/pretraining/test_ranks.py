@@ -28,7 +28,8 @@ def launch(script: Path, *arguments: str, restarts: int = 0) -> None:
     """Two processes, which must end well."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # see `make_fabric`
+    if restarts:
+        environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # see `make_fabric`
     command = [*torchrun, f"--max-restarts={restarts}", "--monitor-interval=0.1", str(script), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
