@@ -28,10 +28,12 @@ def test_a_panel_a_measure_and_a_line_a_method():
     assert figure.layout.yaxis2.title.text == "accuracy"
 
 
-def test_levels_are_dashed_in_every_panel():
-    figure = measures_over(TABLE, {"phi": "φ", "accuracy": "a"}, title="t", levels={"chance": 0.5})
-    assert [shape.y0 for shape in figure.layout.shapes] == [0.5, 0.5]
-    assert {shape.line.dash for shape in figure.layout.shapes} == {"dash"}
+def test_levels_are_broken_lines_where_they_squeeze_nothing():
+    levels = {"chance": 0.5, "paper": 2.0, "far": 90.0}
+    figure = measures_over(TABLE, {"phi": "φ", "accuracy": "a"}, title="t", levels=levels)
+    found = [(shape.yref, shape.y0, shape.line.dash, shape.showlegend) for shape in figure.layout.shapes]
+    assert found == [("y", 0.5, "dash", True), ("y", 2.0, "dot", True)]
+    assert figure.layout.title.subtitle.text == "Beyond the axis: chance (0.5), paper (2), far (90)"
 
 
 def test_trajectories_go_from_epoch_to_epoch():

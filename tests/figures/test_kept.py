@@ -46,7 +46,7 @@ def test_an_asterisk_where_the_interval_leaves_out_zero():
     assert np.array(found.text).tolist() == [["+0.10 *", "+0.20"], ["", "-0.40 *"]]
     assert list(found.y) == ["x", "hue"] and list(found.x) == ["4", "5"], "no column for what was not read"
     assert (found.zmin, found.zmax) == (-0.4, 0.4)
-    assert [colour for _, colour in found.colorscale] == [COLOURS["SL"], "#FFFFFF", COLOURS["SL-MLP"]]
+    assert [colour for _, colour in found.colorscale] == [COLOURS["SL"], "#DADADA", COLOURS["SL-MLP"]]
 
 
 def test_one_seed_has_no_interval_and_so_no_asterisk():

@@ -81,8 +81,19 @@ def test_classes_may_differ_in_shape_as_well():
     assert [trace.marker.symbol for trace in figure.frames[0].data] == ["circle", "x"] * 2
 
 
-def test_many_classes_are_listed_beside_the_panels():
-    rows = [{"method": "SL", "epoch": 0, "image": i, "x": 0.0, "y": 0.0, "class_name": f"c{i}"} for i in range(11)]
-    many = class_maps(pd.DataFrame(rows), colours=["#000"] * 11, title="t")
-    few = class_maps(pd.DataFrame(rows[:10]), colours=["#000"] * 10, title="t")
-    assert (many.layout.legend.orientation, few.layout.legend.orientation) == ("v", "h")
+def _one_map(classes: int, *, wide: float = 1.0):
+    rows = [
+        {"method": "SL", "epoch": 0, "image": i, "x": wide * (i % 2), "y": i // 2 % 2, "class_name": f"class {i}"}
+        for i in range(classes)
+    ]
+    return class_maps(pd.DataFrame(rows), colours=["#000"] * classes, title="t")
+
+
+def test_a_legend_of_many_classes_takes_nothing_from_the_maps():
+    assert _one_map(40).layout.height > _one_map(10).layout.height
+
+
+def test_a_flat_map_has_a_flat_panel():
+    square, flat = (_one_map(10, wide=wide).layout for wide in (1, 2))
+    assert square.height - flat.height == 390, "half of the panel's width"
+    assert flat.yaxis.scaleanchor == "x" and flat.yaxis.constrain == flat.xaxis.constrain == "domain"

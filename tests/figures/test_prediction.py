@@ -8,6 +8,7 @@ from workbook.figures.prediction import (
     residuals_against_bounds,
     transfer_against,
 )
+from workbook.figures.style import SYMBOLS
 
 MODELS = pd.DataFrame(
     {
@@ -28,7 +29,7 @@ def test_a_family_is_a_line_from_t1_to_its_origin():
     assert list(line.text) == ["T = 1", "T = 10", "origin"]
     assert list(line.x) == [79.0, 76.0, 72.0]
     assert list(line.y) == [8.9, 17.0, 0.3]
-    assert list(line.marker.symbol) == ["circle", "circle", "star"]
+    assert list(line.marker.symbol) == [SYMBOLS["SwAV"], SYMBOLS["SwAV"], "star-open"]
     assert [trace.showlegend for trace in figure.data] == [True, True, False, False]
     assert figure.layout.xaxis2.title.text == "CIS"
 

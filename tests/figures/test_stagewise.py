@@ -29,13 +29,22 @@ def test_a_line_a_method_in_the_order_of_the_stages():
     assert list(line.y) == [42.0, 30.5]
 
 
-def test_the_paper_s_value_is_a_dotted_line_of_the_method_s_colour():
-    figure = stagewise_curves(TABLE, paper={"SL": 54.4}, paper_setting="ImageNet", title="t")
-    dotted = [trace for trace in figure.data if trace.line.dash == "dot"]
-    assert [set(trace.y) for trace in dotted] == [{54.4}]
-    assert "54.4 % (ImageNet)" in dotted[0].name
-    own = next(trace for trace in figure.data if trace.name == "SL")
-    assert dotted[0].line.color == own.line.color
+def test_the_paper_s_value_is_a_ring_at_pooled_in_the_method_s_colour():
+    figure = stagewise_curves(TABLE, paper={"SL": 54.4, "MoCo v1": 1.0}, paper_setting="ImageNet", title="t")
+    ring = figure.data[-1]
+    assert (ring.name, list(ring.x), list(ring.y)) == ("paper (ImageNet, pooled)", ["pooled"], [54.4])
+    assert list(ring.marker.symbol) == ["circle-open"] and list(ring.marker.color) == [COLOURS["SL"]]
+    assert figure.layout.title.subtitle.text is None
+
+
+def test_what_the_paper_prints_squeezes_nothing_of_ours():
+    """Ours go from 20 to 45: 54.4 leaves them more than half of the axis, and 90 would not."""
+    figure = stagewise_curves(TABLE, paper={"SL": 54.4, "SL-MLP": 90.0}, paper_setting="ImageNet", title="t")
+    low, high = figure.layout.yaxis.range
+    assert low < 20 and 54.4 < high < 60
+    ring, arrow = figure.data[-2:]
+    assert list(ring.y) == [54.4] and list(arrow.marker.symbol) == ["triangle-up-open"] and arrow.y[0] < high
+    assert figure.layout.title.subtitle.text == "Beyond this axis, the paper's (ImageNet, pooled): SL-MLP 90"
 
 
 def test_methods_without_an_mlp_are_dashed_in_the_colour_of_those_with():

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, RING, literal, literal_texts, plain, points_and_range
+from workbook.figures.look import INK, literal, literal_texts, plain
+from workbook.figures.style import COLOURS, SYMBOLS, add_paper, points_and_range
 
 
 def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], paper_setting: str = "") -> go.Figure:
@@ -18,15 +19,16 @@ def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], p
     arms = by_arm["accuracy"].agg(mean="mean", low="min", high="max", n="count").assign(method=by_arm["method"].first())
     figure = go.Figure()
     for method, rows in arms.groupby("method", sort=False):
-        look = {"marker": {"color": COLOURS[str(method)], "size": 11}, "name": str(method)}
+        look = {
+            "marker": {"color": COLOURS[str(method)], "symbol": SYMBOLS[str(method)], "size": 11},
+            "name": str(method),
+        }
         told = {"customdata": rows["n"], "hovertemplate": "%{y}: %{x:.2f} %, n = %{customdata}"}
         hidden = {"showlegend": False}  # the axis names the arms
         figure.add_trace(points_and_range(rows, "x", rows.index, look | told | hidden))
-    printed = {literal(arm): value for arm, value in paper.items() if literal(arm) in arms.index}
-    if printed:
-        rings = {"marker": {"size": 12, **RING}, "name": f"paper ({literal(paper_setting)})", "showlegend": True}
-        hover = "%{y}: %{x} % in the paper"
-        figure.add_scatter(x=list(printed.values()), y=list(printed), mode="markers", hovertemplate=hover, **rings)
+    known = [(literal(arm), value) for arm, value in paper.items() if literal(arm) in arms.index]
+    printed = pd.DataFrame(known, columns=["name", "value"]).assign(at=lambda rows: rows["name"], colour=INK)
+    note = add_paper(figure, printed, "x", arms[["low", "high"]].stack(), literal(paper_setting))
     figure.update_yaxes(categoryorder="array", categoryarray=list(arms.index)[::-1])
-    figure = plain(figure, title=title, x="accuracy on eval-D (%), higher is better", height=200 + 34 * len(arms))
-    return figure.update_layout(margin={"l": 190})
+    x = "accuracy on eval-D (%), higher is better"
+    return plain(figure, title=title, x=x, note=note, height=180 + 34 * len(arms))

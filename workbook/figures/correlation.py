@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from workbook.figures.style import literal, method_panels, plain
+from workbook.figures.look import literal, plain
+from workbook.figures.style import method_panels
 
 
 def clustered_order(correlation: np.ndarray) -> np.ndarray:

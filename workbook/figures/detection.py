@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import legend_entry, literal_texts, panels, plain
+from workbook.figures.look import literal_texts, plain
+from workbook.figures.style import legend_entry, panels
 
 # Okabe and Ito's green and vermilion, which are told apart on light images and on dark ones
 _LOOKS = {"there": ("what is there", "#009E73", "dash"), "found": ("what was found", "#D55E00", "solid")}
 _TINT = 0.45  # of a found mask over the image
+_WIDTH = 780  # pixels of all panels of a row
 
 
 def boxes_on_images(
@@ -36,7 +38,8 @@ def boxes_on_images(
             own = boxes[(boxes["image"] == number) & (boxes["what"] == what)]
             figure.add_trace(_outlines(own, *look, shown=number == 0), **place)
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
-    return plain(figure, title=title, height=150 + 210 * -(-len(images) // columns))
+    row = _WIDTH / columns * max(len(image) / image.shape[1] for image in images)
+    return plain(figure, title=title, height=round(110 + (row + 8) * -(-len(images) // columns)))
 
 
 def _tinted(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -9,18 +9,19 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from workbook.figures.style import COLOURS, axis_title, legend_entry, literal, literal_texts, panels, plain
+from workbook.figures.look import INK, axis_title, literal, literal_texts, plain
+from workbook.figures.style import COLOURS, legend_entry, own_range, panels
 
 # what no method has, for a user's own models
-_OTHERS = ("#7A7A7A", "#DDCC77", "#44AA99", "#AA4499", "#6699CC")
+_OTHERS = ("#7A7A7A", "#B585F9", "#75C986", "#791A7A", "#E5A1C7")
 CONTOUR_LOOK: dict[str, Any] = {
-    "colorscale": "Greys",
-    "reversescale": True,
-    "opacity": 0.45,
-    "showscale": False,
-    "contours": {"coloring": "heatmap", "showlabels": True, "labelfont": {"color": "#444", "size": 11}},
-    "line": {"color": "#888", "width": 1},
+    "name": "CIS",
+    "mode": "lines+text",
+    "line": {"color": "rgba(128,128,128,0.55)", "width": 1},
+    "textfont": {"size": 11},
+    "textposition": "middle right",
     "hoverinfo": "skip",
+    "showlegend": False,
 }
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 
@@ -51,7 +52,7 @@ def layer_curves(table: pd.DataFrame, *, x: str, y: str, title: str, diagonal: b
             line = {"color": colour, "width": 1.5}
             figure.add_scatter(x=rows[x], y=rows[y], mode="lines", line=line, hovertemplate=hover, **place)
         if diagonal:
-            figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": "#555", "dash": "dash"}, **place)
+            figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": INK, "dash": "dash"}, **place)
     figure.update_traces(showlegend=False)
     figure.update_yaxes(title=literal(y), col=1)
     return plain(figure, title=title, x=x, height=430)
@@ -88,7 +89,8 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
     """
     points = literal_texts(points)
     colours, sized = colours_of(points["group"].unique()), "transferability" in points
-    figure = go.Figure(go.Contour(**cis_grid(points["accuracy"], points["diversity"]), **CONTOUR_LOOK))
+    reach = cis_reach(points["accuracy"], points["diversity"])
+    figure = go.Figure(go.Scatter(**cis_contours(*reach), **CONTOUR_LOOK))
     for symbol, (group, rows) in zip(cycle(_MARKERS), points.groupby("group", sort=False), strict=False):
         sizes = circle_sizes(points["transferability"], rows["transferability"]) if sized else 11
         look = {"color": colours[str(group)], "size": sizes, "symbol": "circle" if sized else symbol}
@@ -100,24 +102,47 @@ def score_contours(points: pd.DataFrame, *, diversity_title: str, title: str) ->
             name=str(group),
             mode="lines+markers" if len(rows) > 1 else "markers",
             line={"color": colours[str(group)], "width": 1},
-            marker={"line": {"color": "white", "width": 1}, **look},
+            marker={"line": {"color": "rgba(255,255,255,0.8)", "width": 1}, **look},
             hovertemplate="%{text}: %{x:.1f} %, %{y:.3f}, CIS %{customdata:.2f}",
         )
-    figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
+    figure.update_xaxes(showgrid=False, range=reach[0]).update_yaxes(showgrid=False, range=reach[1])
     return plain(figure, title=title, x="upstream top-1 accuracy (%), higher is better", y=diversity_title, height=560)
 
 
-def cis_grid(accuracy: pd.Series, diversity: pd.Series) -> dict[str, np.ndarray]:
-    """Where the contours of CIS lie: x and y a little beyond the models, and z, their product."""
-    x, y = (_range(values) for values in (accuracy, diversity))
-    return {"x": x, "y": y, "z": np.outer(y, x).round(3)}
+Reach = tuple[float, float]
 
 
-def _range(values: pd.Series) -> np.ndarray:
-    """Sixty steps over the values and a tenth of their width beyond both ends."""
-    low, high = values.min(), values.max()
-    margin = 0.1 * (high - low) or 0.05 * abs(high) or 0.05
-    return np.linspace(low - margin, high + margin, 60)
+def cis_reach(accuracy: pd.Series, diversity: pd.Series) -> tuple[Reach, Reach]:
+    """What a map of CIS shows of accuracy and of diversity: a tenth of their width beyond the models on each side."""
+    x, y = (own_range(values, margin=0.1) for values in (accuracy, diversity))
+    return x, y
+
+
+def cis_contours(accuracy: Reach, diversity: Reach) -> dict[str, Any]:
+    """Lines of equal CIS within these ranges: hyperbolas, as CIS is a product; one trace with gaps, each line named.
+
+    Some seven lines at round values, from the one nearest to 0; names stand inside, at the upper ends.
+    """
+    (left, right), (bottom, top) = accuracy, diversity
+    corners = [x * y for x in accuracy for y in diversity]
+    x, y, text = [], [], []
+    for level in nice_levels(min(corners), max(corners)):
+        across = np.linspace(left, right, 200)
+        up = level / np.where(across == 0, np.nan, across)
+        within = (bottom <= up) & (up <= top)
+        x += [*across[within], None]
+        y += [*up[within], None]
+        named = 4 if within.sum() > 20 else None  # a line that only cuts a corner has no room for its name
+        text += [f"{level:g}" if number == named else "" for number in range(within.sum() + 1)]
+    return {"x": x, "y": y, "text": text}
+
+
+def nice_levels(low: float, high: float, count: int = 7) -> np.ndarray:
+    """About so many round numbers between these: multiples of 1, 2 or 5 times a power of ten."""
+    step = (high - low) / count
+    unit = 10 ** np.floor(np.log10(step))
+    step = unit * min((1, 2, 5, 10), key=lambda factor: abs(factor * unit - step))
+    return (np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step).round(12)
 
 
 def circle_sizes(everyone: pd.Series, values: pd.Series) -> np.ndarray:

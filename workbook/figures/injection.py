@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import lines_over, literal, panels, plain
+from workbook.figures.look import literal, plain
+from workbook.figures.style import lines_over, panels
 
 _NEVER = "∞"
 
@@ -44,5 +45,6 @@ def cka_maps(maps: Mapping[str, np.ndarray], stages: Sequence[str], *, x_title: 
         told = {"texttemplate": "%{text}", "hovertemplate": "%{y} with %{x}: %{z:.3f}<extra></extra>"}
         axes = {"x": list(stages), "y": list(stages), "coloraxis": "coloraxis"}
         figure.add_heatmap(z=matrix, text=np.round(matrix, 2), **axes, **told, **place)
+    figure.update_xaxes(type="category").update_yaxes(type="category")
     figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "CKA"}})
     return plain(figure, title=title, x=x_title, height=420)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, line_and_range, literal, literal_texts, over_seeds, panels, plain
+from workbook.figures.look import literal, literal_texts, plain
+from workbook.figures.style import COLOURS, line_and_range, over_seeds, panels
 
 _COLUMNS = 3
 _ROW = 190  # pixels
@@ -33,11 +34,9 @@ def readouts_by_layer(table: pd.DataFrame, layers: Mapping[str, str], *, value: 
             )
             figure.add_traces(traces, rows=place["row"], cols=place["col"])
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[*map(literal, layers.values())])
-    height = 150 + _ROW * places[-1]["row"]
-    figure = plain(figure, title=title, height=height).update_layout(margin={"t": 120, "b": 40})
-    figure.update_layout(legend={"y": 1 + 28 / (height - 160)})  # above the titles of the panels
     figure.update_yaxes(range=[min(0.0, float(shown[value].min())) - 0.04, 1.04])
-    return figure.update_yaxes(title=literal(y), col=1, row=(places[-1]["row"] + 1) // 2)
+    figure.update_yaxes(title=literal(y), col=1, row=(places[-1]["row"] + 1) // 2)
+    return plain(figure, title=title, height=140 + _ROW * places[-1]["row"])
 
 
 def difference_map(table: pd.DataFrame, layers: Mapping[str, str], *, title: str) -> go.Figure:
@@ -58,8 +57,8 @@ def difference_map(table: pd.DataFrame, layers: Mapping[str, str], *, title: str
         for column in ("measured", "text")
     )
     most = float(table["measured"].abs().max()) or 1.0
-    colours = [[0.0, COLOURS["SL"]], [0.5, "#FFFFFF"], [1.0, COLOURS["SL-MLP"]]]
-    bar = {"title": {"text": "ΔR²", "side": "top"}, "thickness": 12}
+    colours = [[0.0, COLOURS["SL"]], [0.5, "#DADADA"], [1.0, COLOURS["SL-MLP"]]]
+    bar = {"title": {"text": "ΔR²", "side": "top"}, "thickness": 12, "outlinewidth": 0}
     figure = go.Figure(
         go.Heatmap(
             z=values,
@@ -74,5 +73,5 @@ def difference_map(table: pd.DataFrame, layers: Mapping[str, str], *, title: str
             hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return plain(figure, title=title, height=170 + 32 * len(factors)).update_layout(margin={"t": 60})
+    figure.update_yaxes(autorange="reversed").update_xaxes(type="category")  # names of stages are no numbers
+    return plain(figure, title=title, x="layer", height=160 + 32 * len(factors))

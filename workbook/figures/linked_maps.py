@@ -7,15 +7,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from workbook.figures.look import LOOK, MODEBAR, literal_texts
 from workbook.figures.maps import CLASSES
-from workbook.figures.style import FONT, UNWANTED_BUTTONS, literal_texts
 
 # a hue a class and a shape a side; the second ten classes of a side take its second shape
 SHAPES = {"pre": ("circle", "square", "diamond"), "eval": ("triangle-up", "x", "star")}
 GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "x": "✖", "star": "★"}
 MOST_CLASSES = len(CLASSES) * len(SHAPES["pre"])
-# light under every theme: the hues are chosen for a light ground
-_GROUND = "#FBFBFA"
 
 
 def class_styles(side_of: dict[str, str]) -> pd.DataFrame:
@@ -62,15 +60,13 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
         width=398 * len(titles),
         height=430,
         margin={"l": 4, "r": 4, "t": 34, "b": 4},
-        font={"family": FONT, "size": 13},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor=_GROUND,
+        template=LOOK,
         showlegend=False,
         dragmode="lasso",
         hovermode="closest",
         clickmode="none",  # else plotly reports no points as selected whenever an outline is taken away
         uirevision="kept",  # a zoom outlives a change of the data
-        modebar={"remove": [*UNWANTED_BUTTONS, "toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
+        modebar={"remove": [*MODEBAR["remove"], "toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
     )
 
 

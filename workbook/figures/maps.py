@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import legend_entry, literal_texts, method_panels, plain
+from workbook.figures.look import literal_texts, plain
+from workbook.figures.style import legend_entry, method_panels
 
-# ten hues that stay apart for colour-blind readers (Tol's muted palette, with black for the tenth)
-CLASSES = ("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000")
-COLD = ("#08306B", "#2171B5", "#6BAED6", "#41B6C4", "#225EA8")
-WARM = ("#7F0000", "#D7301F", "#FC8D59", "#FEB24C", "#CC4C02")
+# ten that stay as far apart as ten can under each colour blindness, and are seen on white and on black
+CLASSES = ("#E96120", "#7211FF", "#4B9276", "#E5A1C7", "#980402", "#75C986", "#8A6796", "#0F5F4A", "#B585F9", "#791A7A")
+COLD = ("#1F4E9E", "#2171B5", "#6BAED6", "#41A9C4", "#4A7FD0")
+WARM = ("#A3201D", "#D7301F", "#F0814F", "#E0952B", "#CC5A12")
 
 NO_MAP = "no map, the features of all images are the same"
+
+_WIDTH = 780  # pixels of all panels of a row
 
 Look = tuple[str, str, str]  # class name, colour, symbol
 
@@ -41,16 +44,23 @@ def class_maps(
     figure.add_traces(frames[str(epochs[-1])], rows=rows, cols=columns)
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     for number, place in enumerate(places, start=1):
-        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
+        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", constrain="domain", **place)
+        figure.update_xaxes(constrain="domain", **place)
     if len(epochs) > 1:
         _animate(figure, frames)
-    height = 150 + 470 * places[-1]["row"]
-    figure = plain(figure, title=title, height=height).update_layout(title_subtitle_text=_without_map(table))
-    if len(names) > len(CLASSES):  # more than stand above the panels
-        beside = {"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top", "tracegroupgap": 0}
-        return figure.update_layout(legend=beside, margin={"t": 80, "r": 10})
-    # the legend above the names of the panels, which stand where other figures have their legend
-    return figure.update_layout(legend={"y": 1 + 33 / (height - 210)}, margin={"t": 150, "b": 60})
+    rows_of_panels, in_a_row = places[-1]["row"], max(place["col"] for place in places)
+    height = 150 + (_WIDTH / in_a_row * _flattest(table) + 60) * rows_of_panels
+    return plain(figure, title=title, height=round(height), note=_without_map(table))
+
+
+def _flattest(table: pd.DataFrame) -> float:
+    """Height over width of the map that is the highest for its width, of all methods and epochs, between 0.35 and 1.
+
+    One unit is as long up as across, and t-SNE begins with the principal components: maps may be much wider than high.
+    """
+    extents = table.groupby(["method", "epoch"])[["x", "y"]].agg(lambda places: places.max() - places.min())
+    ratios = (extents["y"] / extents["x"]).replace(float("inf"), 1.0)
+    return float(ratios.clip(0.35, 1).max()) if ratios.notna().any() else 0.35
 
 
 def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: bool) -> go.Scattergl:
@@ -63,15 +73,15 @@ def _points(table: pd.DataFrame, method: str, epoch: int, look: Look, *, shown: 
     return go.Scattergl(x=rows["x"], y=rows["y"], mode="markers", marker=marker, hovertemplate=hover, **entry)
 
 
-def _without_map(table: pd.DataFrame) -> str | None:
+def _without_map(table: pd.DataFrame) -> str:
     empty = table["x"].isna().groupby([table["method"], table["epoch"]], sort=False).all()
     told = [f"{method}, epoch {epoch}" for method, epoch in empty.index[empty]]
-    return f"{'; '.join(told)}: {NO_MAP}" if told else None
+    return f"{'; '.join(told)}: {NO_MAP}" if told else ""
 
 
 def _animate(figure: go.Figure, frames: Mapping[str, Sequence[go.Scattergl]]) -> None:
     at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     figure.frames = [go.Frame(name=epoch, data=traces) for epoch, traces in frames.items()]
     steps = [{"label": epoch, "method": "animate", "args": [[epoch], at_once]} for epoch in frames]
-    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": {"prefix": "epoch "}, "pad": {"t": 10}}
+    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": {"prefix": "epoch "}, "pad": {"t": 10, "b": 10}}
     figure.update_layout(sliders=[slider])

@@ -6,19 +6,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import (
-    COLOURS,
-    axis_title,
-    legend_entry,
-    literal,
-    literal_texts,
-    panels,
-    plain,
-    points_and_range,
-)
+from workbook.figures.look import INK, axis_title, literal, literal_texts, plain
+from workbook.figures.style import COLOURS, SYMBOLS, legend_entry, panels, points_and_range
 
 # three scores, apart in lightness as well as in hue
 SCORES = {"ImageNet accuracy": "#888888", "Spectral CIS": "#0072B2", "Cluster CIS": "#D55E00"}
+_SYMBOLS = {"ImageNet accuracy": "square", "Spectral CIS": "circle", "Cluster CIS": "diamond"}
 _CHANGES = {
     "column order": ("#999999", "square"),
     "a model left out": ("#56B4E9", "circle"),
@@ -33,7 +26,7 @@ def transfer_against(
     """Transfer against a score, a panel a score; a line joins a family from T = 1 to its self-supervised origin.
 
     models: one row a model, columns base, control_cycle (missing at the origin), `transfer` and those of `scores`.
-    scores: column -> axis title. The origin, and a model without family, is a star.
+    scores: column -> axis title. The origin, and a model without family, is an open star.
     """
     figure, places = panels(len(scores), shared_yaxes=True, horizontal_spacing=0.03)
     families = literal_texts(models).sort_values("control_cycle", na_position="last").groupby("base", sort=False)
@@ -45,7 +38,7 @@ def transfer_against(
                 y=family[transfer],
                 mode="lines+markers",
                 line={"color": COLOURS[str(base)], "width": 1.5},
-                marker={"size": np.where(origin, 12, 8), "symbol": np.where(origin, "star", "circle")},
+                marker={"size": np.where(origin, 12, 8), "symbol": np.where(origin, "star-open", SYMBOLS[str(base)])},
                 text=["origin" if pd.isna(cycle) else f"T = {cycle}" for cycle in family["control_cycle"]],
                 hovertemplate="%{text}: %{x:.4g}, %{y:.4g}",
                 **legend_entry(str(base), place["col"] == 1),
@@ -103,17 +96,16 @@ def correlation_intervals(table: pd.DataFrame, *, titles: Sequence[str], x_title
             y = [coefficients.index(c) + 0.22 * (number - (len(scores) - 1) / 2) for c in rows["coefficient"]]
             for trace in _intervals(rows, y, score, shown=place["col"] == 1):
                 figure.add_trace(trace, **place)
-    figure.add_vline(x=0, line={"color": "#555", "width": 1})
+    figure.add_vline(x=0, line={"color": INK, "width": 1})
     ticks = {"tickvals": list(range(len(coefficients))), "ticktext": coefficients}
     figure.update_yaxes(range=[len(coefficients) - 0.4, -0.6], **ticks)
-    figure = plain(figure, title=title, x=x_title, height=470)
-    return figure.update_layout(legend={"y": 1.07}, margin={"t": 130, "l": 90})
+    return plain(figure, title=title, x=x_title, height=440)
 
 
 def _intervals(rows: pd.DataFrame, y: list[float], score: str, *, shown: bool) -> tuple[go.Scatter, go.Scatter]:
     hover = "%{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})"
     told = {"customdata": rows[["low", "high"]], "hovertemplate": hover}
-    look = {"marker": {"color": SCORES[score], "size": 9}, **legend_entry(score, shown)}
+    look = {"marker": {"color": SCORES[score], "symbol": _SYMBOLS[score], "size": 9}, **legend_entry(score, shown)}
     value = points_and_range(rows.rename(columns={"value": "mean"}), "x", y, told | look, thickness=2)
     ring = {"color": SCORES[score], "size": 15, "symbol": "circle-open", "line": {"width": 1.5}}
     printed = {"mode": "markers", "marker": ring, "hovertemplate": "printed: %{x:.2f}"}
@@ -135,7 +127,10 @@ def importance_ranges(study: pd.DataFrame, *, measure: str, measure_title: str, 
         inputs = list(part["input"].unique())
         values = part.set_index("input")[measure].groupby(part["change"].to_numpy())
         shown = place == places[0]
-        look = {"marker": {"color": "#DDDDDD", "line": {"color": "#777777", "width": 1}}, "hovertemplate": "%{y:.2f}"}
+        look = {
+            "marker": {"color": "rgba(128,128,128,0.25)", "line": {"color": INK, "width": 1}},
+            "hovertemplate": "%{y:.2f}",
+        }
         look |= legend_entry("all models, columns as listed", shown)
         figure.add_bar(x=list(range(len(inputs))), y=values.get_group("none")[inputs], **look, **place)
         for change in _CHANGES:
@@ -143,8 +138,7 @@ def importance_ranges(study: pd.DataFrame, *, measure: str, measure_title: str, 
             figure.add_trace(_range(spread, change, shown=shown), **place)
         figure.update_xaxes(tickvals=list(range(len(inputs))), ticktext=inputs, **place)
     figure.update_yaxes(range=[0, 1.05]).update_yaxes(title=literal(measure_title), col=1)
-    figure = plain(figure, title=title, height=380 * places[-1]["row"])
-    return figure.update_layout(legend={"y": 1.06}, margin={"t": 130})
+    return plain(figure, title=title, height=350 * places[-1]["row"])
 
 
 def _range(spread: pd.DataFrame, change: str, *, shown: bool) -> go.Scatter:
@@ -173,18 +167,17 @@ def predictors(table: pd.DataFrame, *, titles: Sequence[str], x_title: str, titl
     figure, places = panels(len(titles), subplot_titles=list(titles), shared_yaxes=True, horizontal_spacing=0.04)
     for place, name in zip(places, titles, strict=True):
         rows = table[table["panel"] == name]
-        for baseline, entry, colour in ((False, "measure", "#0072B2"), (True, "baseline", "#777777")):
+        for baseline, entry, colour in ((False, "measure", "#0072B2"), (True, "baseline", INK)):
             part = rows[rows["baseline"] == baseline]
             for trace in _predictor_rows(part, [measures.index(m) for m in part["measure"]], entry, colour):
                 trace.showlegend = trace.showlegend and place["col"] == 1
                 figure.add_trace(trace, **place)
         best = rows[rows["baseline"]]["value"].max()
-        figure.add_vline(x=best, line={"color": "#777777", "width": 1, "dash": "dash"}, **place)
-    figure.add_vline(x=0, line={"color": "#555", "width": 1})
+        figure.add_vline(x=best, line={"color": INK, "width": 1, "dash": "dash"}, **place)
+    figure.add_vline(x=0, line={"color": INK, "width": 1})
     ticks = {"tickvals": list(range(len(measures))), "ticktext": measures}
     figure.update_yaxes(range=[len(measures) - 0.4, -0.6], **ticks)
-    figure = plain(figure, title=title, x=x_title, height=180 + 24 * len(measures))
-    return figure.update_layout(legend={"y": 1 + 45 / (24 * len(measures))}, margin={"t": 110, "l": 190})
+    return plain(figure, title=title, x=x_title, height=180 + 24 * len(measures))
 
 
 def _predictor_rows(rows: pd.DataFrame, y: list[int], entry: str, colour: str) -> tuple[go.Scatter, go.Scatter]:

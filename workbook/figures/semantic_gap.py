@@ -5,10 +5,11 @@ from itertools import cycle
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, axis_title, dash_of, legend_entry, literal_texts, panels, plain
+from workbook.figures.look import INK, axis_title, literal_texts, plain
+from workbook.figures.style import COLOURS, SYMBOLS, dash_of, legend_entry, panels
 
 _PRE, _EVAL = "φ on pre-D (lower = more variation)", "φ on eval-D (higher is better)"
-_NEAR_TO_FAR = ("#56B4E9", "#0072B2", "#332288", "#CC79A7")
+_NEAR_TO_FAR = (("#56B4E9", "solid"), ("#0072B2", "dash"), ("#882255", "dot"), ("#CC79A7", "dashdot"))
 
 
 def ratios_by_distance(table: pd.DataFrame, turns: pd.DataFrame, *, title: str) -> go.Figure:
@@ -24,7 +25,7 @@ def ratios_by_distance(table: pd.DataFrame, turns: pd.DataFrame, *, title: str) 
         rows, t = table[table["distance"] == name].sort_values("epoch", kind="stable"), turns.loc[name]
         for method, of_method in rows.groupby("method", sort=False):
             figure.add_traces(_paths(of_method, str(method), shown=place["col"] == 1), place["row"], place["col"])
-        look = {"dash": "dash", "color": "#555", "width": 1.5}
+        look = {"dash": "dash", "color": INK, "width": 1.5}
         told = {
             "annotation_text": f"t: {t['turns']}",
             "annotation_position": "bottom left",
@@ -32,10 +33,10 @@ def ratios_by_distance(table: pd.DataFrame, turns: pd.DataFrame, *, title: str) 
         }
         figure.add_vline(x=t["mean"], line=look, **told, **place)
         if pd.notna(t["low"]):
-            figure.add_vrect(x0=t["low"], x1=t["high"], fillcolor="#555", opacity=0.1, line_width=0, **place)
+            figure.add_vrect(x0=t["low"], x1=t["high"], fillcolor=INK, opacity=0.1, line_width=0, **place)
         figure.update_xaxes(title=axis_title(_PRE), **place)
     figure.update_yaxes(title=axis_title(_EVAL), col=1)
-    return plain(figure, title=title, height=490).update_layout(legend={"y": 1.09}, margin={"t": 130})
+    return plain(figure, title=title, height=490)
 
 
 def _paths(rows: pd.DataFrame, method: str, *, shown: bool) -> list[go.Scatter]:
@@ -54,6 +55,7 @@ def _paths(rows: pd.DataFrame, method: str, *, shown: bool) -> list[go.Scatter]:
         textposition="top center",
         cliponaxis=False,
         line={"color": colour, "width": 2.5, "dash": dash_of(method)},
+        marker={"symbol": SYMBOLS[method], "size": 8},
         hovertemplate="epoch %{customdata}: %{x:.4g}, %{y:.4g}",
         **legend_entry(method, shown),
     )
@@ -72,15 +74,17 @@ def model_and_simulation(table: pd.DataFrame, *, title: str) -> go.Figure:
     shown = set[str]()
     for case, place in zip(cases, places, strict=True):
         groups = table[table["case"] == case].groupby("name", sort=False)
-        for (name, rows), colour in zip(groups, cycle(_NEAR_TO_FAR)):
-            figure.add_traces(_model(rows, str(name), colour, shown=name not in shown), place["row"], place["col"])
+        for (name, rows), (colour, dash) in zip(groups, cycle(_NEAR_TO_FAR)):
+            figure.add_traces(
+                _model(rows, str(name), colour, dash, shown=name not in shown), place["row"], place["col"]
+            )
             shown.add(str(name))
         figure.update_xaxes(title=axis_title(_PRE), type="log", **place)
     figure.update_yaxes(title=axis_title(_EVAL), col=1)
-    return plain(figure, title=title, height=740).update_layout(legend={"y": 1.05}, margin={"t": 130})
+    return plain(figure, title=title, height=740)
 
 
-def _model(rows: pd.DataFrame, name: str, colour: str, *, shown: bool) -> list[go.Scatter]:
+def _model(rows: pd.DataFrame, name: str, colour: str, dash: str, *, shown: bool) -> list[go.Scatter]:
     """The closed form, what was simulated, and a star where the form turns."""
     at = (rows["phi_pre"] - rows["turn"]).abs().to_numpy()
     turn, found = rows.iloc[[at.argmin()] if rows["turn"].notna().any() else []], rows.dropna(subset="simulated")
@@ -89,7 +93,7 @@ def _model(rows: pd.DataFrame, name: str, colour: str, *, shown: bool) -> list[g
         x=rows["phi_pre"],
         y=rows["phi_eval"],
         mode="lines",
-        line={"color": colour, "width": 2.5},
+        line={"color": colour, "width": 2.5, "dash": dash},
         hovertemplate=hover,
         **legend_entry(name, shown),
     )
@@ -105,7 +109,7 @@ def _model(rows: pd.DataFrame, name: str, colour: str, *, shown: bool) -> list[g
         x=turn["phi_pre"],
         y=turn["phi_eval"],
         mode="markers",
-        marker={"color": colour, "size": 15, "symbol": "star", "line": {"color": "white", "width": 1}},
+        marker={"color": colour, "size": 15, "symbol": "star"},
         hovertemplate=f"t = {hover}",
         **entry,
     )

@@ -3,15 +3,15 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbook.figures.look import literal, literal_texts, plain
 from workbook.figures.style import (
     COLOURS,
+    SYMBOLS,
+    add_paper,
     legend_entry,
     line_and_range,
-    literal,
-    literal_texts,
     over_seeds,
     panels,
-    plain,
     points_and_range,
 )
 
@@ -28,41 +28,28 @@ def stagewise_summary(table: pd.DataFrame) -> pd.DataFrame:
 def stagewise_curves(table: pd.DataFrame, *, paper: dict[str, float], paper_setting: str, title: str) -> go.Figure:
     """Accuracy over the stages, a line a method with the range of its seeds; then pooled and projector.
 
-    table: tidy, as `stagewise_evaluation` gives it. paper: method -> the paper's accuracy of the pooled features,
-    drawn as a dashed reference; `paper_setting` says on what that was measured.
+    table: tidy, as `stagewise_evaluation` gives it. paper: method -> the paper's accuracy of the pooled features, a
+    ring there; `paper_setting` says on what that was measured.
     """
-    figure = go.Figure()
-    for name, rows in stagewise_summary(literal_texts(table)).groupby("method", sort=False):
+    figure, summary = go.Figure(), stagewise_summary(literal_texts(table))
+    for name, rows in summary.groupby("method", sort=False):
         method = str(name)
         stages, after = (rows[rows["layer"].isin(layers)].astype({"layer": str}) for layers in (STAGES, AFTER))
         figure.add_traces(line_and_range(stages, "layer", method))
         # what is no stage is not joined by a line
-        marker = {"color": COLOURS[method], "size": 10, "symbol": "diamond"}
+        marker = {"color": COLOURS[method], "size": 10, "symbol": SYMBOLS[method]}
         look = {"marker": marker, "hovertemplate": "%{x}: %{y:.4g}", **legend_entry(method, shown=False)}
         figure.add_trace(points_and_range(after, "y", after["layer"], look))
-        if method in paper:
-            figure.add_trace(_reference(paper[method], method, literal(paper_setting)))
     figure.update_xaxes(categoryorder="array", categoryarray=[*STAGES, *AFTER])
     x, y = "layer that the linear probe reads", "accuracy on eval-D (%), higher is better"
-    # below, where the names of many methods have room
-    below = {"legend": {"y": -0.2, "yanchor": "top"}, "margin": {"t": 60, "b": 190}}
-    return plain(figure, title=title, x=x, y=y, height=580).update_layout(**below)
-
-
-def _reference(value: float, method: str, setting: str) -> go.Scatter:
-    return go.Scatter(
-        x=["stage1", "projector"],
-        y=[value, value],
-        name=f"{method}, paper's pooled: {value} % ({setting})",
-        legendgroup=f"{method} paper",
-        mode="lines",
-        line={"color": COLOURS[method], "width": 1.5, "dash": "dot"},
-        hovertemplate=f"paper, pooled features: {value} % ({setting})<extra>{method}</extra>",
-    )
+    known = [(name, "pooled", value, COLOURS[name]) for name, value in paper.items() if name in set(summary["method"])]
+    printed, ours = pd.DataFrame(known, columns=["name", "at", "value", "colour"]), summary[["low", "high"]].stack()
+    note = add_paper(figure, printed, "y", ours, f"{literal(paper_setting)}, pooled")
+    return plain(figure, title=title, x=x, y=y, note=note, height=500)
 
 
 def stages_side_by_side(table: pd.DataFrame, *, title: str) -> go.Figure:
-    """Accuracy of every model's layers as numbers on colours, a panel a data set; white where a model has no such one.
+    """Accuracy of every model's layers as numbers on colours, a panel a data set; empty where a model has no such one.
 
     table: columns model, dataset, layer and accuracy (percent), as `Scores.stages` has them.
     """

@@ -1,88 +1,52 @@
-"""What all figures share: a colour-blind-safe colour for every method, seeds as a range, one plain look.
+"""What figures of methods share: a colour and a marker for every method, seeds as a range, panels, a paper's values."""
 
-Plotly reads tags, links among them, and places such as %{x} in every text. Of what a figure function is given, all
-names and titles are shown as they are, by `literal`; markup is the figures' own.
-"""
-
-import html
 import re
-from collections.abc import Collection, Mapping, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from workbook.figures.look import axis_title, literal_texts
 
-class _Colours(dict[str, str]):
-    """A method's colour; with or without its MLP, in parts, and under every seed it has the same."""
+
+class _OfMethods(dict[str, str]):
+    """What a method has; with or without its MLP, in parts, and under every seed it has the same."""
+
+    def __init__(self, known: Mapping[str, str], otherwise: str) -> None:
+        super().__init__(known)
+        self._otherwise = otherwise  # of a user's own model
 
     def __missing__(self, name: str) -> str:
         method = re.split(r" w/| \(| x |, seed", name)[0]
-        return self[method] if method != name and method in self else "#7A7A7A"  # a user's own model
+        return self[method] if method != name and method in self else self._otherwise
 
 
-# Okabe and Ito's palette and hues of Tol's; SL and SL-MLP differ in lightness as well as in hue
-COLOURS = _Colours(
-    {
-        "SL": "#D55E00",
-        "SL-MLP": "#0072B2",
-        "BYOL": "#009E73",
-        "MoCo v1": "#CC79A7",
-        "MoCo v2": "#56B4E9",
-        "SimCLR": "#E69F00",
-        "SupCon": "#882255",
-        "SelfSupCon": "#999933",
-        "CE+SelfSupCon": "#8C6D00",
-        "SwAV": "#332288",
-        "DINO": "#117733",
-        "MAE": "#000000",
-    }
-)
-COLOURS |= {"MoCo-v2": COLOURS["MoCo v2"], "Supervised": COLOURS["SL"]}  # paper B's names
-FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-RING = {"color": "#555", "symbol": "circle-open", "line": {"width": 2}}  # what a paper prints
+_LOOKS = {  # Okabe and Ito's palette, and what stays as far from it under each colour blindness, on white and on black
+    "SL": ("#D55E00", "circle"),
+    "SL-MLP": ("#0072B2", "square"),
+    "BYOL": ("#009E73", "diamond"),
+    "MoCo v1": ("#CC79A7", "triangle-up"),
+    "MoCo v2": ("#56B4E9", "triangle-down"),
+    "SimCLR": ("#E69F00", "x"),
+    "SupCon": ("#882255", "cross"),
+    "SelfSupCon": ("#5C683E", "hexagon"),
+    "CE+SelfSupCon": ("#564405", "pentagon"),
+    "SwAV": ("#1F3AA7", "star"),
+    "DINO": ("#99BE7A", "bowtie"),
+    "MAE": ("#9772FE", "hourglass"),
+    "t-ReX": ("#87657E", "star-diamond"),
+}
+_LOOKS |= {"MoCo-v2": _LOOKS["MoCo v2"], "Supervised": _LOOKS["SL"]}  # paper B's names
+COLOURS = _OfMethods({name: colour for name, (colour, _) in _LOOKS.items()}, "#7A7A7A")
+SYMBOLS = _OfMethods({name: symbol for name, (_, symbol) in _LOOKS.items()}, "circle")
 
-# plotly 7 offers to upload a figure to its maker's site
-UNWANTED_BUTTONS = ("sendChartToCloud",)
+_TITLE_WIDTH = 96  # characters over all panels of a row
 
 Place = dict[str, int]  # row and column of a panel
-
-
-def literal(text: object) -> str:
-    """The text as plotly shows it: neither a tag, such as a link, nor a place of a hover template."""
-    return html.escape(str(text), quote=False).replace("%{", "%&#123;")
-
-
-def literal_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with every text in its cells `literal`."""
-    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    shown = {name: table[name].map(lambda cell: literal(cell) if isinstance(cell, str) else cell) for name in texts}
-    return table.assign(**shown)
-
-
-def plain(figure: go.Figure, *, title: str, x: str | None = None, y: str | None = None, height: int = 500) -> go.Figure:
-    """The figure with the workbook's title, fonts, grid and margins; x and y: what all its axes are called."""
-    if x:
-        figure.update_xaxes(title=literal(x))
-    if y:
-        figure.update_yaxes(title=literal(y))
-    top_left = {"x": 0.01, "xanchor": "left", "y": 1 - 15 / height, "yanchor": "top"}
-    return figure.update_layout(
-        template="plotly_white",
-        title={"text": literal(title), "font": {"size": 16}, **top_left},
-        font={"family": FONT, "size": 13},
-        height=height,
-        margin={"l": 70, "r": 30, "t": 110, "b": 60},
-        legend={"title": None, "orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
-        hoverlabel={"font": {"family": FONT}},
-        modebar={"remove": list(UNWANTED_BUTTONS)},
-    )
-
-
-def axis_title(text: str) -> dict[str, Any]:
-    """The title of an axis of a panel, which has less room than a figure."""
-    return {"text": literal(text), "font": {"size": 12}, "standoff": 4}
 
 
 def legend_entry(name: str, shown: bool) -> dict[str, Any]:
@@ -99,6 +63,48 @@ def points_and_range(
     return go.Scatter({along: rows["mean"], across: at, f"error_{along}": bars, "mode": "markers", **look})
 
 
+def own_range(ours: pd.Series, also: Iterable[float] = (), margin: float = 0.08) -> tuple[float, float]:
+    """What an axis shows: our values, those of `also` that leave them at least half of it, and a little beyond."""
+    low, high = ours.min(), ours.max()
+    least = high - low
+    for value in sorted(also, key=lambda value: max(low - value, value - high)):
+        wider = min(low, value), max(high, value)
+        low, high = wider if wider[1] - wider[0] <= 2 * least else (low, high)
+    beyond = margin * (high - low) or 0.05 * abs(high) or 0.05
+    return low - beyond, high + beyond
+
+
+def add_paper(figure: go.Figure, printed: pd.DataFrame, along: str, ours: pd.Series, setting: str) -> str:
+    """Rings at what a paper prints, arrows where the axis ends before; the text that names the latter, or none.
+
+    The axis `along` "x" or "y" shows the `own_range` of `ours`. printed: columns name, at (its place on the other
+    axis), value and colour.
+    """
+    value = printed["value"]
+    low, high = own_range(ours, value)
+    figure.update_layout({f"{along}axis": {"range": (low, high)}})
+    if printed.empty:
+        return ""
+    inset = (high - low) / 60  # an arrow stands on no label
+    ends = {"x": ("triangle-left-open", "triangle-right-open"), "y": ("triangle-down-open", "triangle-up-open")}[along]
+    across, beyond = "y" if along == "x" else "x", (value < low) | (value > high)
+    for name, part in ((f"paper ({setting})", printed[~beyond]), ("paper, beyond the axis", printed[beyond])):
+        if part.empty:
+            continue
+        symbols = np.select([part["value"] < low, part["value"] > high], ends, "circle-open")
+        figure.add_scatter(
+            **{along: part["value"].clip(low + inset, high - inset), across: part["at"]},
+            name=name,
+            mode="markers",
+            marker={"color": part["colour"], "symbol": symbols, "size": 13, "line": {"width": 2}},
+            customdata=part[["name", "value"]],
+            hovertemplate="%{customdata[0]}: %{customdata[1]} in the paper<extra></extra>",
+            showlegend=True,
+        )
+    named = ", ".join(f"{row['name']} {row['value']:g}" for _, row in printed[beyond].iterrows())
+    return f"Beyond this axis, the paper's ({setting}): {named}" if named else ""
+
+
 def dash_of(method: str) -> str:
     """Solid with an MLP, dashed without, as in A Fig. 2; dotted for the method on a ViT."""
     if method.endswith("(ViT)"):
@@ -109,9 +115,12 @@ def dash_of(method: str) -> str:
 def panels(count: int, columns: int | None = None, **how: Any) -> tuple[go.Figure, list[Place]]:
     """A figure of so many panels, `columns` of them in a row (None = all), and the place of each.
 
-    how: titles and spacing, as `make_subplots` takes them.
+    how: titles and spacing, as `make_subplots` takes them; a title too long for its panel is broken into lines.
     """
     columns = columns or count
+    if titles := how.get("subplot_titles"):
+        wrapped = (textwrap.wrap(title, _TITLE_WIDTH // columns, break_long_words=False) for title in titles)
+        how["subplot_titles"] = ["<br>".join(lines) for lines in wrapped]
     places = [{"row": number // columns + 1, "col": number % columns + 1} for number in range(count)]
     return make_subplots(-(-count // columns), columns, **how), places
 
@@ -160,18 +169,18 @@ def line_and_range(rows: pd.DataFrame, by: str, method: str, *, shown: bool = Tr
     positions, colour = list(rows[by]), COLOURS[method]
     hover = "%{x}: %{y:.4g} (%{customdata[0]:.4g} to %{customdata[1]:.4g}, n = %{customdata[2]})"
     told = {"customdata": rows[["low", "high", "n"]], "hovertemplate": hover}
-    look = {"line": {"color": colour, "width": 3, "dash": dash_of(method)}, "marker": {"size": 7}}
+    marker = {"size": 8, "symbol": SYMBOLS[method]}
+    look = {"line": {"color": colour, "width": 2.5, "dash": dash_of(method)}, "marker": marker}
     entry = legend_entry(method, shown)
     line = go.Scatter(x=positions, y=rows["mean"], mode="lines+markers", **look, **told, **entry)
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    filled = {"fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.18)", "line": {"width": 0}}
+    filled = {"fill": "toself", "fillcolor": colour, "opacity": 0.18, "line": {"width": 0}}
     border = [*rows["high"], *rows["low"][::-1]]
     behind = {"legendgroup": method, "showlegend": False, "hoverinfo": "skip"}
     return line, go.Scatter(x=positions + positions[::-1], y=border, mode="lines", **filled, **behind)
 
 
 def _star(best: pd.Series, by: str, method: str) -> go.Scatter:
-    marker = {"color": COLOURS[method], "size": 17, "symbol": "star", "line": {"color": "white", "width": 1}}
+    marker = {"color": COLOURS[method], "size": 17, "symbol": "star"}
     entry = legend_entry(method, shown=False) | {"name": f"{method}, best"}
     hover = f"best at {by} = %{{x}}: %{{y:.4g}}"
     return go.Scatter(x=[best[by]], y=[best["mean"]], mode="markers", marker=marker, hovertemplate=hover, **entry)

@@ -13,12 +13,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbook.figures.diversity import CONTOUR_LOOK, circle_sizes, cis_grid, colours_of
-from workbook.figures.style import FONT, UNWANTED_BUTTONS, literal
+from workbook.figures.diversity import CONTOUR_LOOK, Reach, circle_sizes, cis_contours, cis_reach, colours_of
+from workbook.figures.look import INK, LOOK, MODEBAR, literal
 
 MEASURES = ("cluster", "spectral")
 _DASHES = ("solid", "dash", "dot", "dashdot")
-_INK, _GREY = "#222222", "#8C8C8C"
+_GREY = "#8C8C8C"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def trajectory_traces(models: pd.DataFrame, view: MapView, *, slots: int) -> lis
     empty = [{"x": [], "y": [], "visible": False, "name": ""} for _ in range(slots - len(families))]
     ring = placed[(placed.index == view.chosen) & placed["family"].isin(view.families)]
     return [
-        _contour(placed, view.measure),
+        cis_contours(*_reach(placed, view.measure)),
         *lines,
         *empty,
         _circles(placed, view),
@@ -71,19 +71,19 @@ def with_looks(models: pd.DataFrame) -> pd.DataFrame:
 def trajectory_map(traces: Sequence[dict[str, Any]]) -> go.Figure:
     """The figure of `trajectory_traces`, with what of it never changes; axes and titles: `map_axes`."""
     contour, *lines, circles, ring = traces
-    figure = go.Figure(go.Contour(name="contours", **CONTOUR_LOOK).update(contour))
+    figure = go.Figure(go.Scatter(**CONTOUR_LOOK).update(contour))
     for line in lines:
         figure.add_trace(go.Scatter(mode="lines", hoverinfo="skip").update(line))
     # what a lasso leaves out is faded, but not the ring around others
-    faded, kept = {"marker": {"opacity": 0.12}}, {"marker": {"opacity": 1}, "textfont": {"color": _INK}}
+    faded, kept = {"marker": {"opacity": 0.12}}, {"marker": {"opacity": 1}, "textfont": {"color": INK}}
     figure.add_trace(go.Scatter(mode="markers", name="models", showlegend=False, unselected=faded).update(circles))
-    marker = {"size": 40, "color": "rgba(0,0,0,0)", "line": {"color": _INK, "width": 2}}
-    text = {"textposition": "top center", "textfont": {"color": _INK, "size": 13}, "cliponaxis": False}
+    marker = {"size": 40, "color": "rgba(0,0,0,0)", "line": {"color": INK, "width": 2}}
+    text = {"textposition": "top center", "textfont": {"color": INK, "size": 13}, "cliponaxis": False}
     look = {"mode": "markers+text", "name": "chosen", "showlegend": False, "hoverinfo": "skip"}
     figure.add_trace(go.Scatter(marker=marker, unselected=kept, **text, **look).update(ring))
     figure.update_layout(
         dragmode="lasso",
-        modebar={"remove": [*UNWANTED_BUTTONS, "autoScale2d", "toImage"], "orientation": "v"},
+        modebar={"remove": [*MODEBAR["remove"], "autoScale2d", "toImage"], "orientation": "v"},
         margin={"l": 64, "r": 30, "t": 60, "b": 50},
     )
     return _card(figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False), 600, 500)
@@ -91,11 +91,11 @@ def trajectory_map(traces: Sequence[dict[str, Any]]) -> go.Figure:
 
 def map_axes(models: pd.DataFrame, *, measure: str, accuracy_title: str) -> dict[str, Any]:
     """Titles and ranges of the axes of a map: they change with the models and with the measure alone."""
-    contour = _contour(models.dropna(subset=["accuracy"]), measure)
+    across, up = _reach(models.dropna(subset=["accuracy"]), measure)
     y_title = {"text": f"{measure} diversity (higher = more diverse)", "standoff": 6}
     return {
-        "xaxis": {"title": {"text": literal(accuracy_title)}, "range": [contour["x"][0], contour["x"][-1]]},
-        "yaxis": {"title": y_title, "range": [contour["y"][0], contour["y"][-1]]},
+        "xaxis": {"title": {"text": literal(accuracy_title)}, "range": across},
+        "yaxis": {"title": y_title, "range": up},
     }
 
 
@@ -127,32 +127,30 @@ def layer_panel(traces: Sequence[dict[str, Any]]) -> go.Figure:
     figure.update_xaxes(title={"text": "depth, first layer to last", "font": {"size": 12}}, row=2, col=1)
     figure.update_layout(
         margin={"l": 56, "r": 12, "t": 34, "b": 44},
-        modebar={"remove": [*UNWANTED_BUTTONS, "toImage", "autoScale2d", "lasso2d", "select2d"]},
+        modebar={"remove": [*MODEBAR["remove"], "toImage", "autoScale2d", "lasso2d", "select2d"]},
     )
     return _card(figure, 350, 340)
 
 
 def _card(figure: go.Figure, width: int, height: int) -> go.Figure:
-    """A dashboard's look: a light card without a title, as readable on a dark page as on a light one.
+    """A dashboard's look: without a title, and the legend above.
 
     Of a fixed size: a widget's figure is drawn before it has a place on the page whose size it could take.
     """
     # a click on the legend does nothing: the choosers say what is drawn
     still = {"itemclick": False, "itemdoubleclick": False}
     return figure.update_layout(
-        template="plotly_white",
-        font={"family": FONT, "size": 13, "color": _INK},
-        legend={"font": {"size": 12}, "orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"} | still,
-        hoverlabel={"font": {"family": FONT}},
+        template=LOOK,
+        legend={"font": {"size": 12}, "yref": "paper", "y": 1.01} | still,
         width=width,
         height=height,
     )
 
 
-def _contour(placed: pd.DataFrame, measure: str) -> dict[str, Any]:
+def _reach(placed: pd.DataFrame, measure: str) -> tuple[Reach, Reach]:
     if placed.empty:
-        placed = pd.DataFrame({"accuracy": [0.0, 100.0], measure: [0.0, 1.0]})
-    return cis_grid(placed["accuracy"], placed[measure])
+        return (0.0, 100.0), (0.0, 1.0)
+    return cis_reach(placed["accuracy"], placed[measure])
 
 
 def _line(rows: pd.DataFrame, view: MapView) -> dict[str, Any]:
@@ -176,7 +174,7 @@ def _circles(placed: pd.DataFrame, view: MapView) -> dict[str, Any]:
     hollow = transfer.isna().to_numpy() & placed[view.transfer].notna().any()
     told = [f"{value:.3g}" if np.isfinite(value) else "not measured" for value in transfer]
     score = (drawn["accuracy"] * drawn[view.measure]).round(3)
-    edge = {"color": np.where(current, _INK, "#FFFFFF").tolist(), "width": np.where(current, 2, 0.5).tolist()}
+    edge = {"color": np.where(current, INK, "#FFFFFF").tolist(), "width": np.where(current, 2, 0.5).tolist()}
     return {
         "x": drawn["accuracy"].tolist(),
         "y": drawn[view.measure].tolist(),

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import COLOURS, RING, legend_entry, literal, literal_texts, panels, plain, points_and_range
+from workbook.figures.look import INK, literal, literal_texts, plain
+from workbook.figures.style import COLOURS, SYMBOLS, add_paper, legend_entry, panels, points_and_range
 
 
 def transfer_points(table: pd.DataFrame, *, title: str, measure: str = "accuracy") -> go.Figure:
@@ -17,9 +18,7 @@ def transfer_points(table: pd.DataFrame, *, title: str, measure: str = "accuracy
     """
     table = literal_texts(table)
     protocols, sets, methods = (list(table[column].unique()) for column in ("protocol", "dataset", "method"))
-    titles = [protocol.replace(", ", ",<br>") for protocol in protocols]  # else neighbours overlap
-    figure, places = panels(len(protocols), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
-    figure.update_annotations(font={"size": 13})
+    figure, places = panels(len(protocols), subplot_titles=protocols, shared_yaxes=True, horizontal_spacing=0.03)
     offsets = np.linspace(-0.14, 0.14, len(methods)) if len(methods) > 1 else np.zeros(1)
     for place, protocol in zip(places, protocols, strict=True):
         for method, offset in zip(methods, offsets, strict=True):
@@ -27,15 +26,13 @@ def transfer_points(table: pd.DataFrame, *, title: str, measure: str = "accuracy
             found = rows.groupby("dataset", sort=False)[measure].agg(mean="mean", low="min", high="max", n="count")
             hover = "%{customdata[0]}: %{x:.2f} %, n = %{customdata[1]}"
             told = {"customdata": np.column_stack([found.index, found["n"]]), "hovertemplate": hover}
-            look = {"marker": {"color": COLOURS[method], "size": 10}, **legend_entry(method, place["col"] == 1)}
+            marker = {"color": COLOURS[method], "symbol": SYMBOLS[method], "size": 10}
+            look = {"marker": marker, **legend_entry(method, place["col"] == 1)}
             heights = [sets.index(name) + offset for name in found.index]
             figure.add_trace(points_and_range(found, "x", heights, told | look), **place)
     rows_from_top = {"tickvals": list(range(len(sets))), "ticktext": sets, "range": [len(sets) - 0.5, -0.5]}
-    figure.update_yaxes(zeroline=False, automargin=True, **rows_from_top)
-    height = 230 + 46 * len(sets)
-    # the panels' names stand below the legend
-    legend = {"y": 1 + 44 / (height - 170)}
-    return plain(figure, title=title, x=f"{measure} (%)", height=height).update_layout(legend=legend)
+    figure.update_yaxes(zeroline=False, **rows_from_top)
+    return plain(figure, title=title, x=f"{measure} (%)", height=190 + 46 * len(sets))
 
 
 def gains(
@@ -52,8 +49,9 @@ def gains(
     told = {"customdata": measured["seed"], "hovertemplate": "seed %{customdata}: %{y:.2f}"}
     seeds = {"name": "one seed", "mode": "markers", "marker": {"color": COLOURS["SL-MLP"], "size": 9}}
     figure.add_scatter(x=measured["protocol"], y=measured["gain"], **told, **seeds)
-    printed = {literal(name): value for name, value in paper.items() if literal(name) in mean.index}
-    rings = {"marker": {"size": 14, **RING}, "name": literal(f"paper (ImageNet, ResNet-50, {of})")}
-    figure.add_scatter(x=list(printed), y=list(printed.values()), mode="markers", **rings)
-    figure.add_hline(y=0, line={"color": "#555", "width": 1})
-    return plain(figure, title=title, y=axis, height=440)
+    known = [(literal(name), value) for name, value in paper.items() if literal(name) in mean.index]
+    printed = pd.DataFrame(known, columns=["name", "value"]).assign(at=lambda rows: rows["name"], colour=INK)
+    ours = pd.concat([measured["gain"], pd.Series([0.0])])  # bars begin at 0
+    note = add_paper(figure, printed, "y", ours, literal(f"ImageNet, ResNet-50, {of}"))
+    figure.add_hline(y=0, line={"color": INK, "width": 1})
+    return plain(figure, title=title, y=axis, note=note, height=440)

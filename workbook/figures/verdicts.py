@@ -5,17 +5,19 @@ import textwrap
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.style import literal_texts, panels, plain
+from workbook.figures.look import CLEAR, INK, literal_texts, plain
+from workbook.figures.style import panels
 
+_PALE, _FAINT = "rgba(130,119,196,0.28)", "rgba(128,128,128,0.1)"
 # outcome -> fill, edge, ink, sign; what is decided is filled, and each has a sign of its own
 _LOOKS = {
     "agrees": ("#0072B2", "#0072B2", "#FFFFFF", "✓"),
     "differs": ("#D55E00", "#D55E00", "#FFFFFF", "✗"),
-    "inconclusive": ("#DDD9EA", "#DDD9EA", "#3C3656", "≈"),
-    "exploratory": ("#FFFFFF", "#6A5FA8", "#6A5FA8", "?"),
-    "not evaluated": ("#FFFFFF", "#A9B0B7", "#5C6670", "○"),
-    "failed run": ("#FFFFFF", "#9F2D1F", "#9F2D1F", "!"),
-    "not measured": ("#F4F2EC", "#F4F2EC", "#A9A59A", "·"),
+    "inconclusive": (_PALE, _PALE, "#8277C4", "≈"),
+    "exploratory": (CLEAR, "#8277C4", "#8277C4", "?"),
+    "not evaluated": (CLEAR, "#9299A0", INK, "○"),
+    "failed run": (CLEAR, "#D0402D", "#D0402D", "!"),
+    "not measured": (_FAINT, _FAINT, INK, "·"),
 }
 SIGNS = {outcome: sign for outcome, (*_, sign) in _LOOKS.items()}
 """Signs stand beside every colour: nobody has to tell blue from orange."""
@@ -46,10 +48,13 @@ def verdict_grid(table: pd.DataFrame, *, title: str) -> go.Figure:
     figure.update_xaxes(visible=False, range=[0.4, most + 0.6], fixedrange=True)
     order = {"categoryorder": "array", "categoryarray": rows[::-1], "range": [-0.6, len(rows) - 0.4]}
     figure.update_yaxes(showgrid=False, ticks="", fixedrange=True, **order)
-    figure.update_annotations(font={"size": 14}, yshift=2)
-    plain(figure, title=title, height=130 + _ROW * len(rows))
-    key = "   ".join(f"{sign} {outcome}" for outcome, sign in SIGNS.items() if outcome in set(table["outcome"]))
-    return figure.update_layout(title_subtitle_text=key, margin={"l": 220, "r": 20, "t": 100, "b": 20})
+    # no-break spaces: a sign stays with its word
+    key = "   ".join(
+        f"{sign}\xa0{outcome}".replace(" ", "\xa0")
+        for outcome, sign in SIGNS.items()
+        if outcome in set(table["outcome"])
+    )
+    return plain(figure, title=title, note=key, height=100 + _ROW * len(rows)).update_layout(margin={"b": 20})
 
 
 def _squares(found: pd.DataFrame, outcome: str, size: int) -> go.Scatter:
@@ -82,7 +87,7 @@ def effect_intervals(table: pd.DataFrame, *, title: str, x: str) -> go.Figure:
     for outcome, found in table.groupby("outcome", sort=False):
         _, edge, _, sign = _LOOKS[str(outcome)]
         reach = {"array": found["high"] - found["measured"], "arrayminus": found["measured"] - found["low"]}
-        colour = "#3C3656" if outcome == "inconclusive" else edge  # its own is too light for a line
+        colour = "#8277C4" if outcome == "inconclusive" else edge  # its own is too light for a line
         figure.add_scatter(
             x=found["measured"],
             y=found["claim"],
@@ -92,7 +97,7 @@ def effect_intervals(table: pd.DataFrame, *, title: str, x: str) -> go.Figure:
             error_x={"type": "data", "symmetric": False, "color": colour, **reach},
             hovertemplate="%{y}: %{x:.3g}",
         )
-    figure.add_vline(x=0, line={"color": "#555", "width": 1})
+    figure.add_vline(x=0, line={"color": INK, "width": 1})
     order = list(table["claim"])[::-1]
-    figure.update_yaxes(categoryorder="array", categoryarray=order, automargin=True, title=None)
+    figure.update_yaxes(categoryorder="array", categoryarray=order, title=None)
     return plain(figure, title=title, x=x, height=170 + 26 * len(table))

@@ -10,7 +10,7 @@ from workbook.evaluation.embedding import KINDS
 from workbook.explorers.features.atlas import Atlas
 from workbook.explorers.page import player
 from workbook.figures.linked_maps import GLYPHS
-from workbook.figures.style import literal
+from workbook.figures.look import literal
 
 NO_CLASS = ""
 _STYLE = {"description_width": "48px"}

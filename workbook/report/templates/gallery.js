@@ -21,7 +21,8 @@ async function draw_card(holder) {
   for (const menu of layout.updatemenus || []) menu.visible = false;
   Object.assign(layout, {title: null, width: WIDTH, height: HEIGHT, autosize: false});
   layout.margin = Object.assign({}, layout.margin, {t: Math.min(layout.margin?.t ?? 80, 80)});
-  await Plotly.newPlot(place, data, layout, {staticPlot: true});
+  await Plotly.newPlot(place, data, inked(layout, ink()), {staticPlot: true});
+  DARK.addEventListener("change", () => Plotly.relayout(place, {"font.color": ink()}));
 }
 
 const in_sight = new IntersectionObserver(entries => {
