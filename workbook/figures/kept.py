@@ -58,7 +58,7 @@ def difference_map(table: pd.DataFrame, layers: Mapping[str, str], *, title: str
     )
     most = float(table["measured"].abs().max()) or 1.0
     colours = [[0.0, COLOURS["SL"]], [0.5, "#DADADA"], [1.0, COLOURS["SL-MLP"]]]
-    bar = {"title": {"text": "ΔR²", "side": "top"}, "thickness": 12, "outlinewidth": 0}
+    bar = {"title": {"text": "ΔR²", "side": "right"}, "thickness": 12, "outlinewidth": 0}
     figure = go.Figure(
         go.Heatmap(
             z=values,

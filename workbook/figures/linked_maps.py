@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbook.figures.look import LOOK, MODEBAR, literal_texts
+from workbook.figures.look import LOOK, MODEBAR, described, literal_texts
 from workbook.figures.maps import CLASSES
 
 # a hue a class and a shape a side; the second ten classes of a side take its second shape
@@ -56,7 +56,7 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
     figure.update_xaxes(**axis).update_yaxes(**axis)
     for panel in range(1, len(titles) + 1):
         figure.update_yaxes(scaleanchor=f"x{panel if panel > 1 else ''}", row=1, col=panel)
-    return figure.update_layout(
+    figure.update_layout(
         width=398 * len(titles),
         height=430,
         margin={"l": 4, "r": 4, "t": 34, "b": 4},
@@ -68,6 +68,7 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
         uirevision="kept",  # a zoom outlives a change of the data
         modebar={"remove": [*MODEBAR["remove"], "toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
     )
+    return described(figure)
 
 
 def _points(place: np.ndarray, points: pd.DataFrame, size: float) -> go.Scattergl:

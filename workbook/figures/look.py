@@ -32,7 +32,7 @@ LOOK = go.layout.Template(
         # the title has the top of a figure and the legend its bottom, whatever else is there and however long both are
         "title": {"font": {"size": 16}, "x": 0.01, "xanchor": "left", "yref": "container", "yanchor": "top"},
         "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom", "bgcolor": CLEAR},
-        "coloraxis": {"colorbar": {"thickness": 12, "outlinewidth": 0}},
+        "coloraxis": {"colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"side": "right"}}},
         "modebar": MODEBAR,
     }
 )

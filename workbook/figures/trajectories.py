@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbook.figures.diversity import CONTOUR_LOOK, Reach, circle_sizes, cis_contours, cis_reach, colours_of
-from workbook.figures.look import INK, LOOK, MODEBAR, literal
+from workbook.figures.look import INK, LOOK, MODEBAR, described, literal
 
 MEASURES = ("cluster", "spectral")
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -139,12 +139,13 @@ def _card(figure: go.Figure, width: int, height: int) -> go.Figure:
     """
     # a click on the legend does nothing: the choosers say what is drawn
     still = {"itemclick": False, "itemdoubleclick": False}
-    return figure.update_layout(
+    figure.update_layout(
         template=LOOK,
         legend={"font": {"size": 12}, "yref": "paper", "y": 1.01} | still,
         width=width,
         height=height,
     )
+    return described(figure)
 
 
 def _reach(placed: pd.DataFrame, measure: str) -> tuple[Reach, Reach]:
