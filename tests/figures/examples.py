@@ -74,6 +74,15 @@ def _over_epochs(levels: dict[str, float] | None = None) -> go.Figure:
     return epochs.measures_over(adopted("03_intra_class_variation"), columns, title=title, levels=levels)
 
 
+def _eight_methods() -> go.Figure:
+    names = ("method", "seed", "layer")
+    readings = ("pooled, as it is", "standardised", "all places", "largest place")
+    table = _crossed(EIGHT, range(3), STAGES, names=names, values=readings)
+    columns = {reading: f"{reading}: accuracy on eval-D (%)" for reading in readings}
+    title = "The same backbones, their feature maps read in four ways"
+    return epochs.measures_over(table, columns, over=("layer", "stage"), title=title)
+
+
 def _redundancy() -> go.Figure:
     columns = {"R_pre": "R on pre-D (lower = less redundant)", "R_eval": "R on eval-D (lower = less redundant)"}
     levels = {"paper: SL 0.087": 0.087, "paper: SL-MLP 0.034": 0.034}
@@ -359,6 +368,7 @@ EXAMPLES: dict[str, Callable[[], go.Figure]] = {
     "stagewise.stages_side_by_side": _side_by_side,
     "epochs.measures_over": _over_epochs,
     "epochs.measures_over, levels": _redundancy,
+    "epochs.measures_over, eight methods": _eight_methods,
     "epochs.trajectories": _epoch_trajectories,
     "ablations.arm_ranges": _arms,
     "maps.class_maps": _class_maps,

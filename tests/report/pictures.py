@@ -54,9 +54,8 @@ def draw(picture: str, root: Path, browser: Any) -> bytes:
     record = _record(picture, root)
     title = f"Stage-wise evaluation on eval-D, {record['profile']}, {len(record['seeds'])} seeds"
     how = {"paper": {"SL": 54.4, "SL-MLP": 64.1}, "paper_setting": "ImageNet, ResNet-50", "title": title}
-    figure = stagewise_curves(pd.DataFrame(record["measurements"]), **how).update_layout(
-        width=WIDTH, font_color="#1e2328"
-    )
+    figure = stagewise_curves(pd.DataFrame(record["measurements"]), **how)
+    figure.update_layout(width=WIDTH, font_color="#1e2328")
     page = browser.new_page(device_scale_factor=2, viewport={"width": WIDTH, "height": 800})
     page.set_content("<!DOCTYPE html><body style='margin: 0'><div id='figure'></div>")
     page.add_script_tag(content=get_plotlyjs())

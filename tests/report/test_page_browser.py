@@ -8,7 +8,7 @@ import pytest
 from tests.report.records import put, put_notebook
 from workbook.report.page import render_page
 
-_INK = "() => [getComputedStyle(document.body).color, getComputedStyle(document.querySelector('.xtick text')).fill]"
+_TICK = "getComputedStyle(document.querySelector('.xtick text')).fill"
 
 
 @pytest.fixture
@@ -35,12 +35,10 @@ def test_a_figure_is_drawn_and_sends_nothing_away(shown):
 
 
 def test_a_figure_is_written_in_the_page_s_ink(shown):
-    dark, on_dark = shown.evaluate(_INK)
+    dark, on_dark = shown.evaluate(f"[getComputedStyle(document.body).color, {_TICK}]")
     shown.emulate_media(color_scheme="light")
-    shown.wait_for_function(
-        "before => getComputedStyle(document.querySelector('.xtick text')).fill != before", arg=dark
-    )
-    light, on_light = shown.evaluate(_INK)
+    shown.wait_for_function(f"before => {_TICK} != before", arg=dark)
+    light, on_light = shown.evaluate(f"[getComputedStyle(document.body).color, {_TICK}]")
     assert (on_dark, on_light) == (dark, light) and dark != light
 
 

@@ -23,6 +23,7 @@ CONTOUR_LOOK: dict[str, Any] = {
     "hoverinfo": "skip",
     "showlegend": False,
 }
+_STEPS = 40  # of a hyperbola
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")
 
 
@@ -124,16 +125,15 @@ def cis_contours(accuracy: Reach, diversity: Reach) -> dict[str, Any]:
     Some seven lines at round values, from the one nearest to 0; names stand inside, at the upper ends.
     """
     (left, right), (bottom, top) = accuracy, diversity
-    corners = [x * y for x in accuracy for y in diversity]
     x, y, text = [], [], []
-    for level in nice_levels(min(corners), max(corners)):
-        across = np.linspace(left, right, 200)
-        up = level / np.where(across == 0, np.nan, across)
-        within = (bottom <= up) & (up <= top)
-        x += [*across[within], None]
-        y += [*up[within], None]
-        named = 4 if within.sum() > 20 else None  # a line that only cuts a corner has no room for its name
-        text += [f"{level:g}" if number == named else "" for number in range(within.sum() + 1)]
+    for level in nice_levels(max(left, 0) * max(bottom, 0), right * top):
+        start, end = max(left, level / top), min(right, level / bottom if bottom > 0 else right)
+        across = np.linspace(start, end, _STEPS) if level > 0 else np.array([])
+        x += [*across, None]
+        y += [*(level / across), None]
+        # a line that only cuts a corner has no room for its name
+        named = 1 if end - start > 0.04 * (right - left) else None
+        text += [f"{level:g}" if number == named else "" for number in range(len(across) + 1)]
     return {"x": x, "y": y, "text": text}
 
 

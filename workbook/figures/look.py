@@ -16,11 +16,17 @@ import plotly.graph_objects as go
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 INK = "#767676"  # on white and on black; pages write in their own ink instead
 CLEAR = "rgba(0,0,0,0)"
-MODEBAR = {"bgcolor": CLEAR, "color": "rgba(128,128,128,0.5)", "activecolor": INK}
+MODEBAR: dict[str, Any] = {"bgcolor": CLEAR, "color": "rgba(128,128,128,0.5)", "activecolor": INK}
 MODEBAR |= {"remove": ["sendChartToCloud"]}  # plotly 7 offers to upload a figure to its maker's site
 
 _LINE = "rgba(128,128,128,0.3)"
-_AXIS = {"automargin": True, "gridcolor": _LINE, "linecolor": _LINE, "zerolinecolor": _LINE, "title": {"standoff": 8}}
+_AXIS: dict[str, Any] = {
+    "automargin": True,
+    "gridcolor": _LINE,
+    "linecolor": _LINE,
+    "zerolinecolor": _LINE,
+    "title": {"standoff": 8},
+}
 LOOK = go.layout.Template(
     layout={
         "paper_bgcolor": CLEAR,
@@ -36,7 +42,9 @@ LOOK = go.layout.Template(
         "modebar": MODEBAR,
     }
 )
-_TITLE_WIDTH, _NOTE_WIDTH, _LEGEND_WIDTH = 72, 96, 780  # characters and pixels of a narrow figure's line
+# what a line of a narrow figure takes, in characters and in pixels
+PANELS_WIDTH = 72
+_TITLE_WIDTH, _NOTE_WIDTH, _LEGEND_WIDTH = 72, 96, 560
 
 
 def literal(text: object) -> str:
@@ -65,22 +73,38 @@ def plain(
         figure.update_yaxes(title=literal(y))
     lines, notes = [*map(literal, textwrap.wrap(title, _TITLE_WIDTH))], textwrap.wrap(note, _NOTE_WIDTH)
     top = 20 + 21 * len(lines) + 18 * len(notes)
-    height += top - 41 + 20 * (_legend_lines(figure) - 1)
+    below = 21 * _legend_lines(figure) + 17 * (_break_axis_titles(figure) - 1)
+    height += top - 41 + max(0, below - 21)
     # plotly hangs a title of one line from its place, and stands the first of several upon it
     place = 1 - (10 if len(lines) == 1 else 22) / height
     heading = {"text": "<br>".join(lines), "y": place, "subtitle": {"text": "<br>".join(notes) or None}}
     names = [1 + note.text.count("<br>") for note in figure.layout.annotations]  # of panels
-    margin = {"l": 70, "r": 30, "t": top + 8 + (8 + 17 * max(names) if names else 0), "b": 60}
+    margin = {"l": 70, "r": 30, "t": top + 8 + (8 + 17 * max(names) if names else 0), "b": 60 + below}
     figure.for_each_annotation(lambda name: name.update(font={"size": 13}))
     figure.update_layout(template=LOOK, title=heading, height=height, margin=margin)
     return described(figure)
 
 
+def _break_axis_titles(figure: go.Figure) -> int:
+    """Break the titles of horizontal axes that are too long for their panels; the lines of the longest."""
+    axes = list(figure.select_xaxes())
+    columns, lines = len({axis.domain for axis in axes}), [1]
+    for axis in axes:
+        if axis.title.text:
+            broken = textwrap.wrap(axis.title.text, PANELS_WIDTH // columns, break_long_words=False)
+            axis.title.text = "<br>".join(broken)
+            lines.append(len(broken))
+    return max(lines)
+
+
 def _legend_lines(figure: go.Figure) -> int:
-    """How many lines the legend has where a figure is narrow; an entry is as wide as the longest."""
+    """How many lines the legend has where a figure is narrow; an entry is as wide as the longest.
+
+    Plotly makes room for a legend too, but draws all a second time for it, and then without some texts at points.
+    """
     shown = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
     if not shown:
-        return 1
+        return 0
     a_line = max(1, _LEGEND_WIDTH // (44 + 8 * max(len(html.unescape(name)) for name in shown)))
     return math.ceil(len(shown) / a_line)
 
@@ -101,7 +125,7 @@ def _reaches(figure: go.Figure, letter: str) -> list[str]:
     """Of each title of the axes across (x) or up (y), from what to what its numbers go."""
     found: dict[str, list[pd.Series]] = {}
     for trace in figure.data:
-        if getattr(trace, letter, None) is None:
+        if getattr(trace, letter, None) is None or trace.hoverinfo == "skip":
             continue
         axis = figure.layout[f"{letter}axis{(getattr(trace, f'{letter}axis', None) or letter)[1:]}"]
         numbers = pd.to_numeric(pd.Series(list(trace[letter]), dtype=object), errors="coerce").dropna()

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbook.figures.look import axis_title, literal_texts
+from workbook.figures.look import PANELS_WIDTH, axis_title, literal_texts
 
 
 class _OfMethods(dict[str, str]):
@@ -43,8 +43,6 @@ _LOOKS = {  # Okabe and Ito's palette, and what stays as far from it under each 
 _LOOKS |= {"MoCo-v2": _LOOKS["MoCo v2"], "Supervised": _LOOKS["SL"]}  # paper B's names
 COLOURS = _OfMethods({name: colour for name, (colour, _) in _LOOKS.items()}, "#7A7A7A")
 SYMBOLS = _OfMethods({name: symbol for name, (_, symbol) in _LOOKS.items()}, "circle")
-
-_TITLE_WIDTH = 96  # characters over all panels of a row
 
 Place = dict[str, int]  # row and column of a panel
 
@@ -119,7 +117,7 @@ def panels(count: int, columns: int | None = None, **how: Any) -> tuple[go.Figur
     """
     columns = columns or count
     if titles := how.get("subplot_titles"):
-        wrapped = (textwrap.wrap(title, _TITLE_WIDTH // columns, break_long_words=False) for title in titles)
+        wrapped = (textwrap.wrap(title, PANELS_WIDTH // columns, break_long_words=False) for title in titles)
         how["subplot_titles"] = ["<br>".join(lines) for lines in wrapped]
     places = [{"row": number // columns + 1, "col": number % columns + 1} for number in range(count)]
     return make_subplots(-(-count // columns), columns, **how), places

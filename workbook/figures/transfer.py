@@ -54,4 +54,4 @@ def gains(
     ours = pd.concat([measured["gain"], pd.Series([0.0])])  # bars begin at 0
     note = add_paper(figure, printed, "y", ours, literal(f"ImageNet, ResNet-50, {of}"))
     figure.add_hline(y=0, line={"color": INK, "width": 1})
-    return plain(figure, title=title, y=axis, note=note, height=440)
+    return plain(figure, title=title, y=axis, note=note, height=480)

@@ -64,8 +64,8 @@ function table_of(place) {
   return [line(columns), ...rows.map(row => line(columns.map(name => row[name])))].join("\r\n") + "\r\n";
 
   function rows_of(trace) {
-    const axis = letter => place._fullLayout[(trace[letter + "axis"] ?? letter).replace(letter, letter + "axis")];
-    const title = letter => axis(letter)?.title?.text ?? "";
+    const axis = letter => (trace[letter + "axis"] ?? letter).replace(letter, letter + "axis");
+    const title = letter => place.layout[axis(letter)]?.title?.text ?? "";
     const shared = {name: trace.name, panel: (trace.xaxis ?? "x").slice(1) || "1", across: title("x"), up: title("y")};
     if (trace.type === "heatmap")
       return Array.from(trace.z).flatMap((row, i) => Array.from(row, (z, j) =>
