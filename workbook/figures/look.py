@@ -43,7 +43,7 @@ LOOK = go.layout.Template(
     }
 )
 # what a line of a narrow figure takes, in characters and in pixels
-PANELS_WIDTH = 72
+PANELS_WIDTH = 54
 _TITLE_WIDTH, _NOTE_WIDTH, _LEGEND_WIDTH = 72, 96, 560
 
 
