@@ -98,15 +98,12 @@ def _break_axis_titles(figure: go.Figure) -> int:
 
 
 def _legend_lines(figure: go.Figure) -> int:
-    """How many lines the legend has where a figure is narrow; an entry is as wide as the longest.
+    """How many lines the legend has where a figure is narrow.
 
     Plotly makes room for a legend too, but draws all a second time for it, and then without some texts at points.
     """
-    shown = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
-    if not shown:
-        return 0
-    a_line = max(1, _LEGEND_WIDTH // (44 + 8 * max(len(html.unescape(name)) for name in shown)))
-    return math.ceil(len(shown) / a_line)
+    shown = [html.unescape(trace.name) for trace in figure.data if trace.name and trace.showlegend is not False]
+    return math.ceil(sum(44 + 8 * len(name) for name in shown) / _LEGEND_WIDTH)
 
 
 def described(figure: go.Figure) -> go.Figure:

@@ -1,5 +1,5 @@
 // The index: plotly.js is loaded when the first figure comes into sight, and each is drawn when it does.
-const WIDTH = 690, HEIGHT = 460;
+const WIDTH = 690, LEAST = 460, MOST = 800;
 let plotly = null;
 
 function load_plotly() {
@@ -14,12 +14,16 @@ async function draw_card(holder) {
   const {data, layout} = JSON.parse(holder.querySelector("script").textContent);
   const place = document.createElement("div");
   holder.append(place);
-  const fit = () => { place.style.transform = `scale(${holder.clientWidth / WIDTH})`; };
+  const height = Math.min(Math.max(layout.height ?? 0, LEAST), MOST);
+  const fit = () => {
+    const scale = Math.min(holder.clientWidth / WIDTH, holder.clientHeight / height);
+    place.style.transform = `translateX(${(holder.clientWidth - scale * WIDTH) / 2}px) scale(${scale})`;
+  };
   fit();
   new ResizeObserver(fit).observe(holder);
   for (const bar of layout.sliders || []) bar.visible = false;
   for (const menu of layout.updatemenus || []) menu.visible = false;
-  Object.assign(layout, {title: null, width: WIDTH, height: HEIGHT, autosize: false});
+  Object.assign(layout, {title: null, width: WIDTH, height, autosize: false});
   layout.margin = Object.assign({}, layout.margin, {t: Math.min(layout.margin?.t ?? 80, 80)});
   await Plotly.newPlot(place, data, inked(layout, ink()), {staticPlot: true});
   DARK.addEventListener("change", () => Plotly.relayout(place, {"font.color": ink()}));
