@@ -1,4 +1,7 @@
-from workbook.progress import count_earlier, expect, progress_bar, waiting
+import pytest
+from tqdm.notebook import tqdm as notebook_bar
+
+from workbook.progress import Hiding, count_earlier, expect, progress_bar, waiting
 
 
 def lines_of(path) -> list[str]:
@@ -48,3 +51,17 @@ def test_a_hidden_bar_takes_everything(monkeypatch, tmp_path):
         with progress_bar("inner", 2) as inner:
             inner.refresh()
     assert "hidden" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("done", [2, 1])
+def test_a_notebooks_bar_is_hidden_when_it_is_done_or_an_error_ended_it(done):
+    class Bar(Hiding, notebook_bar):
+        pass
+
+    shown, not_yet = Bar(total=2, leave=False), Bar(total=2, leave=False, delay=60)
+    for bar in (shown, not_yet):
+        bar.update(done)
+        bar.close()
+    assert shown.container.layout.display == "none"
+    assert shown.container.comm is not None, "what is closed stays on the page as 'model not found'"
+    assert not_yet.container.comm is None

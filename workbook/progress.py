@@ -16,6 +16,26 @@ _WAITING = "{desc}: {elapsed}"
 
 _DELAY = 1.0  # seconds before a bar is drawn: most of what is done in less would only flicker
 
+
+class Hiding(tqdm):
+    """A notebook's bar is hidden when it is done: of a closed widget its page keeps "model not found".
+
+    So is one that an error ended, which tells more: the store's "not stored" leaves many behind.
+    """
+
+    def display(self, *args: Any, **how: Any) -> None:
+        if not (how.get("close") or how.get("bar_style") == "danger"):
+            super().display(*args, **how)
+        elif self.displayed:
+            self.container.layout.display = "none"
+        else:
+            self.container.close()
+
+
+class _Bar(Hiding, tqdm_auto):
+    pass
+
+
 _open: dict[int, tqdm] = {}  # bars within bars, the outermost first; by id, as bars of the same line compare equal
 
 
@@ -87,7 +107,7 @@ def _bar(title: str, line: str, **choices: Any) -> Iterator[tqdm]:
     target = os.environ.get("WORKBOOK_PROGRESS")
     with ExitStack() as stack:
         if target is None:
-            bar = stack.enter_context(tqdm_auto(desc=title, leave=False, delay=_DELAY, **choices))
+            bar = stack.enter_context(_Bar(desc=title, leave=False, delay=_DELAY, **choices))
         else:
             file = stack.enter_context(Path(target).open("a"))
             title = f"{_summary([*_open.values()][-1])} › {title}" if _open else title
