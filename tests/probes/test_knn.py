@@ -4,7 +4,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from workbook.probes.knn import knn_accuracy, loo_knn_accuracy
+from workbook.probes.knn import knn_accuracy, loo_knn_accuracy, loo_knn_right
 
 
 def blobs(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,3 +88,9 @@ def test_leaving_one_out_over_blocks(monkeypatch):
 def test_leaving_one_out_needs_k_others():
     with pytest.raises(ValueError, match=r"k must lie in \[1, 299\].*got 300"):
         loo_knn_accuracy(*TRAIN, k=300)
+
+
+def test_which_images_the_others_get_right():
+    features = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [1, 0.05]])
+    right = loo_knn_right(features, np.array([0, 0, 1, 1, 1]), k=1)  # the last lies between the first two
+    assert right.tolist() == [False, False, True, True, False]

@@ -1,5 +1,6 @@
 """k-NN on frozen features: a classifier without training, the quickest look at what they hold."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,17 +55,30 @@ def loo_knn_accuracy(
     `knn_accuracy` has it. In [0, 100]; higher = nearer to their own class. Unchanged by scale and rotation. The time
     grows with the square of N. Raises ValueError as `knn_accuracy` does.
     """
+    right = loo_knn_right(features, labels, k=k, temperature=temperature, device=device)
+    return 100 * int(right.sum()) / len(right)
+
+
+def loo_knn_right(
+    features: Array,
+    labels: Array,
+    *,
+    k: int = 20,
+    temperature: float | None = None,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """(N,) bool: which images `loo_knn_accuracy`, of the same arguments, counts as right."""
     x, y, names = training_part(features, labels, torch.device("cpu"))
     if not 1 <= k < len(x):
         raise ValueError(f"k must lie in [1, {len(x) - 1}], one less than the images, got {k}")
     units, y = F.normalize(x.to(device, torch.float32), dim=1), y.to(device)
-    correct = 0
+    found = []
     for start in range(0, len(units), _ROWS):
         cosine = units[start : start + _ROWS] @ units.T
         cosine[:, start:].fill_diagonal_(-torch.inf)
         similarity, nearest = cosine.topk(k)
-        correct += int((_winners(similarity, y[nearest], len(names), temperature) == y[start : start + _ROWS]).sum())
-    return 100 * correct / len(units)
+        found.append(_winners(similarity, y[nearest], len(names), temperature) == y[start : start + _ROWS])
+    return torch.cat(found).cpu().numpy()
 
 
 def _winners(similarity: Tensor, classes: Tensor, count: int, temperature: float | None) -> Tensor:
