@@ -41,10 +41,11 @@ IMPORTS = {
     "store",
     "sweep": "data errors keys lab pretraining provenance report store study",
     "sharing": "artefacts errors files models papers pretraining progress report store",
-    "explorers": "data errors evaluation figures lab metrics models papers pretraining progress provenance store study",
+    "explorers": "data errors evaluation figures files lab metrics models papers pretraining probes progress "
+    "provenance store study",
     "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
     "commands": "errors pretraining report sharing store sweep",
-    "cli": "commands data devices engines errors evaluation files profiles report sharing store sweep",
+    "cli": "commands data devices engines errors evaluation explorers files profiles report sharing store sweep",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -414,6 +414,18 @@ def push_run(
     typer.echo(push(run, to, Store(), reports=sorted({path.parent for path in records})))
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def explore(
+    notebook: Annotated[str, typer.Argument(help="explore_features or explore_diversity.")] = "explore_features",
+    profile: Annotated[str, typer.Option(help="Whose runs are shown: smoke, pocket, study or paper.")] = "smoke",
+    more: Annotated[list[str] | None, typer.Argument(help="Voila's own options, such as --port=8900.")] = None,
+) -> None:
+    """Open an explorer as a page of its own, on this machine only, until Ctrl+C."""
+    from workbook.explorers.serve import serve
+
+    serve(notebook, {"profile": profile}, more or ())
+
+
 def _echo_verification(found: "Verification") -> None:
     """Exit status 1 if something is wrong."""
     for line in found.checked:

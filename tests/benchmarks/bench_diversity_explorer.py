@@ -14,13 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Page
 
-CELL = """from workbook.explorers.diversity import DiversityExplorer, paper_models
-
-DiversityExplorer([paper_models()])"""
 # a promise of the milliseconds from an event on a control to the frame in which plotly's change is painted
 TIMED = """(change) => new Promise(resolve => {
   const dashboard = document.querySelector('.diversity-explorer');
@@ -59,11 +54,9 @@ def main() -> None:
     from tests.chromium import chromium, need_chromium
     from tests.explorers.servers import voila
 
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     with tempfile.TemporaryDirectory() as folder, chromium(need_chromium()) as browser:
-        notebook = Path(folder, "bench.ipynb")
-        nbformat.write(new_notebook(cells=[new_code_cell(CELL)], metadata=kernel), notebook)
-        with voila(notebook, {}) as address:
+        store = {"WORKBOOK_STORE": f"{folder}/store"}
+        with voila("explore_diversity", {"profile": "smoke"}, store, Path(folder)) as address:
             page = browser.new_page(viewport={"width": 1300, "height": 1100})
             page.goto(address, timeout=300_000)
             page.wait_for_function(

@@ -1,8 +1,10 @@
 """An executed explorer in a real browser: `explorer_page` in JupyterLab, `voila_page` served by Voila."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from tests.explorers.servers import jupyterlab, open_notebook, prepare, voila
 
@@ -29,14 +31,26 @@ def explorer_page(request, browser, environment, tmp_path_factory):
         page.close()
 
 
+@dataclass
+class Served:
+    """A page of `workbook explore`: where it stands, what it asked for over the network, and the errors in it."""
+
+    page: Page
+    address: str
+    requests: list[str]
+    errors: list[str]
+
+
 @pytest.fixture(scope="module")
 def voila_page(request, browser, environment, tmp_path_factory):
-    """The page that Voila serves of a notebook; parametrised by (name, parameters)."""
+    """An explorer as it is served, once it can be used; parametrised by (name, parameters)."""
     name, parameters = request.param
-    notebook = prepare(NOTEBOOKS / f"{name}.ipynb", tmp_path_factory.mktemp("voila"), parameters)
-    with voila(notebook, environment) as address:
-        page = browser.new_page(viewport=SCREEN)
+    with voila(name, parameters, environment, tmp_path_factory.mktemp("voila")) as address:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        served = Served(page, address, [], [])
+        page.on("request", lambda asked: served.requests.append(asked.url))
+        page.on("pageerror", lambda error: served.errors.append(str(error)))
         page.goto(address, timeout=180_000)
-        page.locator(".js-plotly-plot").first.wait_for(timeout=120_000)
-        yield page
+        page.locator(".explorer .js-plotly-plot .nsewdrag").first.wait_for(timeout=120_000)
+        yield served
         page.close()

@@ -27,7 +27,7 @@ _RAN = """() => {
     return failed ? failed : prompts.every(prompt => /\\[\\d+\\]/.test(prompt.innerText)) && 'done';
 }"""
 _ATTEMPTS = 6
-_START = 60.0  # seconds that a server may take to answer
+_START = 180.0  # seconds that a server may take to answer
 
 
 def prepare(notebook: Path, folder: Path, parameters: Mapping[str, Any]) -> Path:
@@ -44,7 +44,7 @@ def jupyterlab(folder: Path, environment: Mapping[str, str], *, dark: bool = Fal
     settings = folder / ".settings"
     _write_settings(settings, dark)
     command = [
-        *("jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
+        *("-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"),
         *(f"--LabApp.user_settings_dir={settings}", f"--LabApp.workspaces_dir={folder / '.workspaces'}"),
         *(["--allow-root"] if os.getuid() == 0 else []),
@@ -54,13 +54,14 @@ def jupyterlab(folder: Path, environment: Mapping[str, str], *, dark: bool = Fal
 
 
 @contextmanager
-def voila(notebook: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The address at which Voila serves this notebook."""
-    port = _free_port()
-    command = ["voila", str(notebook), "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
+def voila(name: str, parameters: Mapping[str, Any], environment: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """The address at which `workbook explore NAME` serves an explorer, with any parameters of its notebook."""
+    token, port = secrets.token_hex(8), _free_port()
+    more = ["--no-browser", f"--port={port}", f"--Voila.token={token}"]
+    program = f"from workbook.explorers.serve import serve; serve({name!r}, {dict(parameters)!r}, {more})"
     # Voila runs the notebook before it answers the root: ask for something that is there at once
-    with _served(command, f"http://127.0.0.1:{port}/voila/static/favicon.ico", environment, notebook.parent):
-        yield f"http://127.0.0.1:{port}/"
+    with _served(["-c", program], f"http://127.0.0.1:{port}/voila/static/favicon.ico", environment, folder):
+        yield f"http://127.0.0.1:{port}/?token={token}"
 
 
 def open_notebook(page: Page, address: str, name: str, *, timeout: float = 180) -> None:
@@ -100,7 +101,7 @@ def _write_settings(folder: Path, dark: bool) -> None:
 def _served(command: list[str], probe: str, environment: Mapping[str, str], folder: Path) -> Iterator[None]:
     """The server while it is needed; what it wrote is shown where it does not start."""
     log = folder / ".server.log"
-    run = [sys.executable, "-m", *command]
+    run = [sys.executable, *command]
     with log.open("w") as file:
         process = subprocess.Popen(run, stdout=file, stderr=file, env={**os.environ, **environment}, cwd=folder)
     try:
@@ -127,3 +128,15 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def asserts_a_good_start(served: Any) -> None:
+    """That the page asked this machine alone, has no error, and shows map and controls without scrolling."""
+    local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
+    assert [address for address in served.requests if not address.startswith(local)] == []
+    assert served.errors == []
+    words = served.page.locator("body").inner_text()
+    assert "model not found" not in words and "0%" not in words
+    below = "all => all.map(each => each.getBoundingClientRect().bottom)"
+    shown = served.page.locator(".explorer .js-plotly-plot, .explorer .widget-hslider").evaluate_all(below)
+    assert shown and max(shown) <= 900

@@ -5,7 +5,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("explorer_page", [("explore_diversity", {"profile": "smoke"})], indirect=True)
+from tests.explorers.servers import asserts_a_good_start
+
+in_jupyterlab = pytest.mark.parametrize("explorer_page", [("explore_diversity", {"profile": "smoke"})], indirect=True)
 
 # the map's circles are its last trace but one
 MAP = """() => {
@@ -64,6 +66,7 @@ def explorer(explorer_page) -> Explorer:
     return found
 
 
+@in_jupyterlab
 def test_the_slider_moves_the_models_by_mouse_and_by_keyboard(explorer):
     handle = explorer.page.locator(".diversity-explorer [role=slider], .diversity-explorer .noUi-handle").first
     handle.focus()
@@ -75,6 +78,7 @@ def test_the_slider_moves_the_models_by_mouse_and_by_keyboard(explorer):
     explorer.until("now.current.includes('DINO')")
 
 
+@in_jupyterlab
 def test_the_switches_change_diversity_transfer_and_models(explorer):
     before = explorer.now()
     explorer.button("spectral").click()
@@ -89,6 +93,7 @@ def test_the_switches_change_diversity_transfer_and_models(explorer):
     assert "Supervised" not in own["ids"]
 
 
+@in_jupyterlab
 def test_a_click_on_a_model_shows_it(explorer):
     explorer.page.mouse.click(*explorer.on_the_map("DINO"))
     explorer.until("now.ring[0] === 'DINO' && now.words.includes('not published')")
@@ -102,6 +107,7 @@ def test_a_click_on_a_model_shows_it(explorer):
     assert len(explorer.until(f"now.ring[0] === {name!r} && now.layers.length > 0")["layers"]) > 2
 
 
+@in_jupyterlab
 def test_a_lasso_and_the_list_select_what_correlates(explorer):
     page, (x, y) = explorer.page, explorer.on_the_map("MoCo-v2")
     page.mouse.move(x - 25, y - 25)
@@ -118,7 +124,13 @@ def test_a_lasso_and_the_list_select_what_correlates(explorer):
     explorer.until("now.selected.length === 39 && now.words.includes('n = 39 models of 7 families')")
 
 
+@in_jupyterlab
 def test_the_list_of_models_does_what_a_click_does(explorer):
     chooser = explorer.page.locator(".diversity-explorer select:not([multiple])")
     chooser.select_option("SwAV, T = 3")
     explorer.until("now.ring[0] === 'SwAV, T = 3' && now.words.includes('53.78')")
+
+
+@pytest.mark.parametrize("voila_page", [("explore_diversity", {"profile": "smoke"})], indirect=True)
+def test_in_voila_map_and_controls_stand_on_the_first_screen(voila_page):
+    asserts_a_good_start(voila_page)
