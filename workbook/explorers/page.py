@@ -34,7 +34,16 @@ def data_uri(image: Image.Image, side: int) -> str:
     """
     buffer, own = io.BytesIO(), min(image.size)
     fit(image, own if 2 * own <= side else side).save(buffer, format="png")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _uri(buffer.getvalue(), "image/png")
+
+
+def download(words: str, name: str, content: bytes, kind: str) -> str:
+    """A link that saves `content` as the file `name`. kind: its media type, such as "text/csv"."""
+    return html("download", words=words, name=name, uri=_uri(content, kind))
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def row(*children: widgets.Widget, **layout: str) -> widgets.HBox:

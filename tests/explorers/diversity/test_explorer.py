@@ -1,5 +1,9 @@
 """The explorer driven as a user drives it: what every control changes in what is drawn."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +127,14 @@ def test_a_selection_is_what_correlates_and_stands_out(explorer):
     assert "Too few" in explorer.correlations.value
     explorer.selection.value = ()
     assert circles(explorer).selectedpoints is None
+
+
+def test_the_models_that_count_are_saved_as_csv(explorer):
+    explorer.selection.value = ("SwAV", "DINO")
+    (content,) = re.findall(r'href="data:text/csv;base64,([^"]+)" download="models.csv"', explorer.file.value)
+    saved = pd.read_csv(io.BytesIO(base64.b64decode(content)), index_col="model")
+    assert list(saved.index) == ["SwAV", "DINO"]
+    pd.testing.assert_series_equal(saved["linear"], explorer.shown.models.loc[["SwAV", "DINO"], "linear"])
 
 
 def test_families_that_are_not_drawn_do_not_count(explorer):

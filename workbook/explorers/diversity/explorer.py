@@ -15,7 +15,7 @@ from workbook.explorers.diversity.correlations import transfer_correlations
 from workbook.explorers.diversity.words import correlations_html, details_html
 from workbook.explorers.live_figure import LiveFigure
 from workbook.explorers.outlines import Outlines
-from workbook.explorers.page import html, player, row, stylesheet
+from workbook.explorers.page import download, html, player, row, stylesheet
 from workbook.figures import trajectories
 
 _HINT = """<p><small>Models are also selected by a lasso on the map; a double click there selects none.
@@ -30,7 +30,7 @@ class DiversityExplorer(widgets.VBox):
 
     The controls are widgets: `collection`, `measure`, `transfer`, `step`, `families`, `model` (a click on a circle sets
     it) and `selection` (a lasso sets it; nothing selected = all that are drawn). What they show is in `map`, `layers`,
-    `details` and `correlations`. Every change is one update of existing traces.
+    `details`, `correlations` and, as a link, `file`. Every change is one update of existing traces.
     """
 
     def __init__(self, collections: Sequence[Collection]) -> None:
@@ -40,7 +40,7 @@ class DiversityExplorer(widgets.VBox):
         self._slots = max(len(collection.families) for collection in collections)
         self._updating = False
         self._make_controls()
-        self.about, self.details, self.correlations = (widgets.HTML() for _ in range(3))
+        self.about, self.details, self.correlations, self.file = (widgets.HTML() for _ in range(4))
         self._enter_collection()
         # whole before they are widgets: an update that comes before a page shows them would be lost to that page
         self.map = LiveFigure(trajectories.trajectory_map(self._map_traces()).update_layout(self._axes()))
@@ -177,6 +177,7 @@ class DiversityExplorer(widgets.VBox):
     def _correlate(self) -> None:
         table, said = transfer_correlations(self.counted, self.transfer.value)
         of = "The selected models" if self.selection.value else "All models that are drawn"
+        self.file.value = download("These models as CSV", "models.csv", self.counted.to_csv().encode(), "text/csv")
         self.correlations.value = correlations_html(table, f"{of}: {said}", transfer=TRANSFERS[self.transfer.value])
 
     def _clicked(self, trace: go.Scatter, points: Points, state: InputDeviceState) -> None:
@@ -201,7 +202,7 @@ class DiversityExplorer(widgets.VBox):
         self._layers_card = card(self.layers)
         counted = titled("models counted (none = all)", self.selection)
         choosers = row(titled("families drawn", self.families), counted, grid_gap="16px")
-        left = [card(self.map), self.correlations, choosers, widgets.HTML(_HINT)]
+        left = [card(self.map), self.correlations, self.file, choosers, widgets.HTML(_HINT)]
         right = [self.model, self._layers_card, self.details]
         columns = (widgets.VBox(left, layout={"width": "610px"}), widgets.VBox(right, layout={"width": "360px"}))
         return [
