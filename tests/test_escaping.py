@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -27,6 +28,8 @@ from workbook.errors import CorruptDataError, ManifestError, StoreError, harmles
 from workbook.explorers.diversity.collection import COLUMNS, Collection
 from workbook.explorers.diversity.explorer import DiversityExplorer
 from workbook.explorers.features.explorer import FeatureExplorer
+from workbook.explorers.features.words import legend_html
+from workbook.figures.colourings import by_answer
 from workbook.figures.linked_maps import class_styles
 from workbook.figures.look import literal
 from workbook.figures.trajectories import MapView
@@ -211,13 +214,9 @@ def test_every_figure_function_is_among_them():
     for path in (HOUSE / "workbook" / "figures").glob("*.py"):
         module = import_module(f"workbook.figures.{path.stem}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            own = (
-                function.__module__ == module.__name__
-                and not name.startswith("_")
-                and path.stem not in ("look", "style")
-            )
+            own = function.__module__ == module.__name__ and not name.startswith("_")
             own = own and path.stem not in ("look", "style")
-            if own and function.__annotations__.get("return") in ("go.Figure", module.go.Figure):
+            if own and function.__annotations__.get("return") in ("go.Figure", go.Figure):
                 found.add(f"{path.stem}.{name}")
     assert found == set(FIGURES) == {name.partition(",")[0] for name in EXAMPLES}
 
@@ -262,14 +261,19 @@ def test_the_feature_explorer():
     atlas = SimpleNamespace(
         images=images, side_of=sides, styles=class_styles(sides), methods=(BAD, SECOND), seeds=(0,), epochs=(0, 1),
         features=lambda *key: np.eye(30, 5) + place[:, :1], has_maps=lambda *key: True,
-        maps=lambda *key: {0: place, 1: place},
+        maps=lambda *key: {0: place, 1: place}, factors=pd.DataFrame({BAD: place[:, 0]}),
     )  # fmt: skip
     explorer = FeatureExplorer(atlas)
     harmless_figure(explorer.figure)
     explorer.select([0, 1, 2])
     explorer._hovered(np.arange(30), None, SimpleNamespace(point_inds=[0]), None)
+    explorer.controls.image.value = "0"
     pages = [harmless_page(page) for page in widgets_html(explorer)]
-    assert sum("&lt;img" in page for page in pages) >= 4, "legend, pointed, readings and sheet"
+    assert sum("&lt;img" in page for page in pages) >= 5, "legend, pointed, readings, sheet and neighbours"
+    answers = [by_answer(np.arange(3) > number) for number in (0, 1)]
+    assert "&lt;img" in harmless_page(legend_html(atlas.styles, atlas.methods, answers))
+    explorer.controls.search.value = "zebra<img src=x>"
+    assert "&lt;img" in harmless_page(explorer.status.value)
     explorer.atlas.maps = lambda *key: (_ for _ in ()).throw(StoreError(BAD))
     explorer.controls.epoch.value = 0
     assert "&lt;img" in harmless_page(explorer.status.value)

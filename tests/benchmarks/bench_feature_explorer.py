@@ -31,6 +31,9 @@ _CLASSES = """const s = document.querySelector('.features-explorer .widget-selec
     [...s.options].forEach((option, n) => option.selected = (n + i) % 3 > 0);
     s.dispatchEvent(new Event('change', {bubbles: true}))"""
 
+_SEARCH = """const field = document.querySelector('.features-explorer input[list]');
+    field.value = `class${i % 20}`; field.dispatchEvent(new Event('input', {bubbles: true}))"""
+
 
 def chosen(label: str, index: str) -> str:
     """JavaScript that chooses an option of the dropdown with this label."""
@@ -44,12 +47,13 @@ CHANGES = {
     "map (t-SNE or PCA)": chosen("Map", "2 - s.selectedIndex"),
     "side": chosen("Side", "(i + 1) % 3"),
     "classes shown": _CLASSES,
-    "select a class": chosen("Select", "1 + i % 19"),
+    "search a class": _SEARCH,
+    "colour": chosen("Colour", "(i + 1) % 2"),
 }
 _TIMED = """i => new Promise((done, fail) => {
     setTimeout(() => fail(new Error('nothing was drawn')), 20000);
     const gd = document.querySelector('.features-explorer .js-plotly-plot');
-    const state = () => [...gd._fullData.map(t => t.x), ...gd._fullData.map(t => t.selectedpoints)];
+    const state = () => gd._fullData.flatMap(t => [t.x, t.selectedpoints, t.marker.color]);
     const before = state(), start = performance.now();
     const drawn = () => {
         if (state().every((value, n) => value === before[n])) return;

@@ -12,6 +12,13 @@ function keepKeys(element) {
   dashboard.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
 }
 
+// What the page's address asks for, once the figure is drawn: what the kernel changes before that is lost to the page
+function tellAddress({ model, el }) {
+  if (!el.calcdata) return setTimeout(() => tellAddress({ model, el }), 100);
+  model.set("_query", location.search);
+  model.save_changes();
+}
+
 export default () => {
   let own, plotly;
   async function load() {
@@ -27,7 +34,9 @@ export default () => {
     initialize({ model }) { own = model; },
     async render(properties) {
       keepKeys(properties.el);
-      return (await (plotly ??= load())).render(properties);
+      const remove = (await (plotly ??= load())).render(properties);
+      tellAddress(properties);
+      return remove;
     },
   };
 };

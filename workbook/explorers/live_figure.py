@@ -19,6 +19,7 @@ class LiveFigure(go.FigureWidget):
 
     _esm = (Path(__file__).parent / "live_figure.js").read_text(encoding="utf-8")
     _plotly = traitlets.Unicode(_PLOTLY.read_text(encoding="utf-8")).tag(sync=True)
+    _query = traitlets.Unicode().tag(sync=True)  # of the page's address
     _drawn: tuple[Sequence[Properties], Properties] = ((), {})
 
     def redraw(self, traces: Sequence[Properties], layout: Properties) -> None:

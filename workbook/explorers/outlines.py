@@ -22,7 +22,7 @@ class Outlines:
         mark: Callable[[], None],
     ) -> None:
         self._figure, self._places, self._tell = figure, places, tell
-        self._drawn = False
+        self.drawn = False  # whether there are any now
         # not plotly's event of a selection: of several events widgets send the last, and pointing follows at once
         figure.layout.on_change(self._changed, "selections")
         # what `clear` takes away comes back as a selection of nothing, which widgets draw trace by trace when
@@ -33,16 +33,16 @@ class Outlines:
 
     def clear(self) -> None:
         """Else an outline would select anew, in its panel alone, when points move under it."""
-        if self._drawn:
-            self._drawn = False
+        if self.drawn:
+            self.drawn = False
             # `layout.selections = ()` would send nothing: what a lasso adds to the layout is not among its objects here
             self._figure.plotly_relayout({"selections": []})
 
     def _changed(self, layout: go.Layout, *_: Any) -> None:
         # an outline that was drawn is in the layout's JSON alone, not yet among its objects
         outlines = layout.to_plotly_json().get("selections", [])
-        if outlines or self._drawn:
-            self._drawn = bool(outlines)
+        if outlines or self.drawn:
+            self.drawn = bool(outlines)
             self._tell(points_within(outlines, self._places()))
 
 

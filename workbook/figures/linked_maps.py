@@ -64,7 +64,6 @@ def linked_maps(titles: Sequence[str], places: Sequence[np.ndarray], points: pd.
         showlegend=False,
         dragmode="lasso",
         hovermode="closest",
-        clickmode="none",  # else plotly reports no points as selected whenever an outline is taken away
         uirevision="kept",  # a zoom outlives a change of the data
         modebar={"remove": [*MODEBAR["remove"], "toImage", "autoScale2d", "zoomIn2d", "zoomOut2d"]},
     )

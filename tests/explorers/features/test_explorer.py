@@ -1,14 +1,21 @@
+import base64
+import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from tests.conftest import make_images
 from workbook.errors import StoreError
 from workbook.explorers.features.explorer import FeatureExplorer
+from workbook.explorers.features.neighbours import MOST, nearest
 from workbook.explorers.features.readings import readings
 from workbook.figures.linked_maps import class_styles
 from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy
+from workbook.probes.knn import loo_knn_right
 
 COUNT, CLASSES = 60, 6
 SIDES = {f"class{i}": "pre" if i < 3 else "eval" for i in range(CLASSES)}
@@ -20,8 +27,9 @@ class SmallAtlas:
     methods, seeds, epochs = ("SL", "SL-MLP", "BYOL"), (0, 1), (0, 3, 7)
 
     def __init__(self):
-        self.images, self.side_of = make_images(COUNT, CLASSES, size=8), SIDES
-        self.styles = class_styles(SIDES)
+        factors = pd.DataFrame({"hue": np.linspace(0, 1, COUNT), "depth": np.arange(COUNT) % 7.0, "family": "x"})
+        self.images, self.side_of = make_images(COUNT, CLASSES, size=8, factors=factors), SIDES
+        self.styles, self.factors = class_styles(SIDES), factors[["hue", "depth"]]
         self.made = []
 
     def _drawn(self, width, *key):
@@ -199,18 +207,141 @@ def test_an_empty_lasso_a_double_click_and_the_button_clear(explorer):
 
 
 def test_a_double_click_also_undoes_what_the_list_selected(explorer):
-    explorer.controls.class_picker.value = "class2"
+    explorer.controls.search.value = "class2"
     nothing = {"trace_indexes": [], "point_indexes": [], "xs": [], "ys": []}
     explorer.figure._js2py_pointsCallback = {"event_type": "plotly_deselect", "points": nothing}
     assert explorer.selected is None
-    assert explorer.controls.class_picker.value == ""
+    assert explorer.controls.search.value == ""
 
 
-def test_a_class_is_selected_from_the_list(explorer):
-    explorer.controls.class_picker.value = "class2"
+def test_classes_are_selected_by_a_part_of_their_names(explorer):
+    search = explorer.controls.search
+    search.value = "class2"
     assert list(explorer.selected) == list(range(2, COUNT, CLASSES))
-    explorer.select(None)
-    assert explorer.controls.class_picker.value != "class2"
+    search.value = "S2, ss4"
+    assert set(explorer.labels[explorer.selected]) == {2, 4}
+    search.value = "class"
+    assert len(explorer.selected) == COUNT
+    lasso(explorer, 0, [3])
+    assert search.value == ""
+    search.value = "2"
+    search.value = ""
+    assert explorer.selected is None
+
+
+def test_an_empty_selection_says_why(explorer):
+    explorer.controls.search.value = "zebra"
+    assert explorer.selected is None
+    assert "No class of this map has &#39;zebra&#39; in its name" in explorer.status.value
+    lasso(explorer, 0, [])
+    assert "The outline holds no point: draw it around points." in explorer.status.value
+    lasso(explorer, 0, [3])
+    assert explorer.status.value == ""
+    explorer.controls.side.value = "eval"
+    explorer.controls.search.value = "class1"
+    assert "its classes are hidden by Side or Classes shown" in explorer.status.value
+    explorer.controls.clear.click()
+    assert explorer.selected is None and explorer.status.value == ""
+
+
+def click(explorer, panel, image):
+    """What plotly reports of a click on an image."""
+    for trace, images in panels(explorer)[panel]:
+        if image in images:
+            trace._dispatch_on_click(SimpleNamespace(point_inds=[list(images).index(image)]), None)
+
+
+def test_a_click_shows_the_neighbours_in_both_models_and_where_they_disagree(explorer):
+    click(explorer, 1, 10)
+    assert explorer.controls.image.value == "10"
+    found = [nearest(explorer.atlas.features(method, 0, 7), 10).images for method in ("SL", "SL-MLP")]
+    shown = explorer.nearest.value
+    assert f"{len(set(found[0]) & set(found[1]))} of {MOST} are the same in both" in " ".join(shown.split())
+    assert shown.count('class="only"') == 2 * len(set(found[0]) - set(found[1])) > 0
+    assert f"SL: {(explorer.labels[found[0]] == 4).sum()} of {MOST} of its class" in shown
+    explorer.controls.right.value = "SL"
+    assert f"{MOST} of {MOST} are the same in both" in " ".join(explorer.nearest.value.split())
+    explorer.controls.image.value = ""
+    assert explorer.nearest.value == ""
+    explorer.controls.image.value = "60"
+    assert "An image is a number from 0 to 59, got &#39;60&#39;" in explorer.status.value
+
+
+def test_colours_say_what_is_asked_for_and_shapes_stay(explorer):
+    def colours():
+        by_image = np.empty((2, COUNT), dtype=object)
+        for panel, traces in enumerate(panels(explorer)):
+            for trace, images in traces:
+                by_image[panel, images] = trace.marker.color
+        return by_image
+
+    by_class, symbols = colours(), [trace.marker.symbol for trace in explorer.figure.data]
+    assert list(explorer.controls.colour.options) == ["class", "side", "k-NN probe", "hue", "depth"]
+    explorer.controls.colour.value = "side"
+    assert [set(colours()[:, explorer.labels < 3].ravel()), set(colours()[:, explorer.labels >= 3].ravel())] == [
+        {"#0072B2"},
+        {"#D55E00"},
+    ]
+    explorer.controls.colour.value = "k-NN probe"
+    for panel, method in enumerate(("SL", "SL-MLP")):
+        right = loo_knn_right(explorer.atlas.features(method, 0, 7), explorer.labels)
+        assert ((colours()[panel] == "#0072B2") == right).all() and 0 < right.mean() < 1
+        assert f"right, {100 * right.mean():.1f} %" in explorer.legend.value
+    explorer.controls.colour.value = "hue"
+    assert (colours()[0] == colours()[1]).all() and len(set(colours()[0])) > 20
+    assert [trace.marker.symbol for trace in explorer.figure.data] == symbols
+    explorer.controls.colour.value = "class"
+    assert (colours() == by_class).all() and "class0" in explorer.legend.value
+
+
+def test_a_view_is_shared_as_a_text_that_another_explorer_shows(explorer):
+    controls = explorer.controls
+    controls.left.value, controls.epoch.value, controls.kind.value, controls.colour.value = "BYOL", 3, "PCA", "side"
+    controls.classes.value, controls.image.value = ("class1", "class4"), "10"
+    explorer.select([1, 4, 7])
+    text, other = controls.shared.value, FeatureExplorer(SmallAtlas())
+    assert text == explorer.shared
+    for place, trait in ((other.controls.shared, "value"), (other.figure, "_query")):
+        other.controls.left.value = "SL"
+        other.select(None)
+        setattr(place, trait, text)
+        assert other.shared == other.controls.shared.value == text
+        np.testing.assert_array_equal(drawn(other), drawn(explorer))
+        assert list(other.selected) == [1, 4, 7]
+        assert other.nearest.value == explorer.nearest.value
+        other.figure._query = ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("left=SL", "left=DINO"), "left is &#39;DINO&#39; in this view, and here one of SL, SL-MLP, BYOL"),
+        (("of=", "of=0"), "this view is of other images"),
+        (("of=", "to="), "this is no view"),
+    ],
+)
+def test_a_view_that_cannot_be_shown_changes_nothing(explorer, changed, said):
+    before = explorer.shared
+    explorer.controls.shared.value = before.replace(*changed)
+    assert said in explorer.status.value
+    assert explorer.shared == explorer.controls.shared.value == before
+
+
+def test_what_an_address_says_besides_is_no_view(explorer):
+    explorer.figure._query = "?reset&token=0"
+    assert explorer.status.value == ""
+
+
+def test_the_rows_of_a_selection_come_back_from_its_csv(explorer):
+    explorer.select([1, 4, 7])
+    (uri,) = re.findall(r'href="data:text/csv;base64,([^"]+)"', explorer.sheet.value)
+    table = pd.read_csv(io.BytesIO(base64.b64decode(uri)))
+    assert table["image"].tolist() == [1, 4, 7] and table["class_name"].tolist() == ["class1", "class4", "class1"]
+    assert table["side"].tolist() == ["pre", "eval", "pre"]
+    np.testing.assert_allclose(table[["SL-MLP, t-SNE x", "SL-MLP, t-SNE y"]], drawn(explorer)[1][[1, 4, 7]], rtol=1e-5)
+    np.testing.assert_allclose(table["depth"], explorer.atlas.images.factors["depth"][[1, 4, 7]])
+    (uri,) = re.findall(r'href="data:image/png;base64,([^"]+)"', explorer.sheet.value)
+    assert Image.open(io.BytesIO(base64.b64decode(uri))).size == (3 * 48, 48)
 
 
 def test_hidden_images_of_a_selection_are_not_measured(explorer):
@@ -223,7 +354,7 @@ def test_hidden_images_of_a_selection_are_not_measured(explorer):
 def test_readings_are_the_metrics_on_the_features_of_the_selection(explorer):
     explorer.controls.epoch.value = 3
     lasso(explorer, 1, range(0, 45))
-    found = explorer.readings(explorer.rows(), explorer.controls.view())
+    found = explorer.measured.readings(explorer.rows(), explorer.controls.view())
     for panel, method in ((0, "SL"), (1, "SL-MLP")):
         part, own = explorer.atlas.features(method, 0, 3)[:45], explorer.labels[:45]
         is_eval = np.arange(CLASSES) >= 3
@@ -238,7 +369,9 @@ def test_readings_are_the_metrics_on_the_features_of_the_selection(explorer):
 def test_what_is_not_defined_says_why_in_the_table(explorer):
     explorer.select([0, 6, 1, 7])
     assert "no class of eval-D is selected" in explorer.numbers.value
-    assert readings(explorer.atlas.features("SL", 0, 7), explorer.labels, explorer.sides, explorer.rows())[0].value
+    assert readings(explorer.atlas.features("SL", 0, 7), explorer.labels, explorer.measured.sides, explorer.rows())[
+        0
+    ].value
 
 
 def test_the_pointer_shows_the_image_its_class_and_its_side(explorer):

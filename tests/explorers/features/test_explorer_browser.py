@@ -2,9 +2,13 @@
 
 import math
 
+import psutil
 import pytest
 
+from tests.explorers.servers import asserts_a_good_start
+
 PARAMETERS = {"overrides": {"seeds": 1, "epochs": 2}, "num_classes": 3}
+TWO_SEEDS = PARAMETERS | {"overrides": {"seeds": 2, "epochs": 2}}
 _SHOWN = """() => {
     const gd = document.querySelector('.features-explorer .js-plotly-plot');
     const panels = ['x', 'x2'].map(axis => gd._fullData.filter(trace => trace.xaxis === axis));
@@ -31,13 +35,13 @@ _SELECTED = f"count => ({_SHOWN})().selected.every(found => found.length === cou
 
 def explorer_of(page):
     explorer = page.locator(".features-explorer")
-    explorer.locator(".js-plotly-plot .nsewdrag").first.wait_for(timeout=60_000)
+    explorer.locator(".js-plotly-plot .nsewdrag").first.wait_for(timeout=120_000)
     explorer.scroll_into_view_if_needed()
     return explorer
 
 
 def control(explorer, label):
-    return explorer.locator(".widget-dropdown", has_text=label).locator("select")
+    return explorer.get_by_label(label, exact=True)
 
 
 def draw_lasso(page, explorer, panel):
@@ -88,23 +92,65 @@ def test_in_jupyterlab(explorer_page):
     page.wait_for_function(_SELECTED, arg=0)
     explorer.locator(".sheet").wait_for(state="detached")
 
-    control(explorer, "Select").select_option(index=1)
+    search = control(explorer, "Select")
+    search.fill("zebra")
+    explorer.get_by_text("No class of this map has 'zebra' in its name").wait_for()
+    search.fill(explorer.locator(".class-list section div").first.get_attribute("title"))
     page.wait_for_function(_SELECTED, arg=len(drawn["x"][0]) // 6)  # a class of six
     explorer.get_by_text("needs two classes of two images, here is 1").first.wait_for()  # the numbers follow
 
 
-@pytest.mark.parametrize("voila_page", [("explore_features", PARAMETERS)], indirect=True)
+def points_at(page, explorer, panel, image):
+    """Where an image lies on the screen."""
+    return page.evaluate(
+        """([panel, image]) => {
+            const gd = document.querySelector('.features-explorer .js-plotly-plot'), axes = gd._fullLayout;
+            const trace = gd._fullData.filter(trace => trace.xaxis === ['x', 'x2'][panel])[0];
+            const [x, y] = [[axes.xaxis, axes.yaxis], [axes.xaxis2, axes.yaxis2]][panel];
+            const box = gd.getBoundingClientRect();
+            return [box.left + x._offset + x.l2p(trace.x[image]), box.top + y._offset + y.l2p(trace.y[image])];
+        }""",
+        [panel, image],
+    )
+
+
+@pytest.mark.parametrize("voila_page", [("explore_features", TWO_SEEDS)], indirect=True)
 def test_in_voila(voila_page):
-    page, explorer = voila_page, explorer_of(voila_page)
+    page, explorer = voila_page.page, explorer_of(voila_page.page)
+    asserts_a_good_start(voila_page)
     start = page.evaluate(_SHOWN)
+    page.mouse.click(*points_at(page, explorer, 0, 0))
+    explorer.locator(".neighbours img").nth(20).wait_for()  # twelve and the image itself, twice
+    explorer.locator(".pointed img").wait_for()
+    assert "pre-D" in explorer.locator(".pointed").inner_text()
+
+    draw_lasso(page, explorer, 1)
+    explorer.locator("a[download]").first.wait_for()
+    selected = page.evaluate(_SHOWN)["selected"]
+    page.mouse.click(*points_at(page, explorer, 0, 1))
+    page.wait_for_timeout(1000)
+    assert page.evaluate(_SHOWN)["selected"] == selected  # a click asks, and selects nothing
+
+    control(explorer, "Seed").select_option(label="1")  # maps that are not stored
+    page.wait_for_function(_DRAWN, arg=start["x"][0][0], timeout=120_000)
+    control(explorer, "Colour").select_option(label="side")
     control(explorer, "Side").select_option(label="eval-D alone")
-    page.wait_for_function(_DRAWN, arg=start["x"][0][0])
+    page.wait_for_function(f"() => ({_SHOWN})().x[0].some(Number.isNaN)")
+    asserts_a_good_start(voila_page)
     hidden = [math.isnan(x) for x in page.evaluate(_SHOWN)["x"][0]]
     assert hidden.count(True) == len(hidden) // 2
 
-    box = explorer.locator(".nsewdrag").first.bounding_box()
-    for step in range(0, 60):  # until the pointer is on a point
-        page.mouse.move(box["x"] + box["width"] * (step + 20) / 100, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(50)
-    explorer.locator(".pointed img").wait_for()
-    assert "eval-D" in explorer.locator(".pointed").inner_text()
+    view = control(explorer, "View").input_value()
+    assert "colour=side" in view and "selected=" in view
+    before = page.evaluate(f"JSON.stringify(({_SHOWN})())")
+    page.goto(f"{voila_page.address}&{view}", timeout=180_000)
+    explorer = explorer_of(page)
+    page.wait_for_function(f"before => JSON.stringify(({_SHOWN})()) === before", arg=before, timeout=60_000)
+    assert control(explorer, "View").input_value() == view
+
+    kernel = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+    (process,) = [each for each in psutil.process_iter(["cmdline"]) if kernel in " ".join(each.info["cmdline"] or [])]
+    process.kill()
+    page.locator(".explorer.jupyter-widgets-disconnected").wait_for(timeout=60_000)
+    banner = page.locator(".features-explorer").evaluate("one => getComputedStyle(one, '::before').content")
+    assert "Reload the page" in banner

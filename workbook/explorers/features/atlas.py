@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workbook.data.images import Images
-from workbook.evaluation.embedding import Embedding, embed, embed_epochs, has_map, turned_onto
+from workbook.evaluation.embedding import Embedding, embed_epochs, has_map, turned_onto
 from workbook.evaluation.extraction import POOLED, Features, over_epochs
 from workbook.explorers.features.readings import readings
 from workbook.figures.linked_maps import class_styles
@@ -39,6 +39,12 @@ class Atlas:
             raise ValueError("the runs have no checkpoint of the same epoch: give them the same checkpoint_epochs")
         self._features: dict[tuple[str, int], dict[int, Features]] = {}
         self._maps: dict[tuple[str, int, str], dict[int, np.ndarray]] = {}
+
+    @property
+    def factors(self) -> pd.DataFrame:
+        """The numbers that the images were drawn with, (N, F); no column where they were not drawn."""
+        known = self.images.factors
+        return pd.DataFrame(index=range(len(self.images))) if known is None else known.select_dtypes("number")
 
     def features(self, method: str, seed: int, epoch: int) -> np.ndarray:
         """The pooled features (N, D) of the images, memory-mapped."""
@@ -100,10 +106,13 @@ class Atlas:
 
     @cached_property
     def _reference(self) -> np.ndarray:
-        every = ((method, epoch) for method in self.methods for epoch in reversed(self.epochs))
-        found = (self.features(method, self.seeds[0], epoch) for method, epoch in every)
-        first = next((features for features in found if has_map(features)), None)
-        return np.zeros((len(self.images), 2)) if first is None else embed(first, Embedding(kind="PCA"))
+        """Stored as every map is: of thousands of images it takes seconds."""
+        components = Embedding(kind="PCA", perplexity=self.perplexity)
+        for method in self.methods:
+            for epoch, features in reversed(self._of_run(method, self.seeds[0]).items()):
+                if has_map(features.layer("pooled")):
+                    return embed_epochs([(epoch, features)], components, self.lab.store)[["x", "y"]].to_numpy()
+        return np.zeros((len(self.images), 2))
 
 
 def draw_classes(side_of: dict[str, str], count: int, seed: int = 0) -> list[str]:

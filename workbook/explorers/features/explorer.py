@@ -1,7 +1,8 @@
 """The feature explorer: two methods' maps of the same images side by side, linked, from epoch to epoch."""
 
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
@@ -10,19 +11,16 @@ import plotly.graph_objects as go
 
 from workbook.errors import WorkbookError
 from workbook.explorers.features.atlas import Atlas
-from workbook.explorers.features.controls import NO_CLASS, FeatureControls, View
-from workbook.explorers.features.readings import Reading, readings
+from workbook.explorers.features.controls import FeatureControls
+from workbook.explorers.features.measured import Measured
+from workbook.explorers.features.view import OF, View, opened, shared
+from workbook.explorers.features.words import SIDE_WORDS, legend_html, pointed_html
 from workbook.explorers.later import Later
 from workbook.explorers.live_figure import LiveFigure
 from workbook.explorers.outlines import Outlines
-from workbook.explorers.page import data_uri, html, row, stylesheet
-from workbook.figures.linked_maps import GLYPHS, linked_maps, shape_groups
+from workbook.explorers.page import html, row, stylesheet
+from workbook.figures.linked_maps import linked_maps, shape_groups
 from workbook.figures.maps import NO_MAP
-
-# pixels a side, as the stylesheet has them
-_POINTED, _THUMBNAIL = 112, 48
-_MOST_ON_SHEET = 100
-_SIDE_WORDS = {"pre": "pre-D", "eval": "eval-D"}
 
 
 class FeatureExplorer(widgets.VBox):
@@ -35,21 +33,22 @@ class FeatureExplorer(widgets.VBox):
     def __init__(self, atlas: Atlas) -> None:
         self.atlas, self.labels, self.styles = atlas, atlas.images.labels, atlas.styles
         self.names = np.array(atlas.images.class_names)
-        self.sides = np.array([atlas.side_of[name] for name in atlas.images.class_names])
         self.selected: np.ndarray | None = None  # (n,) int, images; None = no selection
         self._undoing = False
-        self._later = Later(0.25)
-        self._remembered = lru_cache(maxsize=256)(self._measured)  # back to an epoch, or one method changed
+        self._later, self.measured = Later(0.25), Measured(atlas)
         self.controls = FeatureControls(atlas)
-        self.legend, self.numbers, self.sheet, self.status = (widgets.HTML() for _ in range(4))
+        self.legend, self.numbers, self.sheet, self.nearest, self.status = (widgets.HTML() for _ in range(5))
         self.pointed, self.progress = widgets.HTML(html("features/pointed", image=None)), widgets.Output()
         self.figure = self._make_figure()
-        self._outlines = Outlines(self.figure, lambda: self._visible, self._select, self._mark)
+        self._outlines = Outlines(self.figure, lambda: self._visible, self._outlined, self._mark)
         super().__init__(self._arranged())
         self.add_class("explorer").add_class("features-explorer")
         for control in self.controls.drawing:
             control.observe(self._changed, "value")
-        self.controls.class_picker.observe(self._class_picked, "value")
+        self.controls.search.observe(self._searched, "value")
+        self.controls.image.observe(self._asked, "value")
+        self.controls.shared.observe(lambda change: self._pasted(change["new"]), "value")
+        self.figure.observe(lambda change: self._pasted(change["new"], always=False), "_query")
         self.controls.clear.on_click(lambda _: self.select(None))
         self._draw()
 
@@ -63,16 +62,12 @@ class FeatureExplorer(widgets.VBox):
         shown = self.controls.shown()[self.labels]
         return np.flatnonzero(shown) if self.selected is None else self.selected[shown[self.selected]]
 
-    def readings(self, rows: np.ndarray, view: View) -> list[list[Reading]]:
-        """The measures of these images on the real features, of the left and the right method."""
-        return [self._remembered(method, view.seed, view.epoch, rows.tobytes()) for method in view.methods]
-
     # what it is made of
 
     def _make_figure(self) -> LiveFigure:
         view = self.controls.view()
         points = self.styles.loc[self.names[self.labels], ["colour", "symbol"]].reset_index(drop=True)
-        told = [", ".join(filter(None, (name, _SIDE_WORDS.get(side)))) for name, side in self.atlas.side_of.items()]
+        told = [", ".join(filter(None, (name, SIDE_WORDS.get(side)))) for name, side in self.atlas.side_of.items()]
         points["text"] = np.array(told)[self.labels]
         groups = shape_groups(points)
         self._traces = [(panel, images) for panel in (0, 1) for images in groups]  # what each trace holds
@@ -82,6 +77,7 @@ class FeatureExplorer(widgets.VBox):
         figure._config = {**figure._config, "plotGlPixelRatio": 1}
         for trace, (_, images) in zip(figure.data, self._traces, strict=True):
             trace.on_hover(partial(self._hovered, images))
+            trace.on_click(partial(self._clicked, images))
         return figure
 
     def _arranged(self) -> list[widgets.Widget]:
@@ -91,8 +87,9 @@ class FeatureExplorer(widgets.VBox):
         return [
             stylesheet(),
             row(chosen.left, chosen.right, chosen.seed, chosen.kind, chosen.side),
-            row(chosen.epoch, chosen.play, chosen.class_picker, chosen.clear),
-            *(self.status, self.progress, row(self.figure, beside), self.numbers, self.sheet),
+            row(chosen.epoch, chosen.play, chosen.search, chosen.clear),
+            row(chosen.colour, chosen.image, chosen.shared),
+            *(self.status, self.progress, row(self.figure, beside), self.nearest, self.numbers, self.sheet),
         ]
 
     # what a change draws
@@ -103,20 +100,18 @@ class FeatureExplorer(widgets.VBox):
         try:
             self._draw()
         except (WorkbookError, ValueError) as error:
-            self._undoing = True
-            change["owner"].value = change["old"]  # the controls say what is drawn
-            self._undoing = False
+            with self._quiet():
+                change["owner"].value = change["old"]  # the controls say what is drawn
             self.status.value = html("features/line", text=f"{change['new']} cannot be shown: {error}.")
 
     def _draw(self) -> None:
         view, shown = self.controls.view(), self.controls.shown()
         self._prepare(view)
+        self._colourings = self.measured.colourings(self.controls.colour.value, view)
         self._outlines.clear()
         self._visible = [np.where(shown[self.labels, None], place, np.nan) for place in self._places(view)]
         self._redraw()
-        by_side = self.styles[shown].groupby("side", sort=False)
-        sides = {_SIDE_WORDS.get(str(side), "classes"): classes for side, classes in by_side}
-        self.legend.value = html("features/legend", sides=sides, glyphs=GLYPHS)
+        self.legend.value = legend_html(self.styles[shown], view.methods, self._colourings)
 
     def _prepare(self, view: View) -> None:
         """Make the maps that are not there yet, under a line that says so."""
@@ -126,6 +121,7 @@ class FeatureExplorer(widgets.VBox):
                 self.status.value = html("features/line", text=f"Computing {what}; it is stored and made only once ...")
                 with self.progress:
                     self.atlas.maps(method, view.seed, view.kind)
+                self.progress.outputs = ()
         self.status.value = ""
 
     def _places(self, view: View) -> list[np.ndarray]:
@@ -145,60 +141,96 @@ class FeatureExplorer(widgets.VBox):
         for panel, images in self._traces:
             x, y = self._visible[panel][images].T
             chosen = None if self.selected is None else np.flatnonzero(np.isin(images, self.selected))
-            traces.append({"x": x, "y": y, "selectedpoints": chosen})
+            colours = tuple(self._colourings[panel].colours[image] for image in images)
+            traces.append({"x": x, "y": y, "selectedpoints": chosen, "marker_color": colours})
         titles = [{"text": title} for title in self._titles(self.controls.view())]
         self.figure.redraw(traces, {"annotations": titles})
 
-    def _select(self, images: Sequence[int] | np.ndarray) -> None:
+    def _select(self, images: Sequence[int] | np.ndarray, *, searched: str = "", why_none: str = "") -> None:
         self.selected = np.unique(np.asarray(images, dtype=np.int64)) if len(images) else None
-        if self.selected is None:
-            self.controls.class_picker.value = NO_CLASS
+        with self._quiet():
+            self.controls.search.value = searched
         self._redraw()
+        if self.selected is not None and not len(self.rows()):
+            why_none = "Nothing of the selection is shown: its classes are hidden by Side or Classes shown."
+        self.status.value = html("features/line", text=why_none) if why_none else ""
 
     # what the reader does on the maps
 
-    def _class_picked(self, change: Any) -> None:
-        if change["new"] != NO_CLASS:
-            self.select(np.flatnonzero(self.names[self.labels] == change["new"]))
+    def _outlined(self, images: np.ndarray) -> None:
+        empty = self._outlines.drawn and not len(images)
+        self._select(images, why_none="The outline holds no point: draw it around points." if empty else "")
+
+    def _searched(self, change: Any) -> None:
+        if self._undoing:
+            return
+        names, text = self.controls.found(), change["new"]
+        why_none = f"No class of this map has {text!r} in its name; they stand under Classes shown." if text else ""
+        self._outlines.clear()
+        images = np.flatnonzero(np.isin(self.names[self.labels], names))
+        self._select(images, searched=text, why_none="" if len(images) else why_none)
 
     def _hovered(self, images: np.ndarray, _trace: go.Scattergl, points: Any, _state: Any) -> None:
         if points.point_inds:
-            image = int(images[points.point_inds[0]])
-            label, uri = self.labels[image], data_uri(self.atlas.images[image], _POINTED)
-            who = {"name": self.names[label], "side": _SIDE_WORDS.get(self.sides[label], "")}
-            self.pointed.value = html("features/pointed", image=uri, number=image, **who)
+            self.pointed.value = pointed_html(self.atlas, int(images[points.point_inds[0]]))
+
+    def _clicked(self, images: np.ndarray, _trace: go.Scattergl, points: Any, _state: Any) -> None:
+        if points.point_inds:
+            self.controls.image.value = str(images[points.point_inds[0]])
+
+    def _asked(self, change: Any) -> None:
+        text, last = change["new"].strip(), len(self.labels) - 1
+        if text and not (text.isdecimal() and int(text) <= last):
+            self.status.value = html("features/line", text=f"An image is a number from 0 to {last}, got {text!r}.")
+        elif not self._undoing:
+            self.status.value = ""
+            self._tell()
+
+    def _pasted(self, text: str, *, always: bool = True) -> None:
+        """Show what a shared text says; of an address, always = False, only one that says something."""
+        if self._undoing or text == self.shared or not (always or f"{OF}=" in text):
+            return
+        before = self.controls.state()
+        try:
+            state, selected = opened(text, self.atlas.images.digest, len(self.labels))
+            with self._quiet():
+                self.controls.restore(state)
+            self._draw()
+            self.select(selected)
+        except (WorkbookError, ValueError) as error:
+            with self._quiet():
+                self.controls.restore(before)  # the controls say what is drawn
+            self._share()
+            self.status.value = html("features/line", text=f"{error}.")
+
+    @property
+    def shared(self) -> str:
+        """What is drawn and selected as a text, which the field View takes, and a link after its `?`."""
+        return shared(self.atlas.images.digest, self.controls.state(), self.selected)
+
+    def _share(self) -> None:
+        with self._quiet():
+            self.controls.shared.value = self.shared
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """What is set here asks for nothing."""
+        self._undoing = True
+        try:
+            yield
+        finally:
+            self._undoing = False
 
     # numbers and contact sheet, once the controls rest
 
-    def _measured(self, method: str, seed: int, epoch: int, rows: bytes) -> list[Reading]:
-        features = self.atlas.features(method, seed, epoch)
-        return readings(features, self.labels, self.sides, np.frombuffer(rows, dtype=np.int64))
-
     def _tell(self) -> None:
+        self._share()
         # in a thread: what it needs is taken along, because the controls may change meanwhile
-        self._later(partial(self._told, self.rows(), self.controls.view(), self.selected is not None), self._show)
+        asked = self.controls.image.value.strip()
+        image = int(asked) if asked.isdecimal() and int(asked) < len(self.labels) else None
+        self._later(
+            partial(self.measured.told, self.rows(), self.controls.view(), self.selected is not None, image), self._show
+        )
 
-    def _told(self, rows: np.ndarray, view: View, selected: bool) -> tuple[str, str]:
-        classes = len(np.unique(self.labels[rows]))
-        title = f"{'Selected' if selected else 'All images shown'}: {len(rows)} images of "
-        title += f"{classes} class{'es' * (classes != 1)}, epoch {view.epoch}"
-        try:
-            rows_of_table = list(zip(*self.readings(rows, view), strict=True))
-            table = html("features/readings", rows=rows_of_table, methods=view.methods, title=title)
-            return table, self._contact_sheet(rows) if selected and len(rows) else ""
-        except WorkbookError as error:  # an image that cannot be read, features that are not what was stored
-            return html("features/line", text=str(error)), ""
-
-    def _show(self, told: tuple[str, str]) -> None:
-        self.numbers.value, self.sheet.value = told
-
-    def _contact_sheet(self, rows: np.ndarray) -> str:
-        # evenly over the selection in the order of the classes, so that a class is left out only if it is rare
-        ordered = rows[np.argsort(self.labels[rows], kind="stable")]
-        chosen = ordered[np.linspace(0, len(ordered) - 1, min(len(ordered), _MOST_ON_SHEET)).astype(int)]
-        names = self.names[self.labels[chosen]]
-        uris = [data_uri(self.atlas.images[image], _THUMBNAIL) for image in chosen]
-        pictures = zip(uris, names, self.styles.loc[names, "colour"], strict=True)
-        thinned = f"{len(chosen)} of the {len(rows)} selected images"
-        title = thinned if len(chosen) < len(rows) else "The selected images"
-        return html("features/sheet", pictures=pictures, title=title)
+    def _show(self, told: tuple[str, str, str]) -> None:
+        self.numbers.value, self.sheet.value, self.nearest.value = told
