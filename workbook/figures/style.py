@@ -61,9 +61,9 @@ def points_and_range(
     return go.Scatter({along: rows["mean"], across: at, f"error_{along}": bars, "mode": "markers", **look})
 
 
-def own_range(ours: pd.Series, also: Iterable[float] = (), margin: float = 0.08) -> tuple[float, float]:
+def own_range(own: pd.Series, also: Iterable[float] = (), margin: float = 0.08) -> tuple[float, float]:
     """What an axis shows: our values, those of `also` that leave them at least half of it, and a little beyond."""
-    low, high = ours.min(), ours.max()
+    low, high = own.min(), own.max()
     least = high - low
     for value in sorted(also, key=lambda value: max(low - value, value - high)):
         wider = min(low, value), max(high, value)
@@ -72,14 +72,14 @@ def own_range(ours: pd.Series, also: Iterable[float] = (), margin: float = 0.08)
     return low - beyond, high + beyond
 
 
-def add_paper(figure: go.Figure, printed: pd.DataFrame, along: str, ours: pd.Series, setting: str) -> str:
+def add_paper(figure: go.Figure, printed: pd.DataFrame, along: str, own: pd.Series, setting: str) -> str:
     """Rings at what a paper prints, arrows where the axis ends before; the text that names the latter, or none.
 
-    The axis `along` "x" or "y" shows the `own_range` of `ours`. printed: columns name, at (its place on the other
+    The axis `along` "x" or "y" shows the `own_range` of `own`. printed: columns name, at (its place on the other
     axis), value and colour.
     """
     value = printed["value"]
-    low, high = own_range(ours, value)
+    low, high = own_range(own, value)
     figure.update_layout({f"{along}axis": {"range": (low, high)}})
     if printed.empty:
         return ""
