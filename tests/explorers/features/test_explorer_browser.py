@@ -4,6 +4,7 @@ import math
 
 import psutil
 import pytest
+from playwright.sync_api import expect
 
 from tests.explorers.servers import asserts_a_good_start
 
@@ -146,7 +147,7 @@ def test_in_voila(voila_page):
     page.goto(f"{voila_page.address}&{view}", timeout=180_000)
     explorer = explorer_of(page)
     page.wait_for_function(f"before => JSON.stringify(({_SHOWN})()) === before", arg=before, timeout=60_000)
-    assert control(explorer, "View").input_value() == view
+    expect(control(explorer, "View")).to_have_value(view)
 
     kernel = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
     (process,) = [each for each in psutil.process_iter(["cmdline"]) if kernel in " ".join(each.info["cmdline"] or [])]
