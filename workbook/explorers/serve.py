@@ -20,6 +20,8 @@ _EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets
 # The page is made before it is asked for, and the next one, for a second tab, once this one is drawn
 _AHEAD = {"preheat_kernel": True, "default_pool_size": 1}
 _NEXT = 20.0  # seconds
+# of an error its message, which says what to do next, and not the way through the code
+_MESSAGE_ALONE = 'get_ipython().InteractiveTB.set_mode("Minimal")'
 
 
 class ExplorerPage(Voila):
@@ -56,5 +58,5 @@ def dashboard(notebook: Path, parameters: Mapping[str, Any]) -> NotebookNode:
     filled = parameterize_notebook(load_notebook_node(str(notebook)), dict(parameters))
     title = filled.cells[0].source.splitlines()[0]
     code = [cell.source for cell in filled.cells if cell.cell_type == "code" and "report" not in cell.metadata.tags]
-    filled.cells = [nbformat.v4.new_markdown_cell(title), nbformat.v4.new_code_cell("\n".join(code))]
+    filled.cells = [nbformat.v4.new_markdown_cell(title), nbformat.v4.new_code_cell("\n".join([_MESSAGE_ALONE, *code]))]
     return filled
