@@ -48,6 +48,7 @@ results_app = typer.Typer(no_args_is_help=True, help="Measured verdicts that the
 app.add_typer(results_app, name="results")
 
 Out = Annotated[Path | None, typer.Option(help="The folder that the pages go into.")]
+Profile = Annotated[str, typer.Option(help="How large everything is: smoke, sketch, pocket, study, paper.")]
 Name = Annotated[str, typer.Argument(help="A manifest's name, or the path of your own .yaml file.")]
 
 
@@ -168,9 +169,7 @@ def data_shrink(
 @app.command("report")
 def report(
     notebooks: Annotated[list[Path] | None, typer.Argument(help="Notebooks to run; all of notebooks/ if none.")] = None,
-    profile: Annotated[
-        str, typer.Option(help="How large everything is: smoke, sketch, pocket, study, paper.")
-    ] = "smoke",
+    profile: Profile = "smoke",
     assignments: Annotated[
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="As YAML: epochs=3, ablation.seeds=2, k=null."),
@@ -214,9 +213,7 @@ def report(
 @app.command("sweep")
 def sweep(
     notebooks: Annotated[list[Path] | None, typer.Argument(help="Whose runs; all of notebooks/ if none.")] = None,
-    profile: Annotated[
-        str, typer.Option(help="How large everything is: smoke, sketch, pocket, study, paper.")
-    ] = "smoke",
+    profile: Profile = "smoke",
     assignments: Annotated[
         list[str] | None,
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="As `workbook report` takes them."),
@@ -417,7 +414,7 @@ def push_run(
 @app.command(context_settings={"ignore_unknown_options": True})
 def explore(
     notebook: Annotated[str, typer.Argument(help="explore_features or explore_diversity.")] = "explore_features",
-    profile: Annotated[str, typer.Option(help="Whose runs are shown: smoke, pocket, study or paper.")] = "smoke",
+    profile: Profile = "smoke",
     more: Annotated[list[str] | None, typer.Argument(help="Voila's own options, such as --port=8900.")] = None,
 ) -> None:
     """Open an explorer as a page of its own, on this machine only, until Ctrl+C."""

@@ -115,7 +115,7 @@ class Store:
         try:
             yield Path(path).name
         finally:
-            Path(path).unlink()
+            Path(path).unlink(missing_ok=True)
 
     @contextmanager
     def workdir(self, kind: str, spec: Mapping[str, Any]) -> Iterator[Path]:

@@ -5,18 +5,17 @@ import re
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-import torch
 from tqdm import tqdm
 
 from tests.engines import slow
 from tests.pretraining.small import DIGITS, PROJECTOR
+from tests.threads import one_thread
 from workbook.data import load_images
 from workbook.engines.away import Away
 from workbook.engines.local import Local
@@ -127,17 +126,6 @@ def test_probes_of_runs_that_are_at_home(away, tmp_path):
             tables.append(stagewise_evaluation(found, parts, POOLED, ProbeRecipe(c_values=(0.1,)), lab))
     pd.testing.assert_frame_equal(*tables)
     assert not [one for one in away.store.artefacts() if one.kind == PASSING], "features that are dropped do not travel"
-
-
-@contextmanager
-def one_thread():
-    """As a job has with one CPU: the number of threads changes a sum's last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def terms(root: Path, **changes: object) -> _Terms:

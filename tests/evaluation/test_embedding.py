@@ -8,6 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.conftest import make_images
 from tests.pretraining.small import DIGITS
+from tests.threads import one_thread
 from workbook.evaluation.embedding import KINDS, Embedding, embed, embed_epochs, turned_onto
 from workbook.evaluation.extraction import POOLED, over_epochs
 from workbook.pretraining.runs import train
@@ -124,11 +125,7 @@ def test_a_map_is_turned_and_mirrored_but_not_bent():
 
 
 def test_a_map_leaves_the_number_of_threads_as_it_was():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         for kind in KINDS:
             embed(np.random.default_rng(0).normal(size=(120, 5)), Embedding(kind=kind, perplexity=5.0))
             assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)

@@ -4,7 +4,6 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from jupyter_client.manager import start_new_kernel
 
 from tests.pretraining.small import DIGITS, PROJECTOR
+from tests.threads import one_thread
 from workbook.devices import make_fabric
 from workbook.engines.local import Local
 from workbook.lab import Lab
@@ -41,17 +41,6 @@ def _train_sweep(root: Path, told: Path, together: Barrier) -> None:
     together.wait()
     found = train_all(SWEEP, Lab(Store(root), make_fabric("cpu", "float32")))
     told.write_text("".join("s" if run.stored else "t" for run in found))
-
-
-@contextmanager
-def one_thread():
-    """As the other processes of these tests have: the number of threads changes a sum's last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_runs_that_train_at_a_time_are_those_that_train_in_turn(tmp_path, fabric):

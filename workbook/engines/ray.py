@@ -7,10 +7,9 @@ worker uses the store that jobs are done for where it sees its folder, and else 
 import logging
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -102,6 +101,7 @@ class _Crew:
         self.done: dict[int, Outcome] = {}
         self.flying: dict[Any, int] = {}
         self.counts: dict[int, Counts] = {}
+        self.marked = ExitStack()
         self.home: Any = None  # until a job has to be sent: what is stored is read without a cluster
 
     def free(self) -> bool:
@@ -135,29 +135,25 @@ class _Crew:
 
     def leave(self) -> None:
         """Nothing of ours is at work any more."""
-        if self.home is None:
-            return
-        for force in (False, True):
-            for ref in self.flying:
-                self.ray.cancel(ref, force=force)
-            if self.flying:
-                self.ray.wait([*self.flying], num_returns=len(self.flying), timeout=_GRACE)
-        self.ray.kill(self.home)
-        with suppress(FileNotFoundError):
-            (self.terms.root / self.terms.mark).unlink()
+        with self.marked:
+            if self.home is None:
+                return
+            for force in (False, True):
+                for ref in self.flying:
+                    self.ray.cancel(ref, force=force)
+                if self.flying:
+                    self.ray.wait([*self.flying], num_returns=len(self.flying), timeout=_GRACE)
+            self.ray.kill(self.home)
 
     def _gather(self) -> None:
         self.ray = ray = _connected()
         self._room()
         fabric, root = self.lab.fabric, self.lab.store.root
-        root.mkdir(parents=True, exist_ok=True)
-        handle, mark = tempfile.mkstemp(prefix=".home-", dir=root)
-        os.close(handle)
         self.terms = _Terms(
             host=socket.gethostname(),
             versions=versions_here(),
             root=root,
-            mark=Path(mark).name,
+            mark=self.marked.enter_context(self.lab.store.marked()),
             lab=replace(self.lab, store=None, fabric=None, engine=Local()),
             device="cuda" if self.engine.gpus else "cpu",
             precision=precision_name(fabric),

@@ -31,6 +31,7 @@ _LOG.setLevel(logging.CRITICAL)  # failures are told in our words
 _ENGINE = "workbook"
 _FORKS = sys.platform == "linux"  # elsewhere libraries that were imported may not survive a fork
 _PATIENCE = 5  # seconds that an interrupted kernel gets to put its things in order
+_ENDING = 30.0  # seconds that one may take to end by itself, with a cluster's workers to send home; half, then signals
 _START = 120  # seconds that a kernel may take to start: several start at once
 
 
@@ -197,7 +198,8 @@ class _SideBySide(Engine):
         on_cell_start: Callable[[NotebookNode, int], None],
         **_: Any,
     ) -> NotebookNode:
-        config = Config({"KernelManager": {"connection_file": str(connection), **_ENCRYPTION}})
+        ending = {"shutdown_wait_time": _ENDING}
+        config = Config({"KernelManager": {"connection_file": str(connection), **ending, **_ENCRYPTION}})
         manager = AsyncKernelManager(kernel_name=kernel_name, config=config)
         if warm:
             manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
