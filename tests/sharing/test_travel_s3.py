@@ -12,6 +12,7 @@ import pytest
 
 from tests.sharing.test_travel import ALL, contents, make
 from workbook.errors import SharingError
+from workbook.locks import ProcessLock
 from workbook.sharing.travel import pull_store, push_store
 from workbook.store import Store
 
@@ -110,7 +111,13 @@ def test_a_pull_that_is_killed_goes_on_and_what_was_whole_is_not_brought_again(f
     assert (went_on["artefacts"], went_on["there"]) == (COUNT - len(whole), len(whole))
     assert contents(part) == contents(full)
     assert {key: part.by_key("runs", key).path.stat().st_mtime_ns for key in whole} == whole
-    assert not list(part.root.glob("partial/received/*/*")) and not list(part.root.glob("locks/*"))
+    assert not list(part.root.glob("partial/received/*/*"))
+    # who was killed between a rename and letting go leaves the lock's file, which anyone can take
+    left = [ProcessLock(path) for path in part.root.glob("locks/*")]
+    assert {lock.path.stem for lock in left} <= {f"runs-{key}" for key in whole}
+    assert all(lock.take() for lock in left)
+    for lock in left:
+        lock.let_go()
     again = told(start("pull", part))
     assert (again["artefacts"], again["megabytes"], again["there"]) == (0, 0, COUNT)
 
