@@ -8,10 +8,15 @@ from workbook.errors import WorkbookError
 
 @pytest.mark.parametrize(
     ("flags", "auto"),
-    [("avx512_bf16 amx_bf16 amx_tile", "bf16-mixed"), ("avx2 avx512_bf16", "32-true"), (None, "32-true")],
-    ids=["AMX", "without", "no file"],
+    [
+        ("avx512f amx_bf16 amx_tile", "bf16-mixed"),
+        ("avx2 avx512_bf16", "bf16-mixed"),
+        ("avx2 avx512f", "32-true"),
+        (None, "32-true"),
+    ],
+    ids=["AMX", "AVX-512", "without", "no file"],
 )
-def test_cpus_compute_in_bfloat16_where_they_have_amx_or_are_asked(monkeypatch, tmp_path, flags, auto):
+def test_cpus_compute_in_bfloat16_where_they_have_instructions_for_it_or_are_asked(monkeypatch, tmp_path, flags, auto):
     monkeypatch.setattr(devices, "_CPU", tmp_path / "cpuinfo")
     if flags:
         devices._CPU.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")

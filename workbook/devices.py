@@ -36,9 +36,9 @@ def precision_name(fabric: Fabric) -> str:
     return next(name for name, own in _NAMES.items() if own == precision_of(fabric))
 
 
-def _has_amx() -> bool:
-    """Whether this CPU multiplies matrices of bfloat16 in units of its own, as Intel's from 2023 on do; Linux tells."""
-    return _CPU.exists() and "amx_bf16" in _CPU.read_text().split()
+def _multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for it: AMX, as Intel's from 2023 on, or AVX-512's, as AMD's; Linux tells."""
+    return _CPU.exists() and not {"amx_bf16", "avx512_bf16"}.isdisjoint(_CPU.read_text().split())
 
 
 def _leave() -> None:
@@ -62,16 +62,16 @@ def make_fabric(device: str = "auto", precision: str = "auto") -> Fabric:
     """A launched Fabric on a device: "auto", "cpu", "cuda" or "mps".
 
     precision: "bfloat16" (mixed: parameters, and sums within an operation, stay in float32), "float32", or "auto":
-    bfloat16 on CUDA and on CPUs with AMX, which train up to twice as fast in it, and float32 on MPS and on other CPUs,
-    of which many are far slower in bfloat16. Under torchrun every process takes its own device and gradients are
-    averaged; elsewhere one device is used. Raises ValueError for an unknown device or precision, and WorkbookError
-    where torchrun may start processes again and is not set up to.
+    bfloat16 on CUDA and on CPUs with instructions for it, which train up to twice as fast in it, and float32 on MPS and
+    on other CPUs, of which many are far slower in bfloat16. Under torchrun every process takes its own device and
+    gradients are averaged; elsewhere one device is used. Raises ValueError for an unknown device or precision, and
+    WorkbookError where torchrun may start processes again and is not set up to.
     """
     if precision not in PRECISIONS:
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
     device = choose_device(device)
     if precision == "auto":
-        precision = "bfloat16" if device == "cuda" or (device == "cpu" and _has_amx()) else "float32"
+        precision = "bfloat16" if device == "cuda" or (device == "cpu" and _multiplies_bfloat16()) else "float32"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # a report says the precision itself
     processes = int(os.environ.get("WORLD_SIZE", 1))
     fabric = Fabric(
