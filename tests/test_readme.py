@@ -1,4 +1,4 @@
-"""What does not run rots: every block of the README, with small stand-ins for the files that it names."""
+"""What does not run rots: every block of the README and of the site, with stand-ins for the files that they name."""
 
 import re
 import shlex
@@ -21,10 +21,13 @@ from workbook.study import Study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-COMMANDS = [
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("notebooks/docs/*.md")))]
+BLOCKS = [found for page in PAGES for found in re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+LINES = [
     line.partition(" #")[0].strip() for language, block in BLOCKS if language == "sh" for line in block.splitlines()
 ]
+COMMANDS = list(dict.fromkeys(line for line in LINES if line and not line.startswith("#")))
+ON_CLUSTERS = ("torchrun ", "srun workbook ", "workbook report ", "export ")
 RUN = Recipe(
     dataset="generated",
     images_per_class=2,
@@ -55,7 +58,7 @@ def here(tmp_path, monkeypatch):
 
 def test_every_block_is_run_by_a_test_below():
     assert {language for language, _ in BLOCKS} == {"sh", "python", ""}, "the one without a language is a drawing"
-    known = ("make ", "workbook score ", "workbook data ", "WORKBOOK_DATA=~/data make ")
+    known = ("make ", "workbook score ", "workbook data ", "WORKBOOK_DATA=~/data make ", *ON_CLUSTERS)
     assert [command for command in COMMANDS if not command.startswith(known)] == []
 
 
@@ -97,6 +100,17 @@ def test_what_make_is_told_is_known(command):
     assignments = [value for option, value in zip(options[::2], options[1::2], strict=True) if option == "-p"]
     names = {path.stem: declared_parameters(read_notebook(path), path.stem) for path in ROOT.glob("notebooks/*.ipynb")}
     route(names, parse_assignments(assignments), profile=given.get("PROFILE", "smoke"))
+
+
+@pytest.mark.parametrize("command", [line for beginning in ON_CLUSTERS[:3] for line in commands(beginning)])
+def test_what_a_cluster_is_told_is_known(command):
+    """Parsed only: the profile, the notebooks and the parameters."""
+    words = shlex.split(command.partition("workbook ")[2])
+    assert words[0] in {"sweep", "report"} and list(ROOT.glob(words[1])), "a pattern of the shell"
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    assert set(options) <= {"--profile", "-p"}
+    names = {path.stem: declared_parameters(read_notebook(path), path.stem) for path in ROOT.glob(words[1])}
+    route(names, parse_assignments([options["-p"]] if "-p" in options else []), profile=options["--profile"])
 
 
 def test_the_python_runs(here):

@@ -373,7 +373,7 @@ SKETCH = replace(
     ),
     seeds=3,
     ablation=replace(SMOKE.ablation, component_epochs=1),
-    probe_images_per_class=None,
+    probe_images_per_class=100,
     extraction=Extraction(stage_budget=16_384),  # every stage whole
     probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-5, 3)), patience=2.0),
 )

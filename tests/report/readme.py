@@ -1,58 +1,91 @@
-"""The README's table of results, from the notebooks and what was adopted: python -m tests.report.readme"""
+"""The tables of results, of the README and of the site, from what was adopted: python -m tests.report.readme"""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbook.errors import ReportError
 from workbook.files import CHECKOUT, write_atomically
-from workbook.papers.claims import claims_of
+from workbook.papers.claims import CLAIMS, claims_of
 from workbook.papers.verdicts import interval_text, printed, quantity
 from workbook.report.notebooks import read_notebook, title_of
 from workbook.report.record import ReportResult, read_records
 from workbook.report.survey import strength
 
 _BEGIN, _END = "<!-- results:begin -->", "<!-- results:end -->"
-_SHOWN = 6  # claims of a notebook
+# what a visitor asks first -> the claim that answers; the papers' answer to each is yes
+QUESTIONS = {
+    "Does supervised pretraining (SL) lose transferability in a network's last stage?": "A.stages.sl-drops",
+    "Does an MLP projector before the classifier (SL-MLP) help on classes never seen?": "A.pooled.slmlp-above",
+    "Does it by keeping variation within classes (smaller φ)?": "A.variation.phi",
+    "Does it mix the features of seen and unseen classes (larger Π)?": "A.mixture.pi",
+    "Does it make features less redundant (smaller R)?": "A.redundancy.sl",
+    "Do unsupervised methods owe their transfer to such an MLP (MoCo v2)?": "A.mlp.mocov2",
+    "Does SL-MLP also help on other data sets, by linear evaluation?": "A.transfer.linear",
+    "Are self-supervised networks more diverse than supervised ones (by spectrum)?": "B.diversity.ssl-spectral",
+    "Does accuracy × spectral diversity (CIS) predict transfer better than accuracy?": "B.cis.linear.spectral.kendall",
+    "Is the dose of labels with the best CIS that with the best transfer?": "B.injection.best",
+}
 
 
-def update_readme(readme: Path, *, notebooks: Path, results: Path) -> bool:
-    """Rewrite the table between the two results comments of the README; True if it changed.
+def update(page: Path, table: str) -> bool:
+    """Rewrite what stands between the two results comments of a page; True if it changed.
 
-    Raises ReportError if the README lacks them.
+    Raises ReportError if the page lacks them.
     """
-    text = readme.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
-        raise ReportError(f"{readme} has no place for the results; add the lines {_BEGIN} and {_END}")
-    new = f"{before}{_BEGIN}\n{results_table(notebooks, results)}\n{_END}{after}"
+        raise ReportError(f"{page} has no place for the results; add the lines {_BEGIN} and {_END}")
+    new = f"{before}{_BEGIN}\n{table}\n{_END}{after}"
     if new == text:
         return False
-    write_atomically(readme, new)
+    write_atomically(page, new)
     return True
 
 
-def results_table(notebooks: Path, results: Path) -> str:
-    """Markdown, a row a claim: question, notebook, paper's number, ours, hardware, minutes.
-
-    A notebook that answers no claim is a tool and has no row.
-    """
-    records = [record for folder in results.glob("*") if folder.is_dir() for record in read_records(folder)]
-    strongest = {record.notebook: record for record in sorted(records, key=_weight)}
-    rows = [["Question", "Notebook", "The paper's number", "Ours", "Hardware", "Minutes"], ["---"] * 5 + ["---:"]]
-    for path in sorted(path for path in notebooks.glob("*.ipynb") if claims_of(path.stem)):
-        head = [title_of(read_notebook(path), otherwise=path.stem), f"[{path.stem}]({notebooks.name}/{path.name})"]
-        record = strongest.get(path.stem)
-        if record is None:
-            rows.append([*head, "", "not measured yet", "", ""])
-            continue
-        where = f"{results.relative_to(notebooks.parent)}/{record.profile}/{path.stem}.json"
-        tail = [f"{record.findings.get('hardware') or 'not stated'}; {_size(record)}", f"{record.seconds / 60:.0f}"]
-        for number, (paper, ours) in enumerate(_pairs(record, where)):
-            rows.append([*head, paper, ours, *tail] if number == 0 else ["", "", paper, ours, "", ""])
+def short_table(results: Path) -> str:
+    """Markdown, a row a question: what the paper says, what was measured, the verdict."""
+    rows = [["Question", "Paper", "Measured here", "Verdict"], ["---"] * 4]
+    for question, claim_id in QUESTIONS.items():
+        claim, found = CLAIMS[claim_id], _best(results, claim_id)
+        number = "" if claim.number is None else f", {printed(claim.number, claim.unit)}"
+        row = [question, f"yes{number} ({claim.paper}, {claim.place})"]
+        rows.append([*row, *(_measured_and_status(found) if found else ("", "not measured yet"))])
     return _markdown_table(rows)
+
+
+def _best(results: Path, claim: str) -> dict[str, Any] | None:
+    judged = [
+        (record, verdict)
+        for record in _adopted(results)
+        for verdict in record.verdicts
+        if verdict["claim"]["id"] == claim
+    ]
+    return max(judged, key=lambda pair: (*_weight(pair[0]), pair[1]["n"]), default=(None, None))[1]
+
+
+def long_tables(notebooks: Path, results: Path) -> str:
+    """Markdown, a section a notebook, a row a claim: paper's number, measured, verdict; then what it was run on.
+
+    A notebook that answers no claim is a tool and has no section.
+    """
+    strongest = {record.notebook: record for record in sorted(_adopted(results), key=_weight)}
+    parts = []
+    for path in sorted(path for path in notebooks.glob("*.ipynb") if claims_of(path.stem)):
+        parts.append(f"## {title_of(read_notebook(path), otherwise=path.stem)}\n")
+        record = strongest.get(path.stem)
+        told = f"{_how(record)}." if record else "Not measured yet."
+        parts.append(f"[{path.stem}](../{path.name}). {told}\n")
+        if record:
+            parts.append(_markdown_table(_rows(record)) + "\n")
+    return "\n".join(parts).rstrip()
+
+
+def _adopted(results: Path) -> Iterator[ReportResult]:
+    for folder in sorted(found for found in results.glob("*") if found.is_dir()):
+        yield from read_records(folder)
 
 
 def _weight(record: ReportResult) -> tuple[bool, int]:
@@ -61,13 +94,26 @@ def _weight(record: ReportResult) -> tuple[bool, int]:
     return bool(decides), strength(record.profile)
 
 
-def _pairs(record: ReportResult, where: str) -> list[tuple[str, str]]:
-    """What the paper says and what was measured, of the first claims; last, how the others came out."""
-    pairs = [(_paper(verdict["claim"]), _ours(verdict)) for verdict in record.verdicts[:_SHOWN]]
-    if rest := Counter(verdict["status"] for verdict in record.verdicts[_SHOWN:]):
-        counted = ", ".join(f"{count} {status}" for status, count in sorted(rest.items()))
-        pairs.append((f"[{rest.total()} more]({where})", counted))
-    return pairs
+def _how(record: ReportResult) -> str:
+    """The profile, what was overridden in it, hardware, time, day."""
+    hardware = record.findings.get("hardware") or "hardware not stated"
+    minutes = f"{record.seconds / 60:.0f} minutes"
+    return ", ".join([f"Profile `{record.profile}`", *record.given, hardware, minutes, record.date[:10]])
+
+
+def _rows(record: ReportResult) -> Iterator[Sequence[str]]:
+    yield from (["Claim", "The paper's number", "Measured here", "Verdict"], ["---"] * 4)
+    for verdict in record.verdicts:
+        claim = verdict["claim"]
+        number = "" if claim["number"] is None else printed(claim["number"], claim["unit"])
+        yield [f"{claim['statement']} ({claim['paper']}, {claim['place']})", number, *_measured_and_status(verdict)]
+
+
+def _measured_and_status(verdict: Mapping[str, Any]) -> tuple[str, str]:
+    measured = quantity(verdict["measured"], verdict["claim"]["unit"])
+    spread = interval_text(verdict["low"], verdict["high"])
+    status = f"**{verdict['status']}**" + (f" ({verdict['said']})" if verdict["status"] == "exploratory" else "")
+    return f"{measured}, {spread}, n = {verdict['counted']}", status
 
 
 def _markdown_table(rows: Iterable[Sequence[str]]) -> str:
@@ -76,24 +122,11 @@ def _markdown_table(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
-def _size(record: ReportResult) -> str:
-    """The profile, and what was overridden in it."""
-    return ", ".join([record.profile, *record.given])
-
-
-def _paper(claim: Mapping[str, Any]) -> str:
-    number = "" if claim["number"] is None else f": {printed(claim['number'], claim['unit'])}"
-    return f"{claim['statement']} ({claim['paper']}, {claim['place']}){number}"
-
-
-def _ours(verdict: Mapping[str, Any]) -> str:
-    measured = quantity(verdict["measured"], verdict["claim"]["unit"])
-    spread = interval_text(verdict["low"], verdict["high"])
-    status = f"**{verdict['status']}**" + (f" ({verdict['said']})" if verdict["status"] == "exploratory" else "")
-    return f"{status}: {measured}, {spread}, n = {verdict['counted']}"
-
-
 if __name__ == "__main__":
     notebooks = CHECKOUT / "notebooks"
-    changed = update_readme(CHECKOUT / "README.md", notebooks=notebooks, results=notebooks / "results")
-    print("README.md rewritten" if changed else "README.md is up to date")
+    tables = {
+        CHECKOUT / "README.md": short_table(notebooks / "results"),
+        notebooks / "docs" / "results.md": long_tables(notebooks, notebooks / "results"),
+    }
+    for page, table in tables.items():
+        print(f"{page.name} {'rewritten' if update(page, table) else 'is up to date'}")

@@ -1,14 +1,15 @@
 import json
-from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_markdown_cell
 
-from tests.report.readme import results_table, update_readme
+from tests.report.readme import QUESTIONS, long_tables, short_table, update
 from tests.report.records import write_notebook
 from workbook.errors import ReportError
+from workbook.files import CHECKOUT
 from workbook.report.record import ReportResult, write_record
 from workbook.report.results import adopt
+from workbook.report.survey import NOTEBOOKS
 
 STAGES, ABLATION = "01_stagewise_evaluation", "02_mlp_ablation"
 
@@ -41,7 +42,7 @@ def test_adopt_rounds_and_forgets_the_machine(tmp_path):
         adopt("study", reports=tmp_path / "reports", results=tmp_path / "results")
 
 
-def test_readme_shows_the_strongest_evidence(tmp_path):
+def test_the_page_of_results_shows_the_strongest_evidence(tmp_path):
     notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
     notebooks.mkdir()
     write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# Does a | b?"))
@@ -51,21 +52,11 @@ def test_readme_shows_the_strongest_evidence(tmp_path):
         (results / profile).mkdir(parents=True)
         findings = record(STAGES, profile).findings | {"hardware": hardware}
         write_record(results / profile, record(STAGES, profile, findings=findings))
-    readme = tmp_path / "README.md"
-    readme.write_text("head\n<!-- results:begin -->\nold\n<!-- results:end -->\ntail\n")
-    assert update_readme(readme, notebooks=notebooks, results=results)
-    assert not update_readme(readme, notebooks=notebooks, results=results)
-    rows = readme.read_text().splitlines()
-    assert (rows[0], rows[-1]) == ("head", "tail")
-    assert rows[4] == (
-        rf"| Does a \| b? | [{STAGES}](notebooks/{STAGES}.ipynb) | x \| y (A, Fig. 2): 3.1 points "
-        r"| **agrees**: 2.00 points, [1.00, 3.00], n = 3 seeds | one GPU; study | 2 |"
-    )
-    assert rows[5] == f"| Two? | [{ABLATION}](notebooks/{ABLATION}.ipynb) |  | not measured yet |  |  |"
-    assert rows[6] == "<!-- results:end -->", "a notebook without claims has no row"
-    readme.write_text("no place")
-    with pytest.raises(ReportError, match="results:begin"):
-        update_readme(readme, notebooks=notebooks, results=results)
+    lines = [line for line in long_tables(notebooks, results).splitlines() if line]
+    assert lines[0] == "## Does a | b?"
+    assert lines[1].startswith(f"[{STAGES}](../{STAGES}.ipynb). Profile `study`, one GPU, 2 minutes, 20")
+    assert lines[4] == r"| x \| y (A, Fig. 2) | 3.1 points | 2.00 points, [1.00, 3.00], n = 3 seeds | **agrees** |"
+    assert lines[5:] == ["## Two?", f"[{ABLATION}](../{ABLATION}.ipynb). Not measured yet."], "a tool has no section"
 
 
 def test_what_decides_is_shown_before_what_a_larger_study_explored(tmp_path):
@@ -75,30 +66,35 @@ def test_what_decides_is_shown_before_what_a_larger_study_explored(tmp_path):
     for profile, status in (("study", "exploratory"), ("pocket", "inconclusive")):
         (results / profile).mkdir(parents=True)
         made = record(STAGES, profile)
-        verdicts = [dict(verdict, status=status) for verdict in made.verdicts]
+        verdicts = [dict(verdict, status=status, said="differs") for verdict in made.verdicts]
         write_record(results / profile, record(STAGES, profile, findings=made.findings | {"verdicts": verdicts}))
-    assert "**inconclusive**" in results_table(notebooks, results)
+    assert "**inconclusive**" in long_tables(notebooks, results)
+    (results / "pocket" / f"{STAGES}.json").unlink()
+    assert "**exploratory** (differs) |" in long_tables(notebooks, results)
 
 
-def table_of(folder: Path, verdicts: list[dict[str, str]]) -> str:
-    """The table of one notebook, whose verdicts are the usual one with these changes."""
-    notebooks, results = folder / "notebooks", folder / "notebooks/results"
-    (results / "pocket").mkdir(parents=True)
-    write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# One?"))
-    findings = record(STAGES, "pocket").findings
-    (usual,) = findings["verdicts"]
-    findings |= {"verdicts": [usual | changes for changes in verdicts]}
-    write_record(results / "pocket", record(STAGES, "pocket", findings=findings))
-    return results_table(notebooks, results)
+def test_the_readme_answers_its_questions_or_says_that_nothing_was_measured(tmp_path):
+    (tmp_path / "pocket").mkdir()
+    made = record(STAGES, "pocket")
+    verdicts = [made.verdicts[0] | {"claim": made.verdicts[0]["claim"] | {"id": "A.stages.sl-drops"}}]
+    write_record(tmp_path / "pocket", record(STAGES, "pocket", findings=made.findings | {"verdicts": verdicts}))
+    rows = short_table(tmp_path).splitlines()[2:]
+    assert len(rows) == len(QUESTIONS) and rows[0].endswith("| 2.00 points, [1.00, 3.00], n = 3 seeds | **agrees** |")
+    assert all(row.endswith("|  | not measured yet |") for row in rows[1:])
+    assert "| yes, 9.7 points (A, Table 2, ResNet-50, 300 epochs) |" in rows[1]
 
 
-def test_what_is_exploratory_says_so_in_the_readme(tmp_path):
-    table = table_of(tmp_path, [{"status": "exploratory", "said": "differs"}])
-    assert "| **exploratory** (differs): 2.00 points, [1.00, 3.00], n = 3 seeds |" in table
+def test_a_table_takes_the_place_of_the_last_one_and_nothing_else(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("head\n<!-- results:begin -->\nold\n<!-- results:end -->\ntail\n")
+    assert update(page, "| new |") and not update(page, "| new |")
+    assert page.read_text() == "head\n<!-- results:begin -->\n| new |\n<!-- results:end -->\ntail\n"
+    page.write_text("no place")
+    with pytest.raises(ReportError, match="results:begin"):
+        update(page, "")
 
 
-def test_the_readme_counts_what_it_does_not_show(tmp_path):
-    many = [{"status": "agrees" if number < 7 else "differs"} for number in range(9)]
-    rows = table_of(tmp_path, many).splitlines()[2:]
-    assert len(rows) == 7
-    assert rows[-1] == f"|  |  | [3 more](notebooks/results/pocket/{STAGES}.json) | 1 agrees, 2 differs |  |  |"
+def test_the_pages_show_what_was_adopted():
+    results = NOTEBOOKS / "results"
+    assert short_table(results) in (CHECKOUT / "README.md").read_text(encoding="utf-8"), "run make readme"
+    assert long_tables(NOTEBOOKS, results) in (NOTEBOOKS / "docs/results.md").read_text(encoding="utf-8")

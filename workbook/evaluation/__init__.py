@@ -1,0 +1,1 @@
+"""Run -> features -> table: extraction, stage-wise evaluation, readouts, finetuning, transfer, models of others."""

@@ -1,0 +1,1 @@
+"""Recipe -> modules: backbones with their stages, projectors, and weights from outside."""

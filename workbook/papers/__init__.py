@@ -1,0 +1,1 @@
+"""What the papers print and claim: tables, claims, the statistics that judge them, and verdicts."""

@@ -1,0 +1,1 @@
+"""Frozen features -> accuracy: linear, by SGD, k-NN, few-shot, for many labels, and between two data sets."""
