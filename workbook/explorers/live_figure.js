@@ -4,17 +4,33 @@
 // the figure is drawn; one page loads it once.
 
 // JupyterLab takes the arrow keys and Ctrl+A for its cells even where a list has the focus, unless the list forbids it
-function keepKeys(element) {
-  if (!element.isConnected) return setTimeout(() => keepKeys(element), 100);
+function makeAccessible(element) {
+  if (!element.isConnected) return setTimeout(() => makeAccessible(element), 100);
   let dashboard = element;
   for (let each = element; each; each = each.parentElement)
     if (each.classList.contains("jupyter-widgets")) dashboard = each;
   dashboard.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  new MutationObserver(() => nameControls(dashboard)).observe(dashboard, { childList: true, subtree: true });
+  nameControls(dashboard);
 }
 
-// What the page's address asks for, once the figure is drawn: what the kernel changes before that is lost to the page
-function tellAddress({ model, el }) {
-  if (!el.calcdata) return setTimeout(() => tellAddress({ model, el }), 100);
+// What ipywidgets leaves without a name, for readers that say aloud what has the focus
+function nameControls(dashboard) {
+  const name = (selector, told) => {
+    const nameless = dashboard.querySelectorAll(`${selector}:not([aria-label])`);
+    for (const each of nameless) each.setAttribute("aria-label", told(each));
+  };
+  name(".noUi-handle", (handle) => handle.closest(".jupyter-widgets").querySelector(".widget-label").textContent);
+  name(".widget-play button", (button) => (button.querySelector(".fa-stop") ? "Back to the first" : "Play or pause"));
+  name(".widget-select-multiple select", (list) => list.title || list.labels[0].textContent);
+}
+
+// Once the figure is drawn it says in words what it shows, and the kernel hears what the page's address asks for: what it
+// changes before that is lost to the page
+function drawn({ model, el }) {
+  if (!el.calcdata) return setTimeout(() => drawn({ model, el }), 100);
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", el.layout.meta.alt);
   model.set("_query", location.search);
   model.save_changes();
 }
@@ -33,9 +49,9 @@ export default () => {
   return {
     initialize({ model }) { own = model; },
     async render(properties) {
-      keepKeys(properties.el);
+      makeAccessible(properties.el);
       const remove = (await (plotly ??= load())).render(properties);
-      tellAddress(properties);
+      drawn(properties);
       return remove;
     },
   };

@@ -116,7 +116,8 @@ class DiversityExplorer(widgets.VBox):
         how = {"style": {"description_width": "50px"}, "layout": {"width": "auto"}}
         self.model = widgets.Dropdown(description="model", **how)
         self.families, self.selection = (
-            widgets.SelectMultiple(rows=7, layout={"width": width}) for width in ("210px", "300px")
+            widgets.SelectMultiple(rows=7, tooltip=tooltip, layout={"width": width})
+            for tooltip, width in (("Families shown", "210px"), ("Models selected", "300px"))
         )
 
     def _enter_collection(self) -> None:

@@ -34,7 +34,9 @@ class FeatureControls:
         by_side = styles.sort_values("side", ascending=False, kind="stable")
         listed = [(f"{GLYPHS[symbol]} {name}", str(name)) for name, symbol in by_side["symbol"].items()]
         every = [name for _, name in listed]
-        self.classes = widgets.SelectMultiple(options=listed, value=every, layout={"width": "250px", "height": "128px"})
+        self.classes = widgets.SelectMultiple(
+            options=listed, value=every, tooltip="Classes shown", layout={"width": "250px", "height": "128px"}
+        )
         self.search = widgets.Combobox(
             description="Select", placeholder="part of a class's name", options=every, style=_STYLE, layout=_layout(244)
         )
