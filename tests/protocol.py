@@ -5,7 +5,7 @@ import pandas as pd
 from tests.papers.simulation import EFFECTS, OUTCOMES, TABLE
 from workbook.files import CHECKOUT, write_atomically
 from workbook.papers.claims import CLAIMS, Claim, topics
-from workbook.papers.protocol import FIRST_SEED, seeds_of, spoken
+from workbook.papers.protocol import FIRST_SEED, SECOND, seeds_of, spoken
 from workbook.papers.statistics import STATISTICS
 from workbook.papers.verdicts import printed
 
@@ -15,7 +15,7 @@ INTRODUCTION = """# Protocol
 What a verdict hangs on is fixed before its runs: the statistic, how many and which seeds, the profile with its data, and the data sets. Otherwise one could go on adding seeds until an interval lies where one likes it, or change a setting until an effect appears. The protocol stands in the code, in [claims.csv](../workbook/papers/claims.csv) and [protocol.py](../workbook/papers/protocol.py); this page is made of it by `python -m tests.protocol`, and a test holds it against them.
 
 - **Seeds.** {seeds} SL and SL-MLP have five, everything else three, as the column *n* says. Lower seeds were looked at while the profiles were made, and serve no verdict.
-- **Profile.** As it is in [profiles.py](../workbook/profiles.py), without overrides; device and precision are free. Transfer is measured on those of its data sets that are on the machine, which the notebook names.
+- **Profile.** As it is in [profiles.py](../workbook/profiles.py), without overrides; device and precision are free. Fixed beside its own data is a second set: {second}. Transfer is measured on those of its data sets that are on the machine, which the notebook names.
 - **Exploratory** is a verdict with other or more seeds, in a profile for which nothing was fixed, or with an override. It says what the interval says, and does not decide. To raise n after a look makes it exploratory, too.
 - **Each piece of evidence counts once.** What two statements say of one number is one claim.
 - **A** and **B** are the papers; **W** is this workbook, which asks what neither says. Its claims are held to the same rules.
@@ -33,7 +33,12 @@ Simulated studies with an effect for the claim, without any, and against it ([ho
 def page() -> str:
     """The whole page in Markdown."""
     first = ", ".join(f"in `{profile}` {seed}" for profile, seed in FIRST_SEED.items())
-    parts = [INTRODUCTION.format(seeds=f"The first one is {first}."), "\n## How is a claim judged?\n\n", _statistics()]
+    second = "; ".join(f"`{profile}` on `{name}`, at most {n} seeds" for (profile, name), n in SECOND.items())
+    parts = [
+        INTRODUCTION.format(seeds=f"The first one is {first}.", second=second),
+        "\n## How is a claim judged?\n\n",
+        _statistics(),
+    ]
     parts += [SIMULATED, "\n", _simulations(), f"\n## Which claims are there?\n\n{len(CLAIMS)}, by topic.\n"]
     return "".join([*parts, *(_topic(name, claims) for name, claims in topics().items())])
 

@@ -9,7 +9,7 @@ from workbook.data.manifests import ConceptSplit, Manifest, data_root, list_mani
 from workbook.data.sources import class_sides, load_images
 from workbook.errors import ManifestError, PathError
 
-PRETRAINING = ["digits", "generated", "generated-inks", "imagenet1k", "tiny-imagenet-200"]
+PRETRAINING = ["digits", "generated", "generated-inks", "imagenet1k", "tiny-imagenet-200", "tiny-imagenet-32"]
 DISTANCES = ["cifar100-distances", "generated-distances"]
 # Paper A, Table 4, and paper B, Table 2
 DOWNSTREAM = [
@@ -57,7 +57,7 @@ def test_every_shipped_manifest_is_listed_and_parses_under_its_own_name():
 
 @pytest.mark.parametrize(
     ("name", "pre", "evaluation"),
-    [("cifar100", 70, 30), ("tiny-imagenet-200", 126, 74), ("imagenet1k", 652, 348)],
+    [("cifar100", 70, 30), ("tiny-imagenet-200", 126, 74), ("tiny-imagenet-32", 126, 74), ("imagenet1k", 652, 348)],
 )
 def test_concept_splits_have_their_sizes_and_share_no_class(name, pre, evaluation):
     manifest = load_manifest(name)
@@ -123,6 +123,8 @@ def test_tiny_imagenet_is_part_of_imagenet_and_on_the_same_sides():
     tiny, whole = load_manifest("tiny-imagenet-200"), load_manifest("imagenet1k")
     assert tiny.classes.items() <= whole.classes.items()
     assert set(tiny.concept_split.eval_classes) == set(tiny.class_names) & set(whole.concept_split.eval_classes)
+    small = load_manifest("tiny-imagenet-32")
+    assert small.classes == tiny.classes and small.concept_split == tiny.concept_split
 
 
 @pytest.mark.parametrize("name", DOWNSTREAM)

@@ -1,5 +1,6 @@
+from workbook.data import load_manifest
 from workbook.papers.claims import CLAIMS
-from workbook.papers.protocol import FIRST_SEED, departures, seeds_of, spoken
+from workbook.papers.protocol import FIRST_SEED, SECOND, departures, seeds_of, spoken
 from workbook.papers.statistics import STATISTICS
 from workbook.profiles import PROFILES
 
@@ -24,6 +25,21 @@ def test_as_fixed_nothing_departs():
     assert departures(RISES, profile="pocket", seeds=[9, 5, 6, 7, 8], changed={}) == ""
     both = departures(RISES, profile="study", seeds=[0, 5], changed={"sets": ["digits"]})
     assert both == "seeds 0, 5 are not the protocol's 10 to 14; sets = ['digits'] is not the protocol's"
+
+
+def test_a_second_set_is_fixed_with_seeds_of_its_own():
+    for (profile, name), n in SECOND.items():
+        assert load_manifest(name).concept_split and seeds_of(RISES, profile, name) == seeds_of(RISES, profile)[:n]
+    second = {"recipe.dataset": "tiny-imagenet-32"}
+    assert departures(RISES, profile="pocket", seeds=[5, 6, 7], changed=second) == ""
+    assert departures(RISES, profile="pocket", seeds=[5, 6, 7], changed=second | {"recipe.epochs": 9}) == (
+        "recipe.epochs = 9 is not the protocol's"
+    )
+    assert "seeds 5 to 9 are not the protocol's 5 to 7" in departures(
+        RISES, profile="pocket", seeds=[5, 6, 7, 8, 9], changed=second
+    )
+    elsewhere = departures(RISES, profile="study", seeds=[10, 11, 12, 13, 14], changed=second)
+    assert elsewhere == "recipe.dataset = tiny-imagenet-32 is not the protocol's"
 
 
 def test_seeds_in_words():
