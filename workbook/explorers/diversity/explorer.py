@@ -117,7 +117,7 @@ class DiversityExplorer(widgets.VBox):
         self.model = widgets.Dropdown(description="model", **how)
         self.families, self.selection = (
             widgets.SelectMultiple(rows=7, tooltip=tooltip, layout={"width": width})
-            for tooltip, width in (("Families shown", "210px"), ("Models selected", "300px"))
+            for tooltip, width in (("families drawn", "210px"), ("models counted", "300px"))
         )
 
     def _enter_collection(self) -> None:
