@@ -18,3 +18,19 @@ def test_what_is_not_stored_says_whether_a_part_of_it_is():
     assert issubclass(errors.NotStoredError, errors.StoreError)
     assert [errors.NotStoredError("gone", unfinished=part).unfinished for part in (True, False)] == [True, False]
     assert not errors.NotStoredError("gone").unfinished
+
+
+def test_the_nearest_are_named_whatever_their_capitals():
+    assert errors.did_you_mean("sl-mlp", ["SL-MLP", "BYOL"]) == " (did you mean 'SL-MLP'?)"
+    assert errors.did_you_mean("epoch", ["epochs", "epoch_s", "epoches", "epochss"]).count("'") == 2 * 3
+    assert errors.did_you_mean("zzz", ["epochs"]) == ""
+
+
+def test_few_names_are_listed_and_of_many_the_nearest_three():
+    few, many = list("abcdefghijkl"), [f"epochs{number}" for number in range(70)]
+    assert errors.known_names("z", few) == f"; known: {', '.join(few)}"
+    assert errors.known_names("x", []) == "; known: none"
+    told = errors.known_names("epoch", many, "`workbook profile`")
+    assert told.startswith(" (did you mean ") and told.count("epochs") == 3
+    assert told.endswith("?); `workbook profile` lists them all")
+    assert errors.known_names("zzz", many).startswith("; the nearest of 70: epochs")

@@ -69,7 +69,7 @@ CELL = 'profile: str = "smoke"  # help\nothers: list = ["BYOL"]\noverrides: dict
 
 def test_what_is_injected_but_not_declared_is_refused(kernel):
     kernel(CELL, "# Parameters\nprofile = 'pocket'\nepochs = 1", "pass")
-    with pytest.raises(ReportError, match="no parameter 'epochs'.*it has profile, others, .*-y 'overrides: {epochs: "):
+    with pytest.raises(ReportError, match="no parameter 'epochs'.*known: profile, others, .*-y 'overrides: {epochs: "):
         check_notebook()
     kernel(CELL, "# Parameters\nother = []")
     with pytest.raises(ReportError, match="no parameter 'other' .*did you mean 'others'"):

@@ -77,7 +77,7 @@ def test_a_name_says_enough_where_only_one_field_is_meant(name, path):
     ("name", "message"),
     [
         ("seed", "several fields are called 'seed': say which of .*probe.seed.*injection.cka.seed"),
-        ("epoch", "no profile has a field 'epoch' .did you mean 'epochs'..; known: .*recipe.epochs"),
+        ("epoch", "no profile has a field 'epoch' .did you mean 'epochs'..; `workbook profile` lists them all"),
         ("transfer.image_per_class", "did you mean 'transfer.images_per_class'"),
         ("recipe.seed", "no profile has a field"),
         ("transfer", "no profile has a field 'transfer'"),

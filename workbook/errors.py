@@ -1,7 +1,7 @@
 """The workbook's own states that a user can mend; every message ends with what to do next."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -85,10 +85,28 @@ def _written_out(letter: str) -> str:
     return letter.encode("unicode_escape").decode()
 
 
+_FEW = 12  # so many names a message lists
+_NEAREST = 3
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """For a message, after a name that is unknown: the nearest of those that there are, or nothing if none is near."""
-    near = get_close_matches(name, list(known), 1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = [*map(repr, _nearest(name, known))]
+    return f" (did you mean {' or '.join(filter(None, [', '.join(near[:-1]), near[-1]]))}?)" if near else ""
+
+
+def known_names(name: str, known: Collection[str], where: str = "") -> str:
+    """For a message, after a name that is unknown: the nearest, and all that there are, which `where` lists if many."""
+    near = did_you_mean(name, known)
+    if len(known) <= _FEW:
+        return f"{near}; known: {', '.join(known) or 'none'}"
+    near = near or f"; the nearest of {len(known)}: {', '.join(_nearest(name, known, cutoff=0))}"
+    return near + (f"; {where} lists them all" if where else "")
+
+
+def _nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
+    spelt = {other.casefold(): other for other in known}  # capitals make no other name
+    return [spelt[near] for near in get_close_matches(name.casefold(), spelt, _NEAREST, cutoff)]
 
 
 def first_line(error: BaseException) -> str:

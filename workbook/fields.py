@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from annotated_types import Ge, Gt, Interval, Lt
 from pydantic import AfterValidator, AllowInfNan, Strict, TypeAdapter, ValidationError
 
-from workbook.errors import did_you_mean
+from workbook.errors import known_names
 
 # strict: a yes is not 1
 Count = Annotated[int, Strict(), Ge(1)]
@@ -37,7 +37,7 @@ def one_of(known: Collection[str]) -> AfterValidator:
 
     def check(name: str) -> str:
         if name not in known:
-            raise ValueError(f"{name!r} is unknown{did_you_mean(name, known)}; known: {', '.join(known)}")
+            raise ValueError(f"{name!r} is unknown{known_names(name, known)}")
         return name
 
     return AfterValidator(check)

@@ -12,7 +12,7 @@ from annotated_types import Ge, Interval, MinLen
 from pydantic import AfterValidator, Strict
 
 from workbook.cells import assigned
-from workbook.errors import ProfileError, ReportError, did_you_mean
+from workbook.errors import ProfileError, ReportError, did_you_mean, known_names
 from workbook.fields import AtLeastTwo, Count, Positive, Probability, checked
 from workbook.pretraining.recipe import without_mlp
 from workbook.profiles import Method, SetName, as_tuples, field_path, override_fields
@@ -96,11 +96,11 @@ def check_notebook() -> None:
 
 
 def _undeclared(name: str, declared: list[str]) -> str:
-    told = f"this notebook has no parameter {name!r} and would run without it; it has {', '.join(declared)}"
+    told = f"this notebook has no parameter {name!r} and would run without it{known_names(name, declared)}"
     try:
         field_path(name)
     except ProfileError:
-        return told + did_you_mean(name, declared)
+        return told
     return f"{told}. A field of the profile is given to papermill as -y 'overrides: {{{name}: ...}}'"
 
 

@@ -15,7 +15,7 @@ from workbook.detection.probe import DetectionProbeRecipe
 from workbook.detection.training import DetectionRecipe
 from workbook.devices import DEVICES, PRECISIONS
 from workbook.engines import Engine, choose_engine
-from workbook.errors import ProfileError, did_you_mean
+from workbook.errors import ProfileError, known_names
 from workbook.evaluation.extraction import Extraction
 from workbook.evaluation.finetuning import finetune_1000_recipe, finetune_recipe
 from workbook.evaluation.injection import CKARecipe
@@ -235,7 +235,7 @@ def load_profile(name: str, /, **overrides: Any) -> Profile:
     Raises ProfileError for an unknown profile or field and for a value that the field refuses.
     """
     if name not in PROFILES:
-        raise ProfileError(f"unknown profile {name!r}{did_you_mean(name, PROFILES)}; known: {', '.join(PROFILES)}")
+        raise ProfileError(f"unknown profile {name!r}{known_names(name, PROFILES)}")
     profile = PROFILES[name]
     given = {field_path(key): as_tuples(value) for key, value in overrides.items()}
     try:
@@ -275,8 +275,8 @@ def field_path(name: str) -> str:
             return several[0]
     if found:
         raise ProfileError(f"several fields are called {name!r}: say which of {', '.join(found)}")
-    near = did_you_mean(name, {*known, *(path.rpartition(".")[2] for path in known)})
-    raise ProfileError(f"no profile has a field {name!r}{near}; known: {', '.join(sorted(known))}")
+    names = {*known, *(path.rpartition(".")[2] for path in known)}
+    raise ProfileError(f"no profile has a field {name!r}{known_names(name, names, '`workbook profile`')}")
 
 
 def _leaves(part: Any, within: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -177,8 +177,8 @@ def test_a_path_loads_a_manifest_of_ones_own(tmp_path):
     assert isinstance(manifest, Manifest) and manifest.class_names == ("cat", "dog", "car")
 
 
-def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
-    with pytest.raises(ManifestError, match="no manifest 'cifar-100' .did you mean 'cifar100'.*imagenet1k"):
+def test_an_unknown_name_is_told_with_the_nearest_and_where_all_are_listed():
+    with pytest.raises(ManifestError, match="no manifest 'cifar-100' .did you mean 'cifar100'.*`workbook data list`"):
         load_manifest("cifar-100")
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, StrictBool, StrictInt, ValidationError, model_valida
 
 from workbook.data.pixels import FULL_DEPTH
 from workbook.data.source_kinds import ClassName, Download, Facts, ManyLabels, Source
-from workbook.errors import ManifestError, did_you_mean
+from workbook.errors import ManifestError, did_you_mean, known_names
 from workbook.fields import Count, Share, Whole
 from workbook.files import folder_of, shipped, told, user_path
 from workbook.plain_yaml import Document, read_yaml
@@ -235,7 +235,7 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     if not (os.path.lexists(path) if own else os.path.isfile(path)):
         known = list_manifests()
         raise ManifestError(
-            f"there is no manifest {text!r}{did_you_mean(text, known)}. There are: {', '.join(known)}; "
+            f"there is no manifest {text!r}{known_names(text, known, '`workbook data list`')}; "
             "for a data set of your own, give the path of its .yaml file."
         )
     try:

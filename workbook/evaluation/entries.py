@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
-from workbook.errors import CheckpointError, did_you_mean
+from workbook.errors import CheckpointError, known_names
 from workbook.evaluation.scoring import open_model
 from workbook.fields import Finite, check_fields
 from workbook.files import told
@@ -87,9 +87,7 @@ def _entry(row: Mapping[str, Any], place: str, path: Path, how: Mapping[str, Any
     known = [item.name for item in fields(Entry)]
     for name in row:
         if name not in known:
-            raise CheckpointError(
-                f"{place}: no column {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}"
-            )
+            raise CheckpointError(f"{place}: no column {name!r}{known_names(str(name), known)}")
     if not isinstance(row.get("model"), str):
         raise CheckpointError(f"{place}: `model` is missing: a run's key, a file or a name")
     given: dict[str, Any] = {**how, **row, "model": _beside(row["model"], path.parent)}

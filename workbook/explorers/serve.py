@@ -12,7 +12,7 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 from voila.app import Voila
 
-from workbook.errors import ReportError, did_you_mean
+from workbook.errors import ReportError, known_names
 from workbook.files import shipped
 
 # what a dashboard needs of JupyterLab's extensions; others would be loaded before it is drawn
@@ -40,7 +40,7 @@ def serve(name: str, parameters: Mapping[str, Any], arguments: Sequence[str] = (
     """
     explorers = {path.stem: path for path in sorted(shipped("notebooks").glob("explore_*.ipynb"))}
     if name not in explorers:
-        raise ReportError(f"there is no explorer {name!r}{did_you_mean(name, list(explorers))}: {', '.join(explorers)}")
+        raise ReportError(f"there is no explorer {name!r}{known_names(name, explorers)}")
     choices = {"show_tracebacks": True, "extension_allowlist": _EXTENSIONS} | _AHEAD
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{name}.ipynb")

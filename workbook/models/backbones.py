@@ -13,6 +13,8 @@ from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from workbook.errors import known_names
+
 # timm's name -> the five modules whose outputs are the stages 1 ... 5 of A Fig. 1. Where an architecture has no
 # five stages of its own the cut is ours: EfficientNet after each change of resolution, ViT after the patch
 # embedding and each quarter of the blocks.
@@ -185,7 +187,7 @@ def create_backbone(
     its class token, as MAE's scripts finetune. `statistics`: mean and std, see `Backbone`.
     """
     if name not in STAGES:
-        raise ValueError(f"unknown backbone {name!r}; known: {', '.join(STAGES)}")
+        raise ValueError(f"unknown backbone {name!r}{known_names(name, STAGES)}")
     how: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
     how |= arguments(name, image_size=image_size, small_stem=small_stem, global_pool=global_pool)
     own: dict[str, Any] = {"narrow_resnet": _narrow_resnet, "tiny_vit": _tiny_vit}

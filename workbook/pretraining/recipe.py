@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from workbook.data.augmentation import Augmentation
+from workbook.errors import known_names
 from workbook.fields import AtLeastTwo, Count, Decay, NotNegative, Positive, UpToOne, Whole, check_fields, one_of
 from workbook.keys import added
 from workbook.models.backbones import STAGES
@@ -99,7 +100,7 @@ def with_method(recipe: Recipe, method: str) -> Recipe:
 
 def _known(method: str) -> str:
     if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+        raise ValueError(f"unknown method {method!r}{known_names(method, METHODS)}")
     return method
 
 

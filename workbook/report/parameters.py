@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbook.errors import ProfileError, ReportError, did_you_mean
+from workbook.errors import ProfileError, ReportError, known_names
 from workbook.files import named_file
 from workbook.plain_yaml import read_yaml
 
@@ -96,4 +96,4 @@ def _is_field(name: str, declared: Mapping[str, Sequence[str]]) -> bool:
     if name in known:
         return False
     own = sorted(known - _GIVEN_OTHERWISE.keys())
-    raise ReportError(f"{unknown}{did_you_mean(name, own)}; parameters of these notebooks: {', '.join(own) or 'none'}")
+    raise ReportError(f"{unknown}. Of these notebooks none has such a parameter{known_names(name, own)}")
