@@ -456,3 +456,14 @@ def test_a_kernel_that_has_ended_meanwhile_is_signalled_without_a_word():
     kernel.terminate()
     kernel.kill()
     assert kernel.poll() is not None
+
+
+def test_a_kernel_that_has_done_its_work_is_not_interrupted(tmp_path):
+    """One that is not yet quite idle would take that for an error, in the output of a run that passed."""
+    heard = "from pathlib import Path\n"
+    heard += (
+        "get_ipython().kernel.saved_sigint_handler = lambda *_: Path('interrupted').touch()  # what it goes back to"
+    )
+    write_notebook(tmp_path / "one.ipynb", new_code_cell(heard))
+    (result,) = run_reports([tmp_path / "one.ipynb"], profile="smoke", parameters={}, out=tmp_path / "out")
+    assert result.status == "passed" and not (tmp_path / "interrupted").exists()

@@ -168,6 +168,20 @@ class _Forked(psutil.Process):
         self.send_signal(signal.SIGKILL)
 
 
+class _Manager(AsyncKernelManager):
+    async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]
+        """By the message that asks for it.
+
+        jupyter_client interrupts it first, which one that is not quite idle logs as an error. Those that are at work
+        are interrupted by `Kernels.stop`.
+        """
+        self.shutting_down = True
+        self.stop_restarter()
+        await self.request_shutdown(restart=restart)
+        await self.finish_shutdown(restart=restart)
+        await self.cleanup_resources(restart=restart)
+
+
 class _Forking(LocalProvisioner):
     warm: _Warm
 
@@ -200,7 +214,7 @@ class _SideBySide(Engine):
     ) -> NotebookNode:
         ending = {"shutdown_wait_time": _ENDING}
         config = Config({"KernelManager": {"connection_file": str(connection), **ending, **_ENCRYPTION}})
-        manager = AsyncKernelManager(kernel_name=kernel_name, config=config)
+        manager = _Manager(kernel_name=kernel_name, config=config)
         if warm:
             manager.provisioner = _Forking(kernel_spec=manager.kernel_spec, parent=manager)
             manager.provisioner.warm = warm
