@@ -1,6 +1,7 @@
 """Weights that were made elsewhere: timm's, and checkpoint files of whoever wrote them."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from torch import nn
 from workbook.errors import CheckpointError, first_line
 from workbook.models.backbones import STAGES, Backbone, create_backbone, existing_backbone, is_vit
 from workbook.models.heads import as_head, reads
+from workbook.models.hub import asked_once
 from workbook.models.matching import load_weights
 from workbook.models.own_modules import is_own, own_network
 from workbook.models.preprocessing import Preprocessing, preprocessing_of, timm_config, untagged
-from workbook.models.pretrained import Pretrained, Untrained, finished
+from workbook.models.pretrained import WAYS_OUT, Pretrained, Untrained, finished
 from workbook.models.torchvision_models import LIBRARY, torchvision_network
 from workbook.models.weight_files import read_weights
 
@@ -137,13 +139,12 @@ def _timm_model(architecture: str, image_size: int, *, pretrained: bool) -> Any:
         sized["img_size"] = image_size
     if architecture.startswith("swin"):  # as `arguments` has it
         sized["strict_img_size"] = False
+    sized |= {} if pretrained else {"num_classes": 0}
     try:
-        return timm.create_model(
-            architecture, pretrained=pretrained, **({} if pretrained else {"num_classes": 0}), **sized
-        )
-    except Exception as error:  # whatever the hub's client raises without a network, and models of other sizes
+        with asked_once() if pretrained else nullcontext():
+            return timm.create_model(architecture, pretrained=pretrained, **sized)
+    except Exception as error:  # what there is without a network, and models of other sizes
         failed = f"timm cannot {'load its weights of' if pretrained else 'make'} {architecture}"
-        ways_out = "connect to the network once, name a checkpoint file, or ask for fresh weights"
         size = f"it is asked for images of {image_size} pixels in place of its {known.input_size[-1]}"
-        advice = "; ".join([ways_out] * pretrained + [size] * ("img_size" in sized))
-        raise CheckpointError(f"{failed} ({first_line(error)}): {advice or 'name another architecture'}") from error
+        advice = "; ".join([WAYS_OUT] * pretrained + [size] * ("img_size" in sized)) or "name another architecture"
+        raise CheckpointError(f"{failed} ({first_line(error)}): {advice}") from error

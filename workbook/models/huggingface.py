@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from workbook.errors import CheckpointError, first_line
 from workbook.files import file_digest
 from workbook.models.backbones import Backbone, recorded, spread
 from workbook.models.heads import take_off
+from workbook.models.hub import asked_once
 from workbook.models.preprocessing import Usual, reading_of
 from workbook.models.pretrained import Pretrained, finished
 from workbook.models.weight_files import some
 
 LIBRARY = "hf/"
 _CONFIG, _READING = "config.json", "preprocessor_config.json"
-_PATIENCE = 5  # seconds for the hub's first answer
 _PLAIN_VITS = ("vit", "deit", "dinov2", "dinov2_with_registers")  # `model_type` of plain vision transformers
 
 
@@ -115,21 +115,16 @@ def _quiet() -> Iterator[None]:
 
 def _fetched(repository: str) -> Path:
     """The folder of the hub's cache that holds it; what is there is not asked for again."""
-    from huggingface_hub import get_session
-    from huggingface_hub.constants import ENDPOINT
-
-    try:
+    with suppress(Exception):  # or the name is none: the hub says so
         return _with_weights(repository, local_files_only=True)
-    except Exception as error:
-        missing = error  # or the name is none: the hub says so
     try:
-        get_session().head(ENDPOINT, timeout=_PATIENCE)  # the client itself tries again for half a minute
-        return _with_weights(repository)
+        with asked_once():
+            return _with_weights(repository)
     except Exception as error:
         raise CheckpointError(
-            f"{LIBRARY}{repository} is not in the hub's cache and cannot be had from {ENDPOINT} ({first_line(error)}): "
+            f"{LIBRARY}{repository} is not in the hub's cache and cannot be had ({first_line(error)}): "
             "correct its name, connect to the network once, or name a folder with its files"
-        ) from missing
+        ) from error
 
 
 def _with_weights(repository: str, **how: Any) -> Path:

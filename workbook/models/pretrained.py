@@ -13,6 +13,11 @@ from workbook.models.backbones import Backbone
 from workbook.models.heads import weights_digest
 from workbook.models.preprocessing import Preprocessing, untagged
 
+WAYS_OUT = (
+    "connect to the network once, and they stay in the cache; or name a checkpoint file, or ask for fresh weights "
+    "(--fresh)"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrained:

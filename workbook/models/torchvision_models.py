@@ -12,7 +12,7 @@ from workbook.errors import CheckpointError, did_you_mean, first_line
 from workbook.models.backbones import RESNET_STAGES, Backbone, recorded, spread
 from workbook.models.heads import take_off
 from workbook.models.preprocessing import Preprocessing, Usual, reading_of
-from workbook.models.pretrained import Pretrained, Untrained, finished
+from workbook.models.pretrained import WAYS_OUT, Pretrained, Untrained, finished
 
 LIBRARY = "torchvision/"
 _FEATURES = "features are what torchvision's last linear layer reads"
@@ -70,8 +70,7 @@ def _made(name: str, reading: Preprocessing, **weights: Any) -> tuple[nn.Module,
         model = get_model(name, **weights, **sized)
         return (model, *take_off(model))
     except Exception as error:  # what the network raises, and models of other sizes
-        ways_out = "connect to the network once, name a checkpoint file, or ask for fresh weights"
-        advice = ways_out if weights else "name another size, or timm's model of the name"
+        advice = WAYS_OUT if weights else "name another size, or timm's model of the name"
         raise CheckpointError(f"torchvision cannot make {name} ({first_line(error)}): {advice}") from error
 
 
