@@ -92,7 +92,7 @@ def test_backbones_of_a_list_are_the_seeds_of_their_name(study, runs, tmp_path):
     rows = [f"{run.key},{name}" for run, name in zip(runs, ("mine", "mine", "other"), strict=True)]
     (tmp_path / "list.csv").write_text("\n".join(["model,name", *rows]))
     found = study.backbones([], [str(tmp_path / "list.csv"), runs[0].key])
-    assert list(found) == [("mine", 0), ("mine", 1), ("other", 0), (f"run {runs[0].key}", 0)]
+    assert list(found) == [("mine", 0), ("mine", 1), ("other", 0), (runs[0].recipe.name, 0)]
     assert found["mine", 1].digest == runs[1].backbone().digest
 
 

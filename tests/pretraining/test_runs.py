@@ -66,7 +66,7 @@ def test_the_backbone_alone_gives_the_features_of_the_run(lab, run):
     images = make_images(20, size=8)
     for epoch in (0, 1):
         alone = run.backbone(epoch)
-        assert (alone.architecture, alone.image_size, alone.name) == ("narrow_resnet", 8, f"run {run.key}")
+        assert (alone.architecture, alone.image_size, alone.name) == ("narrow_resnet", 8, run.recipe.name)
         found, own = (
             extract(source, images, POOLED, lab, epoch=epoch if source is run else None) for source in (alone, run)
         )

@@ -113,11 +113,11 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
     notes: dict[str, tuple[str, ...]] = {}
     with progress_bar("scores", len(entries) * max(1, len(sets)), unit="scores") as bar:
         for entry in entries:
-            bar.set_description_str(f"scores: {entry.name or entry.model}", refresh=False)
             try:
                 opened = entry.open(lab.store)
+                bar.set_description_str(f"scores: {entry.name or opened.name}", refresh=False)
                 run = load_run(entry.model, lab.store).recipe if is_key(entry.model) else None
-                name = _name_of(entry, opened, run, [row["model"] for row in models])
+                name = _name_of(entry.name or opened.name, [row["model"] for row in models])
                 row, found = _of_weights(entry, opened, lab)
                 row |= {"run": run and entry.model, "group": entry.group or (run and run.method)}
                 on_sets = [_on_set(opened, one, recipe, lab, run) for one in sets]
@@ -178,9 +178,8 @@ def _load(name: str, recipe: ScoreRecipe) -> _Set:
     return _Set(images=images, sides=sides, tasks=tasks)
 
 
-def _name_of(entry: Entry, opened: Pretrained, run: Recipe | None, taken: Sequence[str]) -> str:
-    """As tables call it: its own name, of a run its method and seed; numbered where another has it."""
-    name = entry.name or (opened.name if run is None else f"{run.method}, seed {run.seed}")
+def _name_of(name: str, taken: Sequence[str]) -> str:
+    """As tables call it: by its own name, numbered where another has it."""
     numbered = (name, *(f"{name} ({number})" for number in range(2, len(taken) + 2)))
     return next(one for one in numbered if one not in taken)
 

@@ -78,10 +78,17 @@ class Recipe:
     @property
     def title(self) -> str:
         """What progress calls it: "SL-MLP on cifar100, seed 1", "finetuning on digits, seed 1"."""
-        name = (
-            "finetuning" if self.start is not None and self.objective.name in ("SL", MultiLabel.name) else self.method
-        )
-        return f"{name} on {Path(self.dataset).stem}, seed {self.seed}"
+        return f"{self._what} on {Path(self.dataset).stem}, seed {self.seed}"
+
+    @property
+    def name(self) -> str:
+        """What its run is called among others of a study: "SL-MLP, seed 1"."""
+        return f"{self._what}, seed {self.seed}"
+
+    @property
+    def _what(self) -> str:
+        finetunes = self.start is not None and self.objective.name in ("SL", MultiLabel.name)
+        return "finetuning" if finetunes else self.method
 
     @property
     def saved_epochs(self) -> tuple[int, ...]:

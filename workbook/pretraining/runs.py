@@ -85,12 +85,13 @@ class Run:
         part = model_of(objective).read_from(objective).get("backbone", "backbone")
         found = _backbone_in(self._checkpoint(epoch), self.recipe, prefix=f"{part}.model.", image_size=size)
         digest = Named(found.digest, self.key)
-        return replace(found, name=f"run {self.key}", digest=digest, head=self.model(epoch).classifier())
+        return replace(found, name=self.recipe.name, digest=digest, head=self.model(epoch).classifier())
 
     def _checkpoint(self, epoch: int | None) -> Path:
         epoch = self.recipe.epochs if epoch is None else epoch
         if epoch not in self.recipe.saved_epochs:
-            raise ValueError(f"run {self.key} has no checkpoint of epoch {epoch}; it has {self.recipe.saved_epochs}")
+            named = f"{self.recipe.title} (run {self.key})"
+            raise ValueError(f"{named} has no checkpoint of epoch {epoch}; it has {self.recipe.saved_epochs}")
         return self.artefact.file(checkpoint_name(epoch))
 
     def start(self, epoch: int | None = None) -> RunStart:
@@ -311,12 +312,13 @@ def _of_run(start: RunStart, recipe: Recipe, store: Store) -> Pretrained:
     own = run.recipe
     if (own.backbone, own.small_stem) != (recipe.backbone, recipe.small_stem):
         raise CheckpointError(
-            f"run {start.run} is a {own.backbone} with small_stem={own.small_stem} and cannot start a "
+            f"{own.title} (run {start.run}) is a {own.backbone} with small_stem={own.small_stem} and cannot start a "
             f"{recipe.backbone} with small_stem={recipe.small_stem}: give the recipe the backbone of its start"
         )
     if start.epoch not in own.saved_epochs:
         kept = list(own.saved_epochs)
-        raise CheckpointError(f"run {start.run} has no checkpoint of epoch {start.epoch}: start from one of {kept}")
+        named = f"{own.title} (run {start.run})"
+        raise CheckpointError(f"{named} has no checkpoint of epoch {start.epoch}: start from one of {kept}")
     return run.backbone(start.epoch, image_size=recipe.image_size)
 
 
@@ -330,7 +332,9 @@ class Runs(list[Run]):
 
     def _repr_html_(self) -> str:
         told = f"<p>{html.escape(self.versions)}</p>" if self.versions else ""
-        return run_table(self).round(2).to_html() + told
+        # a loss may be small, and images a second are many
+        digits = {"loss": 4, "train_accuracy": 2, "images_per_second": 0, "minutes": 2}
+        return run_table(self).round(digits).to_html() + told
 
 
 def run_table(runs: Sequence[Run]) -> pd.DataFrame:
