@@ -5,6 +5,7 @@ import pytest
 from workbook import errors
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+KINDS.remove(errors.Interrupted)  # which no `except Exception` may take
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -34,3 +35,11 @@ def test_few_names_are_listed_and_of_many_the_nearest_three():
     assert told.startswith(" (did you mean ") and told.count("epochs") == 3
     assert told.endswith("?); `workbook profile` lists them all")
     assert errors.known_names("zzz", many).startswith("; the nearest of 70: epochs")
+
+
+def test_an_interrupt_says_what_goes_on_and_once():
+    said = "^Interrupted: run this again, and the inner goes on$"
+    outer, inner = errors.going_on("the outer goes on"), errors.going_on("the inner goes on")
+    with pytest.raises(KeyboardInterrupt, match=said) as told, outer, inner:
+        raise KeyboardInterrupt
+    assert told.value._render_traceback_() == [str(told.value)]

@@ -1,7 +1,8 @@
 """The workbook's own states that a user can mend; every message ends with what to do next."""
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -70,6 +71,24 @@ class DivergedError(WorkbookError):
 
 class ReportError(WorkbookError):
     """A report was asked for something it cannot do: no such notebook, an unknown parameter."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that says what is not lost, in the place of a traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # what IPython shows of it
+        return [str(self)]
+
+
+@contextmanager
+def going_on(what: str) -> Iterator[None]:
+    """An interrupt inside says that `what` goes on when the same is asked for again."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"Interrupted: run this again, and {what}") from stop
 
 
 def harmless(text: str) -> str:

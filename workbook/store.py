@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbook.artefacts import RECORD, Artefact, Entry, damaged, read_artefact
-from workbook.errors import CorruptArtefactError, NotStoredError, StoreError
+from workbook.errors import CorruptArtefactError, NotStoredError, StoreError, did_you_mean
 from workbook.files import FULL, file_digest, folder_of, said, user_path, write_atomically
 from workbook.keys import is_key, key_of, keys_in, plain
 from workbook.locks import ProcessLock
@@ -192,6 +192,10 @@ class Store:
         """Every complete artefact, oldest first; what is damaged is left out."""
         return [entry.artefact for entry in self.entries() if entry.artefact]
 
+    def keys(self, kind: str | None = None) -> list[str]:
+        """The keys of what lies in the store, of one kind or of all; nothing is read."""
+        return [path.name for path in self._within(self.root) if kind in (None, path.parent.name)]
+
     def remove(self, key: str) -> list[Path]:
         """Remove the artefact or the partial work of this key; the folders removed. Of a link, what it leads to stays.
 
@@ -199,7 +203,8 @@ class Store:
         """
         found = [path for path in [*self._within(self.root), *self._unfinished()] if path.name == key]
         if not found:
-            raise StoreError(f"{self.root} holds nothing under {key!r}; `workbook store list` shows what it holds")
+            near = did_you_mean(key, self.keys())
+            raise StoreError(f"{self.root} holds nothing under {key!r}{near}; `workbook store list` shows all")
         for path in found:
             self._remove(path)
         return found

@@ -1,6 +1,7 @@
 """Processes that want the same runs, and a notebook's cell that is stopped: what the store holds, bit for bit."""
 
 import multiprocessing
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -130,7 +131,9 @@ def test_a_stopped_cell_goes_on_where_it_was(tmp_path, fabric, monkeypatch):
         wait_for((tmp_path / "amid").exists)
         manager.interrupt_kernel()
         answer = reply_to(client, asked)
-        assert (answer["status"], answer["ename"]) == ("error", "KeyboardInterrupt")
+        assert (answer["status"], answer["ename"]) == ("error", "Interrupted")
+        (told,) = answer["traceback"]  # one line, and no traceback
+        assert re.fullmatch("Interrupted: run this again, and the run under way goes on from its last epoch.*", told)
 
         store = Store(tmp_path / "store")
         assert store.artefacts() == []

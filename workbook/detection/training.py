@@ -30,7 +30,7 @@ from tqdm import tqdm
 from workbook.detection.detector import DetectorSize, mask_rcnn
 from workbook.detection.runs import Runs
 from workbook.detection.scenes import Found, Objects, Scenes
-from workbook.errors import DivergedError
+from workbook.errors import DivergedError, going_on
 from workbook.fields import ASCENDING, Count, Decay, NotNegative, Positive, Probability, Share, Whole, check_fields
 from workbook.files import write_atomically
 from workbook.keys import key_of
@@ -130,7 +130,8 @@ def train_detector(recipe: DetectionRecipe, source: Pretrained, scenes: Scenes, 
     with lab.store.lock("detectors", spec, title=title) if fabric.is_global_zero else nullcontext():
         if not (stored := fabric.broadcast(lab.store.find("detectors", spec) is not None)):
             lab.check_devices(f"the {title}")
-            with lab.store.workdir("detectors", spec) as folder:
+            resumed = going_on("the detector goes on from its last step that was kept")
+            with resumed, lab.store.workdir("detectors", spec) as folder:
                 _train(recipe, source, scenes.annotated(), folder, fabric, title)
             if fabric.is_global_zero:
                 lab.store.seal("detectors", spec, [_HISTORY, *map(_weights, recipe.kept_steps)])

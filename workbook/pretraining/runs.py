@@ -17,7 +17,7 @@ from tqdm import tqdm
 from workbook.data.images import Images
 from workbook.data.sources import load_images
 from workbook.engines.outcomes import Failures
-from workbook.errors import CheckpointError, ManifestError, NotStoredError
+from workbook.errors import CheckpointError, ManifestError, NotStoredError, did_you_mean, going_on
 from workbook.keys import Named, key_of, restored
 from workbook.lab import Lab
 from workbook.models.checkpoints import from_checkpoint
@@ -34,6 +34,7 @@ from workbook.store import Artefact, Store
 # Part of every run's key. Raise it when a change of the code alters what the same recipe trains.
 LOOP_VERSION = 5
 
+_RESUMED = "the run under way goes on from its last epoch that was kept; those that are done are stored"
 _TICK = 1.0  # seconds between two looks at a lock that another process holds
 
 
@@ -123,7 +124,9 @@ def load_run(key: str, store: Store) -> Run:
     """
     artefact = store.by_key("runs", key)
     if artefact is None:
-        raise CheckpointError(f"{store.root} has no run {key}: train it first, or take one of `workbook store list`")
+        near = did_you_mean(key, store.keys("runs"))
+        advice = "train it first, or take one of `workbook store list`"
+        raise CheckpointError(f"{store.root} has no run {key}{near}: {advice}")
     try:
         recipe = restored(Recipe, artefact.spec["recipe"])
     except ValueError as error:
@@ -216,7 +219,7 @@ def train_all(recipes: Sequence[Recipe], lab: Lab) -> "Runs":
     left = [at for at in range(len(planned)) if at not in runs]
     if left:
         work = sum(planned[at].work for at in left)
-        with progress_bar("runs", work, shown=lab.fabric.is_global_zero) as bar:
+        with going_on(_RESUMED), progress_bar("runs", work, shown=lab.fabric.is_global_zero) as bar:
             runs |= (_train_apart if lab.engine.apart else _train_left)(planned, left, lab, bar)
     return Runs(runs[at] for at in range(len(planned)))
 
