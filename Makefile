@@ -3,13 +3,12 @@ ENGINE ?=
 ARGS ?=
 PYTHON ?= python3
 BIN := .venv/bin
-AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK ?= explore_features
 .PHONY: reports test lab explore bench readme docs lint types lock clean
 
 reports: .venv/ready ; $(if $(ENGINE),WORKBOOK_ENGINE=$(ENGINE) )$(BIN)/workbook report --profile $(PROFILE) $(ARGS)
 test: .venv/ready ; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/benchmarks $(ARGS)
-lab: .venv/ready ; $(BIN)/jupyter lab --ip=127.0.0.1 $(AS_ROOT) --notebook-dir=. notebooks/00_start_here.ipynb $(ARGS)
+lab: .venv/ready ; $(BIN)/workbook lab $(ARGS)
 explore: .venv/ready ; $(BIN)/workbook explore $(NOTEBOOK) --profile $(PROFILE) $(ARGS)
 bench: .venv/ready ; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 readme: .venv/ready ; $(BIN)/python -m tests.our_choices && $(BIN)/python -m tests.protocol && $(BIN)/python -m tests.report.readme && $(BIN)/python -m tests.report.pictures

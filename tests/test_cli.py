@@ -1,10 +1,16 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from dataclasses import replace
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pandas as pd
+import psutil
 import pytest
 import timm
 import torch
@@ -12,15 +18,22 @@ import yaml
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+import workbook
 from tests.conftest import make_images
 from tests.in_process import scoring_here, write_set
 from workbook.cli import app
+from workbook.commands.models import _echo_scores
+from workbook.commands.options import SIZES
+from workbook.data import list_manifests
 from workbook.errors import PathError
 from workbook.evaluation.extraction import Extraction, extract
 from workbook.files import CHECKOUT, write_atomically
+from workbook.keys import Named
 from workbook.lab import Lab
 from workbook.models.backbones import create_backbone
 from workbook.models.checkpoints import from_timm
+from workbook.profiles import PROFILES, load_profile, override_fields
+from workbook.report.parameters import parse_value
 from workbook.report.record import ReportResult
 from workbook.store import Store
 
@@ -33,11 +46,19 @@ def run(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(app, words)
 
 
+def _rows(result) -> list[dict]:
+    """What a command printed with --json; nothing else is on its standard output."""
+    return json.loads(result.stdout)
+
+
 LISTS = """
 import sys
 from workbook.cli import app
-for words in (["--help"], ["data", "list"], ["store", "list"], ["store", "verify"]):
-    app(words, standalone_mode=False)
+from workbook.commands.models import _echo_scores
+from workbook.commands.options import SIZES
+from workbook.data import list_manifests
+for words in ("--help", "--version", "data list", "data list --json", "store list", "store verify"):
+    app(words.split(), standalone_mode=False)
 print("LOADED", *{name.partition(".")[0] for name in sys.modules})
 """
 HEAVY = {"torch", "ray", "pandas", "sklearn", "scipy", "timm", "torchvision", "plotly", "papermill", "nbformat"}
@@ -101,6 +122,14 @@ def test_an_artefact_of_a_kind_that_came_later_is_listed_too(run):
     ("words", "message"),
     [
         (("store", "remove", "0" * 20), "holds nothing under"),
+        (("profile", "pockt"), "did you mean 'pocket'"),
+        (("explore", "--profile", "pockt"), "did you mean 'pocket'"),
+        (("explore", "explore_feature"), "did you mean 'explore_features'"),
+        (("explore", "--port=8900", "explore_feature"), "did you mean 'explore_features'"),
+        (("lab", "gone"), "`workbook new FOLDER`"),
+        (("report", "nope"), "there is no notebook nope; the nearest of "),
+        (("report", "01_stagewise_evaluatio"), "did you mean '01_stagewise_evaluation'"),
+        (("sweep", "gone/07_label_injection.ipynb.ipynb"), "did you mean '07_label_injection'"),
         (("report", "--profile", "pockt"), "did you mean 'pocket'"),
         (("report", "-p", "epoch=3"), "did you mean"),
         (("report", "-p", "epochs=three"), "epochs takes int, got 'three'"),
@@ -182,16 +211,17 @@ def test_several_are_scored_and_one_that_cannot_be_read_is_told(run, tmp_path, t
     (tmp_path / "short.pth").write_bytes(b"PK\x03\x04 cut short")
     rows = ["model,name,accuracy,architecture", "mobilenetv2_035,one,50,", "short.pth,,,mobilenetv2_035"]
     (tmp_path / "list.csv").write_text("\n".join([*rows, "mobilenetv2_050,two,60,"]))
-    written = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "json")}
-    how = ("--csv", str(written["csv"]), "--json", str(written["json"]))
-    scored = run("score", str(tmp_path / "list.csv"), *how)
+    written = tmp_path / "out.csv"
+    scored = run("score", str(tmp_path / "list.csv"), "--csv", str(written))
     assert scored.exit_code == 1, scored.output
     assert "not scored: " in scored.output and "short.pth" in scored.output
-    table = pd.read_csv(written["csv"]).set_index("model")
+    table = pd.read_csv(written).set_index("model")
     assert table.loc[["one", "two"], "accuracy"].tolist() == [50, 60]
     assert table.loc["one", "cluster_cis"] == pytest.approx(50 * table.loc["one", "cluster_diversity"])
     assert "short.pth" in table[table["problem"].notna()].index.item()
-    assert len(json.loads(written["json"].read_text())) == 3
+    assert [row["problem"] is None for row in _rows(run("score", str(tmp_path / "list.csv"), "--json"))].count(
+        True
+    ) == 2
     pages = list((tmp_path / "reports" / "score").glob("list-*/score_your_models.html"))
     assert len(pages) == 1
     (tmp_path / "other").mkdir()
@@ -263,6 +293,128 @@ def test_a_record_of_another_version_is_listed(run):
         Store().get_or_make(kind, spec, lambda folder: write_atomically(folder / "x", b"1"))
     listed = run("store", "list")
     assert listed.exit_code == 0 and "layer x" in listed.output
+
+
+def test_the_version_is_told(run):
+    assert run("--version").output == f"workbook {workbook.__version__}\n"
+
+
+def test_names_of_profiles_that_are_known_without_torch_are_those_that_there_are():
+    assert tuple(PROFILES) == SIZES
+
+
+def test_a_profile_is_listed_as_its_fields_are_given(run):
+    listed = dict(line.split(maxsplit=1) for line in run("profile", "pocket").stdout.splitlines())
+    assert listed["recipe.epochs"] == "60" and listed["probe_images_per_class"] == "200"
+    assert listed["transfer.sets_b"] == '["cifar100:eval", "digits"]' and listed["distances"] == '"cifar100-distances"'
+    values = _rows(run("profile", "pocket", "--json"))
+    assert list(listed) == sorted(values) and set(values) == set(override_fields())
+    given = {name: parse_value(name, text) for name, text in listed.items()}
+    assert load_profile("smoke", **given) == replace(load_profile("pocket"), name="smoke")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Standard output is a terminal of so many columns."""
+
+    def of(columns: int) -> None:
+        monkeypatch.setattr("workbook.commands.options._width", lambda: columns)
+
+    return of
+
+
+def test_the_list_of_data_sets_says_what_is_here_and_fits_the_terminal(run, tmp_path, terminal):
+    (tmp_path / "data" / "cifar-100-python").mkdir(parents=True)
+    (tmp_path / "data" / "omniglot").mkdir()  # without its files
+    terminal(80)
+    listed = run("data", "list").stdout.splitlines()
+    assert max(map(len, listed[:-2])) <= 80 and listed[0].split()[:2] == ["NAME", "HERE"]
+    here = {line.split()[0] for line in listed[1:-2] if line.split()[1] == "yes"}
+    drawn = {name for name in list_manifests() if name.startswith("generated")} | {"digits"}
+    assert here == drawn | {"cifar100", "cifar100-distances"}
+    terminal(300)
+    wide = run("data", "list").stdout.splitlines()
+    assert wide[0].endswith("TITLE") and max(map(len, wide)) <= 300
+    rows = {row["name"]: row for row in _rows(run("data", "list", "--json"))}
+    assert {name for name, row in rows.items() if row["here"]} == here
+    assert rows["food101"]["paper_sizes"] == {"B": {"train": 80_800, "test": 20_200}}
+    assert re.search(r"^dtd .* A, B\b", "\n".join(wide), re.M) and "B (other sizes)" in "\n".join(listed)
+
+
+def test_runs_have_names_in_the_list_of_the_store(run):
+    def make(kind: str, spec: dict) -> str:
+        return Store().get_or_make(kind, spec, lambda folder: write_atomically(folder / "x", b"1")).key
+
+    recipe = {"projector": None, "dataset": "digits", "backbone": "resnet18", "seed": 0}
+    key = make("runs", {"recipe": recipe})
+    features = {"run": key, "epoch": 3, "extraction": {"layers": ["pooled"]}}
+    later = recipe | {"seed": 1, "start": {"run": key}}
+    gone = Named("1" * 20, {"run": key})  # features that were dropped when their probes were stored
+    made = {
+        key: "SL on digits, resnet18, seed 0",
+        (of := make("features", features)): "pooled of SL, seed 0, epoch 3",
+        make("probes", {"layer": "pooled", "train": gone}): "pooled of SL, seed 0",
+        make("scores", {"protocol": "k-NN", "features": [of, of]}): "k-NN of SL, seed 0, epoch 3",
+        make("cka", {"x": key, "y": "2" * 20}): f"of SL, seed 0 with run {'2' * 20}",
+        make("runs", {"recipe": later}): "SL on digits, resnet18, seed 1, from SL, seed 0",
+    }
+    assert {row["key"]: row["about"] for row in _rows(run("store", "list", "--json"))} == made
+
+
+def test_an_empty_store_says_so(run, tmp_path):
+    assert run("store", "list").output == f"nothing yet: reports and scores fill it\nin {tmp_path}/store\n"
+    assert _rows(run("store", "list", "--json")) == []
+
+
+def test_a_small_number_is_not_shown_as_none_at_all(capsys):
+    _echo_scores(pd.DataFrame({"model": ["one"], "alignment": [0.00001234], "accuracy": [76.123456]}))
+    assert capsys.readouterr().out.split() == ["model", "one", "alignment", "1.234e-05", "accuracy", "76.123"]
+
+
+def test_jupyterlab_opens_on_the_start_page_for_this_machine_alone(run, tmp_path):
+    assert run("new", str(tmp_path / "mine")).exit_code == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    words = ["lab", "--no-browser", f"--port={port}", str(tmp_path / "mine")]
+    command = [sys.executable, "-c", "from workbook.cli import app; app()", *words]
+    address = re.compile(rf"http://127\.0\.0\.1:{port}/lab/tree/00_start_here\.ipynb\?token=(\w+)")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            (token,) = next(filter(None, map(address.search, server.stderr))).groups()
+            while server.poll() is None and socket.socket().connect_ex(("127.0.0.1", port)):
+                time.sleep(0.1)  # the address is told before it is open
+            page = f"http://127.0.0.1:{port}/api/contents/00_start_here.ipynb?content=0"
+            with pytest.raises(HTTPError, match="403"):
+                urlopen(page)
+            assert json.load(urlopen(f"{page}&token={token}"))["name"] == "00_start_here.ipynb"
+            open_to = [at.laddr.ip for at in psutil.Process(server.pid).net_connections("tcp") if at.status == "LISTEN"]
+            assert set(open_to) == {"127.0.0.1"}
+        finally:
+            server.terminate()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("data show cifar100", "cifar100-distances"),
+        ("report --profile po", "pocket"),
+        ("explore explore_", "explore_diversity"),
+        ("store remove ", "KEY"),
+        ("push ", "KEY"),
+        ("report mine", "mine.ipynb"),
+    ],
+)
+def test_a_shell_completes_names(run, tmp_path, monkeypatch, words, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.ipynb").touch()
+    key = Store().get_or_make("runs", {"a": 1}, lambda folder: write_atomically(folder / "x", b"1")).key
+    asked = {
+        "_WORKBOOK_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"workbook {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+    }
+    told = CliRunner().invoke(app, [], prog_name="workbook", env=asked).output.split()
+    assert expected.replace("KEY", key) in told
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ IMPORTS = {
     "pretraining": "data engines errors fields files keys lab models probes progress provenance seeding store",
     "evaluation": "data errors fields files keys lab metrics models plain_yaml pretraining probes progress store",
     "detection": "data errors fields files keys lab models pretraining progress seeding store",
-    "profiles": "data detection devices engines errors evaluation fields models pretraining probes",
+    "profiles": "data detection devices engines errors evaluation fields models papers pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
     "report": "cells data errors figures files papers parameters plain_yaml profiles",
     "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance "
@@ -44,8 +44,8 @@ IMPORTS = {
     "explorers": "data errors evaluation figures files lab metrics models papers pretraining probes progress "
     "provenance store study",
     "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
-    "commands": "errors pretraining report sharing store sweep",
-    "cli": "commands data devices engines errors evaluation explorers files profiles report sharing store sweep",
+    "commands": "artefacts data errors evaluation files keys papers pretraining report sharing store sweep",
+    "cli": "commands data devices engines errors explorers files keys profiles report sweep",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -23,18 +23,12 @@ from workbook.evaluation.scores import ScoreRecipe
 from workbook.evaluation.transfer import FewShot, Finetuning, LinearProbe, NearestNeighbours, SGDProbe, TransferProtocol
 from workbook.fields import AtLeastTwo, Count, NotNegative, Positive, Whole, check_fields, checked, one_of
 from workbook.models.backbones import STAGES, is_vit
+from workbook.papers.sets import SETS_A, SETS_B
 from workbook.pretraining.ablations import SWEEPS, TABLE_2, trained
 from workbook.pretraining.injection import CYCLES
 from workbook.pretraining.recipe import METHODS, Recipe
 from workbook.probes.few_shot import FewShotRecipe
 from workbook.probes.linear import ProbeRecipe
-
-# the downstream sets of paper A (its twelve, of which Omniglot's are the evaluation alphabets) and of paper B
-SETS_A: tuple[str, ...] = ("chestx", "cropdisease", "deepweeds", "dtd", "eurosat", "flowers102", "kaokore")
-SETS_A += ("omniglot:eval", "resisc45", "imagenet-sketch", "svhn", "isic2018")
-SETS_B: tuple[str, ...] = ("caltech256", "cifar10", "cifar100", "cub200", "dtd", "fgvc-aircraft", "food101")
-SETS_B += ("mit-indoor-67", "nabirds", "flowers102", "oxford-pets", "stanford-cars", "stanford-dogs", "sun397")
-
 
 # how transfer is scored, see notebook 08
 PROTOCOLS: dict[str, Callable[["Profile"], TransferProtocol]] = {
@@ -193,6 +187,11 @@ class Profile:
         return choose_engine(at_a_time=self.runs_at_a_time, cpus=self.cpus_a_job, gpus=gpus)
 
     @property
+    def values(self) -> dict[str, Any]:
+        """Where it lies -> the value of every field that `load_profile` takes."""
+        return {path: value for path, _, value in _leaves(self) if path not in _FIXED}
+
+    @property
     def changed(self) -> dict[str, Any]:
         """Where it lies -> the value of every field that is not as in the profile of this name.
 
@@ -275,8 +274,13 @@ def field_path(name: str) -> str:
             return several[0]
     if found:
         raise ProfileError(f"several fields are called {name!r}: say which of {', '.join(found)}")
-    names = {*known, *(path.rpartition(".")[2] for path in known)}
-    raise ProfileError(f"no profile has a field {name!r}{known_names(name, names, '`workbook profile`')}")
+    near = known_names(name, field_names(), "`workbook profile`")
+    raise ProfileError(f"no profile has a field {name!r}{near}")
+
+
+def field_names() -> set[str]:
+    """What fields are called: by where they lie, and by themselves."""
+    return {*override_fields(), *(path.rpartition(".")[2] for path in override_fields())}
 
 
 def _leaves(part: Any, within: str = "") -> Iterator[tuple[str, Any, Any]]:

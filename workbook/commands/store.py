@@ -1,12 +1,13 @@
 """`workbook store`: what it holds, whether that is whole, and how it travels."""
 
 import json
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from workbook.commands.options import AsJson, sizes, stored_keys
 
 if TYPE_CHECKING:
     from workbook.sharing.travel import Moved
@@ -15,22 +16,25 @@ store_app = typer.Typer(no_args_is_help=True, help="The store: runs, features an
 
 
 @store_app.command("list")
-def store_list() -> None:
+def store_list(as_json: AsJson = False) -> None:
     """What the store holds, oldest first, and how much of each kind."""
+    from workbook.commands.summaries import records_of
     from workbook.store import Store
 
     store = Store()
+    records = records_of(store.entries())
+    if as_json:
+        typer.echo(json.dumps(records, indent=1))
+        return
     sizes: dict[str, list[float]] = {}
-    for entry in store.entries():
-        kind, size, state = entry.kind, entry.megabytes, "unfinished" if entry.unfinished else "DAMAGED"
-        told = entry.problem or "goes on when its work is asked for again"
-        if entry.artefact:
-            state, told = entry.artefact.provenance["date"], _summary(kind, entry.artefact.spec)
-            told += f" (without {', '.join(entry.artefact.left_out)})" if entry.artefact.left_out else ""
-        sizes.setdefault(kind, []).append(size)
-        typer.echo(f"{entry.key}  {kind:10} {state:25}  {size:9.1f} MB  {told}")
+    for record in records:
+        kind, state = record["kind"], record["date"][:16].replace("T", " ") or record["state"]
+        sizes.setdefault(kind, []).append(record["megabytes"])
+        typer.echo(f"{record['key']}  {kind:10} {state:16}  {record['megabytes']:9.1f} MB  {record['about']}")
     for kind, found in sorted(sizes.items()):
-        typer.echo(f"{len(found):20,}  {kind:10} {'together':25}  {sum(found):9.1f} MB")
+        typer.echo(f"{len(found):20,}  {kind:10} {'together':16}  {sum(found):9.1f} MB")
+    if not records:
+        typer.echo("nothing yet: reports and scores fill it")
     typer.echo(f"in {store.root}")
 
 
@@ -54,7 +58,9 @@ def store_verify() -> None:
 
 
 @store_app.command("remove")
-def store_remove(key: Annotated[str, typer.Argument(help="As `workbook store list` shows it.")]) -> None:
+def store_remove(
+    key: Annotated[str, typer.Argument(help="As `workbook store list` shows it.", autocompletion=stored_keys)],
+) -> None:
     """Remove one artefact, or the unfinished work under its key; it is made anew when it is needed."""
     from workbook.store import Store
 
@@ -72,7 +78,10 @@ def store_clear(kind: Annotated[str, typer.Argument(help="features, for example:
 
 Url = Annotated[str, typer.Argument(help="s3://BUCKET/FOLDER, gs://..., hf://datasets/ORG/NAME, or a folder.")]
 Keys = Annotated[
-    list[str] | None, typer.Option("--key", help="One artefact, and all that was computed from it. Repeat it.")
+    list[str] | None,
+    typer.Option(
+        "--key", help="One artefact, and all that was computed from it. Repeat it.", autocompletion=stored_keys
+    ),
 ]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Of this kind alone: runs, probes ... Repeat it.")]
 Notebooks = Annotated[
@@ -80,11 +89,13 @@ Notebooks = Annotated[
     typer.Option("--notebook", help="What this notebook's runs are and give; see --profile. Repeat it."),
 ]
 OfProfile = Annotated[
-    str | None, typer.Option("--profile", help="The runs of this profile, of all notebooks if none is named.")
+    str | None,
+    typer.Option(
+        "--profile", help="The runs of this profile, of all notebooks if none is named.", autocompletion=sizes
+    ),
 ]
 Starts = Annotated[bool, typer.Option("--starts", help="With the runs that the runs of the keys started from.")]
 Light = Annotated[bool, typer.Option("--light", help="Without checkpoints and other files of more than 32 MB.")]
-AsJson = Annotated[bool, typer.Option("--json", help="What was done as JSON.")]
 
 
 @store_app.command("push")
@@ -162,40 +173,3 @@ def _echo_moved(verb: str, moved: "Moved", as_json: bool) -> None:
         typer.secho(problem, fg="red", err=True)
     if moved.missing or moved.refused:
         raise typer.Exit(1)
-
-
-# what tells one artefact of a kind from another
-_SUMMARIES = {
-    "measures": "of features {features}",
-    "diversity": "of weights from outside, {weights[architecture]}, {weights[weights]}",
-    "maps": "{embedding[kind]} of features {features}",
-    "probes": "{layer} of features {train}",
-    "cka": "of run {x} with run {y}",
-    "features": "{layers} of run {run}, epoch {epoch}",
-    "readouts": "{layer} of features {features}",
-    "accuracies": "of run {run}, epoch {epoch}",
-    "detectors": "on {data}, seed {recipe[seed]}, from {backbone[architecture]} {backbone[weights]}",
-    "detections": "by step {step} of a detector, seed {detector[recipe][seed]}, on {scenes}",
-    "detection_probes": "on {test}, seed {recipe[seed]}, of {backbone[architecture]} {backbone[weights]}",
-    "weights": "{layers} of weights from outside, {architecture}, {weights}",
-}
-
-
-def _summary(kind: str, spec: dict[str, Any]) -> str:
-    """One line of an artefact; of one that is not known here, all that is short."""
-    from workbook.pretraining.names import recipe_name
-    from workbook.store import PASSING
-
-    with suppress(KeyError, IndexError, TypeError, AttributeError):  # another version's
-        if kind == "runs":
-            recipe = spec["recipe"]
-            start = recipe.get("start")
-            origin = f", from {start.get('run') or 'a file'}" if start else ""
-            return f"{recipe_name(recipe)} on {recipe['dataset']}, {recipe['backbone']}, seed {recipe['seed']}{origin}"
-        if kind == "scores":
-            return f"{spec['protocol']} of features {', '.join(spec['features'])}"
-        kind = "features" if kind == PASSING else kind  # which go when their probes are stored
-        if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
-            layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
-            return known.format(**{"layers": layers} | spec)
-    return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))

@@ -24,6 +24,7 @@ from pydantic import (
 from workbook.errors import harmless
 from workbook.fields import Count
 
+_BRACES = re.compile(r"\{[^{}]+\}")
 _WHOLE_FOLDER = re.compile(r"(?:[^{]*/)?\{[^}]+\}/")  # in the first braces of a pattern
 
 
@@ -72,6 +73,15 @@ Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")]
 
 
+class _AtHand(Facts):
+    """A copy that is drawn, or comes with a library."""
+
+    @property
+    def landmarks(self) -> dict[str, tuple[str, ...]]:
+        """Split -> patterns below the root, of which one names a file where the copy is on this machine."""
+        return {}
+
+
 class _FileSource(Facts):
     """A copy on disk. `root` is relative to the data root; `checksums` are of files relative to `root`.
 
@@ -84,7 +94,7 @@ class _FileSource(Facts):
     rename: dict[ClassName, ClassName] = {}
 
 
-class GeneratedSource(Facts):
+class GeneratedSource(_AtHand):
     """The embedded set: `splits` says how many images a class each split has.
 
     `inks`: rectilinear images are named by their ink, not by their form, see `generated.by_ink`.
@@ -96,7 +106,7 @@ class GeneratedSource(Facts):
     inks: StrictBool = False
 
 
-class MosaicSource(Facts):
+class MosaicSource(_AtHand):
     """Embedded images of four forms each; `splits` says how many images each split has."""
 
     kind: Literal["mosaic"]
@@ -104,7 +114,7 @@ class MosaicSource(Facts):
     image_size: Annotated[Count, Field(le=1024)] = 32
 
 
-class SklearnSource(Facts):
+class SklearnSource(_AtHand):
     """A set that comes with scikit-learn; it has one split, `all`."""
 
     kind: Literal["sklearn"]
@@ -118,13 +128,19 @@ class SklearnSource(Facts):
 class TorchvisionSource(_FileSource):
     """`torchvision.datasets.<dataset>(root, **splits[split])`, never downloaded by the workbook.
 
-    `labels` is the attribute in which the class keeps its labels, or its pairs of file and label.
+    `labels` is the attribute in which the class keeps its labels, or its pairs of file and label. `folder` is where it
+    keeps its files below `root`.
     """
 
     kind: Literal["torchvision"]
     dataset: str
+    folder: str = "*"
     splits: dict[str, dict[str, str | int | bool]]
     labels: str = "targets"
+
+    @property
+    def landmarks(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(self.splits, (self.folder,))
 
 
 class ParquetSource(_FileSource):
@@ -139,6 +155,10 @@ class ParquetSource(_FileSource):
     image: str = "image"
     label: str = "label"
     label_names: Literal["metadata", "manifest"] = "metadata"
+
+    @property
+    def landmarks(self) -> dict[str, tuple[str, ...]]:
+        return self.splits
 
 
 def first_group(pattern: str, texts: Sequence[str]) -> list[str | None]:
@@ -207,13 +227,17 @@ class FolderSource(_FileSource):
     splits: dict[str, Patterns]
     lists: dict[str, FileList] = {}
 
+    @property
+    def landmarks(self) -> dict[str, tuple[str, ...]]:
+        return {split: tuple(_BRACES.sub("*", one) for one in patterns) for split, patterns in self.splits.items()}
+
     @model_validator(mode="after")
     def _class_is_known(self) -> "FolderSource":
         if unknown := set(self.lists) - set(self.splits):
             raise ValueError(f"lists are of {sorted(unknown)[0]!r}, for which splits gives no pattern")
         for split, patterns in self.splits.items():
             for pattern in patterns:
-                if split in self.lists and not re.search(r"\{[^{}]+\}", pattern):
+                if split in self.lists and not _BRACES.search(pattern):
                     raise ValueError(f"{pattern!r} must name the column that holds the files, as in 'images/{{file}}'")
                 if split not in self.lists and not _WHOLE_FOLDER.match(pattern):
                     raise ValueError(
@@ -236,6 +260,10 @@ class ArraySource(_FileSource):
     kind: Literal["array"]
     splits: dict[str, ArrayFiles]
 
+    @property
+    def landmarks(self) -> dict[str, tuple[str, ...]]:
+        return {split: (files.images.partition(":")[0],) for split, files in self.splits.items()}
+
 
 class CocoFiles(Facts):
     """A file of COCO's annotations, and the folder of the images that it names."""
@@ -254,6 +282,10 @@ class CocoSource(_FileSource):
     splits: dict[str, CocoFiles]
     # not in the papers: B's sizes, 82,081 and 40,137, are those of the images of 2014 that have an annotation
     without_labels: StrictBool = False
+
+    @property
+    def landmarks(self) -> dict[str, tuple[str, ...]]:
+        return {split: (files.annotations,) for split, files in self.splits.items()}
 
 
 OneLabel = GeneratedSource | SklearnSource | TorchvisionSource | ParquetSource | FolderSource | ArraySource

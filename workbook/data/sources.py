@@ -15,13 +15,13 @@ from PIL import Image
 from workbook.data import readers
 from workbook.data.coco import read_coco
 from workbook.data.images import Images, content_digest
-from workbook.data.manifests import Holdout, Manifest, data_root, load_manifest
+from workbook.data.manifests import Holdout, Manifest, load_manifest
 from workbook.data.parquet import read_parquet
 from workbook.data.pixels import FULL_DEPTH
+from workbook.data.places import folder_of
 from workbook.data.readers import Content, about
 from workbook.data.source_kinds import Source, composed
 from workbook.errors import CorruptDataError, ManifestError, MissingDataError, did_you_mean
-from workbook.files import user_path
 
 _READERS: dict[str, Callable[[Any, str, Path], Content]] = {
     "generated": readers.read_generated,
@@ -223,11 +223,6 @@ def _concept_split(manifest: Manifest, class_names: tuple[str, ...]) -> dict[str
 def place(source: Source) -> str:
     """A copy in words, with its folder on this machine."""
     return f"the {source.kind} source" + (f" in {folder_of(source)}" if hasattr(source, "root") else "")
-
-
-def folder_of(source: Source) -> Path:
-    """Where a copy lies, or would lie, on this machine."""
-    return user_path(getattr(source, "root", "."), data_root())
 
 
 def _first_present(manifest: Manifest, split: str) -> tuple[Source, Content]:

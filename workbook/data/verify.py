@@ -10,8 +10,9 @@ import numpy as np
 from workbook.data.images import Images
 from workbook.data.manifests import Manifest, load_manifest
 from workbook.data.pixels import bits_used
+from workbook.data.places import folder_of
 from workbook.data.source_kinds import Source
-from workbook.data.sources import class_sides, folder_of, open_split, place
+from workbook.data.sources import class_sides, open_split, place
 from workbook.errors import CorruptDataError, WorkbookError
 from workbook.files import told
 

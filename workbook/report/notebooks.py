@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from workbook.cells import assigned
-from workbook.errors import ReportError
+from workbook.errors import ReportError, known_names
 
 PLOTLY = "application/vnd.plotly.v1+json"
 _ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # what papermill puts into a notebook
@@ -25,6 +26,24 @@ def read_notebook(path: Path) -> NotebookNode:
     # nbformat stumbles over what is JSON but no notebook with whatever its converters happen to raise.
     except (OSError, ValueError, TypeError, AttributeError, KeyError, nbformat.ValidationError) as error:
         raise ReportError(f"{path} cannot be read as a notebook ({error}); save it in JupyterLab") from error
+
+
+def named_notebooks(named: Sequence[Path] | None, shipped: Path) -> list[Path]:
+    """The notebooks that are meant: by their paths, or by what those in the folder `shipped` are called; None = these.
+
+    Raises ReportError for what is neither.
+    """
+    known = {path.stem: path for path in sorted(shipped.glob("*.ipynb"))}
+    if not named:
+        return [*known.values()]
+    found = []
+    for path in named:
+        name = path.name.removesuffix(".ipynb")
+        if not path.exists() and name not in known:
+            names = {*known, *(other.stem for other in path.parent.glob("*.ipynb"))}
+            raise ReportError(f"there is no notebook {path}{known_names(name, names)}")
+        found.append(path if path.exists() else known[name])
+    return found
 
 
 def title_of(notebook: NotebookNode, otherwise: str) -> str:

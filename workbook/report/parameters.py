@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbook.errors import ProfileError, ReportError, known_names
+from workbook.errors import ReportError, known_names
 from workbook.files import named_file
 from workbook.plain_yaml import read_yaml
 
@@ -11,6 +11,8 @@ _GIVEN_OTHERWISE = {
     "profile": "use --profile NAME (PROFILE=NAME with make)",
     "overrides": "name its fields one by one: -p epochs=3 -p transfer.images_per_class=null",
 }
+
+_LISTED = "a notebook's first code cell has its own parameters, `workbook profile` those of all"
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
@@ -82,18 +84,18 @@ def _is_field(name: str, declared: Mapping[str, Sequence[str]]) -> bool:
     """True for a field of the profile, False for a parameter of a notebook alone; ReportError for neither."""
     if name in _GIVEN_OTHERWISE:
         raise ReportError(f"{name} is not given with -p; {_GIVEN_OTHERWISE[name]}")
-    from workbook.profiles import field_path  # here, because torch comes with it
+    from workbook.profiles import field_names, field_path  # here, because torch comes with it
 
     known = {parameter for names in declared.values() for parameter in names}
-    try:
-        field_path(name)
-        unknown = f"{name!r} is a field of the profile, and none of these notebooks takes one"
-    except ProfileError as error:
-        unknown = f"unknown parameter {name!r}: {error}"
-    else:
-        if "overrides" in known:
+    takes_fields = "overrides" in known
+    if name in field_names():
+        if takes_fields:
+            field_path(name)  # which of several it is, is told now
             return True
-    if name in known:
-        return False
-    own = sorted(known - _GIVEN_OTHERWISE.keys())
-    raise ReportError(f"{unknown}. Of these notebooks none has such a parameter{known_names(name, own)}")
+    elif name not in known:
+        own = known - _GIVEN_OTHERWISE.keys()
+        near = known_names(name, own | field_names() if takes_fields else own)
+        raise ReportError(f"unknown parameter {name!r}{near}; {_LISTED}")
+    if name not in known:
+        raise ReportError(f"{name!r} is a field of the profile, and none of these notebooks takes one; {_LISTED}")
+    return False
