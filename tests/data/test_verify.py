@@ -185,6 +185,6 @@ def test_the_command_shows_an_error_without_a_traceback():
 def test_the_command_lists_and_shows():
     listed = CliRunner().invoke(app, ["data", "list"]).output
     assert "imagenet1k" in listed and "652 pre / 348 eval, not official" in listed
-    assert "B: 80,800 train, 20,200 test" in listed and "B: the same" in listed
+    assert "B (other sizes)" in listed and "A, B" in listed
     shown = CliRunner().invoke(app, ["data", "show", "omniglot"]).output
     assert "1,623" in shown and "official; By alphabet" in shown and "to get it" in shown

@@ -103,8 +103,9 @@ def test_every_kind_of_model_is_opened_by_its_name(lab, images, tmp_path):
     ("model", "message"),
     [
         ("0" * 20, "no run 00000000000000000000: train it first.*`workbook store list`"),
-        ("weights.pt", "name the architecture of weights.pt"),
-        ("folder/weights", "name the architecture"),
+        ("weights.pt", "there is no file weights.pt"),
+        ("folder/weights", "there is no file folder/weights"),
+        (__file__, "name the architecture of .*test_scoring.py"),
         ("resnet51", "timm has no model 'resnet51'"),
     ],
 )

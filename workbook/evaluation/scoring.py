@@ -90,6 +90,8 @@ def open_model(
         _refuse_others(given, (*_IMAGES, "small_stem", "fresh"), f"a model of timm has no file: {model}")
         return from_timm(model, pretrained=not given.pop("fresh", False), **given)
     _refuse_others(given, ("architecture", "part", "prefix", *_IMAGES, "small_stem"), f"a file has weights: {model}")
+    if not path.exists():
+        raise CheckpointError(f"there is no file {path}: correct its path, or name a model of a library")
     if architecture is None:
         folder = f"; or name its folder, {path.parent}, which says it" if hub.is_folder(path.parent) else ""
         raise CheckpointError(
