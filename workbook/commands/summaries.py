@@ -11,7 +11,7 @@ from workbook.store import PASSING
 # what tells one artefact of a kind from another
 _SUMMARIES = {
     "measures": "of {features}",
-    "diversity": "of weights from outside, {weights[architecture]}, {weights[weights]}",
+    "diversity": "of {origin}",
     "maps": "{embedding[kind]} of {features}",
     "probes": "{layer} of {train}",
     "cka": "of {x} with {y}",
@@ -19,10 +19,10 @@ _SUMMARIES = {
     "readouts": "{layer} of {features}",
     "scores": "{protocol} of {features}",
     "accuracies": "of {run}, epoch {epoch}",
-    "detectors": "on {data}, seed {recipe[seed]}, from {backbone[architecture]} {backbone[weights]}",
+    "detectors": "on {data}, seed {recipe[seed]}, from {origin}",
     "detections": "by step {step} of a detector, seed {detector[recipe][seed]}, on {scenes}",
-    "detection_probes": "on {test}, seed {recipe[seed]}, of {backbone[architecture]} {backbone[weights]}",
-    "weights": "{layers} of weights from outside, {architecture}, {weights}",
+    "detection_probes": "on {test}, seed {recipe[seed]}, of {origin}",
+    "weights": "{layers} of {origin}",
 }
 _OTHER_VERSION = (KeyError, IndexError, TypeError, AttributeError)  # what its specification raises here
 # what a specification has keys of -> what lies under them
@@ -75,8 +75,17 @@ def _about(artefact: Artefact, names: Mapping[str, str]) -> str:
         if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
             layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
             named = {name: _called(name, spec[name], artefact.of, names) for name in _NAMED if name in spec}
-            return known.format(**{"layers": layers} | spec | named)
+            return known.format(**spec | named | {"layers": layers, "origin": _origin(artefact, names)})
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
+
+
+def _origin(artefact: Artefact, names: Mapping[str, str]) -> str:
+    """Whose weights it is of: a run's, or a network's from outside, which the specification has within it or is."""
+    spec = artefact.spec
+    parts = (spec.get("backbone"), spec.get("weights"))
+    network = next((part for part in parts if isinstance(part, Mapping)), spec)
+    outside = f"weights from outside, {network.get('architecture')}, {network.get('weights')}"
+    return ", ".join(names[key] for key in artefact.of if key in names) or outside
 
 
 def _of_run(recipe: Mapping[str, Any], names: Mapping[str, str]) -> str:
