@@ -200,7 +200,7 @@ FIGURES = {
     ),
     "transfer.gains": lambda m: m.gains(_seeds(protocol=BAD, gain=1.0), {BAD: 1.0}, title=BAD, axis=BAD),
     "verdicts.verdict_grid": lambda m: m.verdict_grid(
-        pd.DataFrame([dict.fromkeys(("profile", "topic", "paper", "claim", "statement", "text"), BAD)
+        pd.DataFrame([dict.fromkeys(("panel", "topic", "paper", "claim", "statement", "text"), BAD)
                       | {"outcome": "agrees"}]), title=BAD
     ),
     "verdicts.effect_intervals": lambda m: m.effect_intervals(

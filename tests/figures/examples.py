@@ -340,7 +340,7 @@ def _grid() -> go.Figure:
     for claim in CLAIMS.values():
         topics.setdefault((claim.paper, claim.topic), []).append(claim)
     rows = [
-        {"profile": profile, "paper": paper, "topic": topic, "claim": claim.id, "statement": claim.statement}
+        {"panel": profile, "paper": paper, "topic": topic, "claim": claim.id, "statement": claim.statement}
         | {"outcome": next(outcomes), "text": "2.00 points, n = 5 seeds"}
         for profile in ("smoke", "pocket", "study")
         for (paper, topic), claims in topics.items()

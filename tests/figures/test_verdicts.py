@@ -12,7 +12,7 @@ TABLE = pd.DataFrame(
         ("study", "A", "Stages", "A.2", "not measured", ""),
         ("study", "B", "CIS", "B.1", "agrees", ""),
     ],
-    columns=["profile", "paper", "topic", "claim", "outcome", "text"],
+    columns=["panel", "paper", "topic", "claim", "outcome", "text"],
 ).assign(statement="it is so")
 
 

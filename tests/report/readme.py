@@ -10,7 +10,7 @@ from workbook.papers.claims import CLAIMS, claims_of
 from workbook.papers.verdicts import interval_text, printed, quantity
 from workbook.report.notebooks import read_notebook, title_of
 from workbook.report.record import ReportResult, read_records
-from workbook.report.survey import strength
+from workbook.report.survey import weight
 
 _BEGIN, _END = "<!-- results:begin -->", "<!-- results:end -->"
 # what a visitor asks first -> the claim that answers; the papers' answer to each is yes
@@ -63,7 +63,7 @@ def _best(results: Path, claim: str) -> dict[str, Any] | None:
         for verdict in record.verdicts
         if verdict["claim"]["id"] == claim
     ]
-    return max(judged, key=lambda pair: (*_weight(pair[0]), pair[1]["n"]), default=(None, None))[1]
+    return max(judged, key=lambda pair: (*weight(pair[0]), pair[1]["n"]), default=(None, None))[1]
 
 
 def long_tables(notebooks: Path, results: Path) -> str:
@@ -71,7 +71,7 @@ def long_tables(notebooks: Path, results: Path) -> str:
 
     A notebook that answers no claim is a tool and has no section.
     """
-    strongest = {record.notebook: record for record in sorted(_adopted(results), key=_weight)}
+    strongest = {record.notebook: record for record in sorted(_adopted(results), key=weight)}
     parts = []
     for path in sorted(path for path in notebooks.glob("*.ipynb") if claims_of(path.stem)):
         parts.append(f"## {title_of(read_notebook(path), otherwise=path.stem)}\n")
@@ -86,12 +86,6 @@ def long_tables(notebooks: Path, results: Path) -> str:
 def _adopted(results: Path) -> Iterator[ReportResult]:
     for folder in sorted(found for found in results.glob("*") if found.is_dir()):
         yield from read_records(folder)
-
-
-def _weight(record: ReportResult) -> tuple[bool, int]:
-    """What the protocol lets decide counts more than what a larger study only explored."""
-    decides = {"agrees", "differs", "inconclusive"} & {verdict["status"] for verdict in record.verdicts}
-    return bool(decides), strength(record.profile)
 
 
 def _how(record: ReportResult) -> str:

@@ -34,11 +34,13 @@ def put(folder: Path, notebook: str, verdicts: list[dict], *, profile: str = "po
     return result
 
 
-def put_notebook(path: Path, *, source: str = "draw()", figure: bool = True, title: str = "Is it so?") -> None:
-    """An executed notebook with a line as its main figure, or none; `source` is the code of that cell."""
+def put_notebook(
+    path: Path, *, source: str = "draw()", figure: bool = True, title: str = "Is it so?", tag: str = "gallery"
+) -> None:
+    """An executed notebook with a line as its main figure, or none; `source` and `tag` are those of that cell."""
     data = {"data": [{"type": "scatter", "x": [1, 2], "y": [3, 4]}], "layout": {"title": {"text": "A </script> line"}}}
     outputs = [new_output("display_data", data={"application/vnd.plotly.v1+json": data})] if figure else []
-    cells = [new_markdown_cell(f"# {title}"), new_code_cell(source, metadata={"tags": ["gallery"]}, outputs=outputs)]
+    cells = [new_markdown_cell(f"# {title}"), new_code_cell(source, metadata={"tags": [tag]}, outputs=outputs)]
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new_notebook(cells=cells), path)
 

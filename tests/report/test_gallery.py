@@ -21,7 +21,7 @@ def test_a_card_shows_question_figure_and_verdicts(house):
     put(house / "reports/pocket", STAGES, [verdict(DROPS), verdict(RISES, "differs")])
     found = card(shown(house), STAGES)
     assert f'<h3><a href="{STAGES}.ipynb">Does {STAGES} help?</a></h3>' in found
-    assert f'href="../reports/pocket/{STAGES}.ipynb"' in found, "the executed notebook"
+    assert f'href="../reports/pocket/{STAGES}.ipynb">{STAGES}.ipynb<' in found, "the executed notebook, named as one"
     assert "✓ 1 agrees" in found and "✗ 1 differs" in found
     assert found.count('class="figure"') == 1
     assert "A &lt;/script&gt; line" in found, "the figure's title, escaped"
@@ -33,10 +33,22 @@ def test_a_question_that_was_not_run_here_says_what_is_known(house):
     put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS), verdict(RISES, "differs")])
     page = shown(house, "smoke")
     assert f'<a href="{STAGES}.ipynb">Does SL fall?</a>' in card(page, STAGES)
-    assert "Not run here yet; of the strongest profile so far:" in card(page, STAGES)
+    assert "not run here yet" in card(page, STAGES) and "known so far" in card(page, STAGES)
     assert "✓ 1 agrees" in card(page, STAGES) and f"· {len(claims_of(STAGES)) - 2} not measured" in card(page, STAGES)
-    assert "Not run here yet." in card(page, "tool")
+    assert "not run here yet" in card(page, "tool") and "known" not in card(page, "tool")
     assert "00_start_here" not in page
+
+
+def test_a_run_that_is_no_evidence_shows_what_was_measured_before(house):
+    put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS)])
+    put(house / "reports/smoke", STAGES, [verdict(DROPS, "not evaluated")], profile="smoke")
+    executed = house / f"reports/smoke/{STAGES}.ipynb"
+    put_notebook(executed)
+    assert "as measured before" not in card(shown(house, "smoke"), STAGES), "the notebook shows nothing of it"
+    put_notebook(executed, tag="known")
+    found = card(shown(house, "smoke"), STAGES)
+    assert "as measured before" in found and found.count('class="figure"') == 1
+    assert found.index("known so far") < found.index("✓ 1 agrees") < found.index("this run") < found.index("○ 1 not")
 
 
 def test_beside_a_tool_no_question_is_asked(house):

@@ -2,10 +2,11 @@ import re
 
 from tests.report.records import put, verdict
 from workbook.papers.claims import CLAIMS
-from workbook.report.overview import claim_list, outcome_table, state
+from workbook.report.overview import claim_list, known_in_words, outcome_table, standing, state
 from workbook.report.survey import read_survey
 
 DROPS, CIS = "A.stages.sl-drops", "B.cis.linear.spectral.spearman"
+PANELS = ["known so far", "this run: smoke"]
 STAGES, PREDICTS = "01_stagewise_evaluation", "10_what_predicts_transfer"
 
 
@@ -28,21 +29,29 @@ def test_the_state_says_what_ran_and_what_to_run(house):
     told = state(read_survey("pocket", house / "reports/pocket"))
     assert told.startswith("1 notebook of the profile **pocket** ran, the last on 2024-01-01.")
     assert "1 failed, so without verdicts" in told
-    assert "as evidence: study" in told
     assert "x.json" in told
     assert "never evidence" not in told and "never evidence" in state(read_survey("smoke", house / "reports/smoke"))
 
 
-def test_the_table_has_a_row_a_claim_and_profile(house):
-    put(house / "reports/pocket", STAGES, [verdict(DROPS)])
-    put(house / "reports/study", PREDICTS, [verdict(CIS, evidence="printed tables")], profile="study")
-    table = outcome_table(read_survey("pocket", house / "reports/pocket"))
-    assert table.groupby("profile").size().to_dict() == {"pocket": len(CLAIMS), "study": len(CLAIMS)}
-    found = table.set_index(["profile", "claim"])
-    assert found.loc["pocket", DROPS]["outcome"] == "agrees"
-    assert found.loc["pocket", DROPS]["text"] == "2.00 points, n = 3 seeds"
-    assert found.loc["study", DROPS]["outcome"] == "not measured"
-    assert found.loc["study", CIS]["outcome"] == "agrees"
+def test_what_is_known_stands_before_what_this_run_found(house):
+    put(house / "notebooks/results/study", STAGES, [verdict(DROPS)], profile="study")
+    known = read_survey("smoke", house / "reports/smoke")
+    assert list(outcome_table(known)["panel"].unique()) == ["known so far"], "nothing was run here"
+    put(house / "reports/smoke", STAGES, [verdict(DROPS, "not evaluated")], profile="smoke")
+    survey = read_survey("smoke", house / "reports/smoke")
+    table = outcome_table(survey)
+    assert table.groupby("panel", sort=False).size().to_dict() == dict.fromkeys(PANELS, len(CLAIMS))
+    found = table.set_index(["panel", "claim"])
+    assert list(found.loc[(slice(None), DROPS), "outcome"]) == ["agrees", "not evaluated"]
+    assert found.loc["known so far", DROPS]["text"] == "2.00 points, n = 3 seeds, study"
+    assert standing(survey) == {"agrees": 1, "not measured": len(CLAIMS) - 1}
+    told = known_in_words(survey)
+    assert f"Of {len(CLAIMS)} claims: ✓ 1 agrees, · {len(CLAIMS) - 1} not measured" in told
+    assert "measured before: the profiles **study**." in told
+
+
+def test_where_nothing_was_measured_before_it_says_so(house):
+    assert "No results that were measured before" in known_in_words(read_survey("smoke", house / "reports/smoke"))
 
 
 def test_every_claim_is_listed_once(house):
@@ -55,9 +64,9 @@ def test_a_claim_says_where_it_was_found(house):
     put(house / "reports/pocket", STAGES, [verdict(DROPS)], parameters={"overrides": {"epochs": 3}})
     put(house / "notebooks/results/study", STAGES, [verdict(DROPS, "inconclusive")], profile="study")
     page = claim_list(read_survey("smoke", house / "reports/smoke"))
-    assert shown(page, DROPS) == [("smoke", "not measured"), ("study", "inconclusive"), ("pocket", "agrees")]
-    assert f'href="../reports/pocket/{STAGES}.html"' in row(page, DROPS)
-    assert f'href="results/study/{STAGES}.json"' in row(page, DROPS)
+    assert shown(page, DROPS) == [("study", "inconclusive"), ("smoke", "not measured"), ("pocket", "agrees")]
+    assert f'href="../reports/pocket/{STAGES}.html#{DROPS}"' in row(page, DROPS)
+    assert f'href="{STAGES}.ipynb#known-study-{DROPS}"' in row(page, DROPS)
     assert f'href="{STAGES}.ipynb"' in page
     assert "epochs = 3" in row(page, DROPS), "a run with other settings says so at its verdict"
 
@@ -74,7 +83,7 @@ def test_an_exploratory_verdict_says_what_the_interval_says_and_why_it_does_not_
     found = verdict(DROPS, "exploratory", said="agrees") | {"detail": "the interval; seeds 0 to 4"}
     put(house / "notebooks/results/pocket", STAGES, [found])
     page = claim_list(read_survey("smoke", house / "reports/smoke"))
-    assert shown(page, DROPS) == [("smoke", "not measured"), ("pocket", "exploratory")]
+    assert shown(page, DROPS) == [("pocket", "exploratory"), ("smoke", "not measured")]
     assert "by its interval: agrees; seeds 0 to 4" in row(page, DROPS)
     assert 'data-value="exploratory"' in page, "a filter of its own"
 

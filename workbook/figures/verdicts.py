@@ -27,24 +27,24 @@ _LEAST_WIDTH = 350  # of all panels together, on the smallest place where the fi
 
 
 def verdict_grid(table: pd.DataFrame, *, title: str) -> go.Figure:
-    """A panel a profile, a row a topic, a square a claim, which has the same place in every panel.
+    """Panels side by side, a row a topic, a square a claim, which has the same place in every panel.
 
-    table: tidy, one row a claim and profile: profile, paper, topic, claim (its id), statement, outcome (a key of SIGNS)
+    table: tidy, one row a claim and panel: panel, paper, topic, claim (its id), statement, outcome (a key of SIGNS)
     and text, what was measured. Rows, squares and panels stand in the order of the table.
     """
     if unknown := set(table["outcome"]) - set(_LOOKS):
         raise ValueError(f"an outcome is one of {', '.join(_LOOKS)}, got {sorted(unknown)}")
     table = literal_texts(table)
-    profiles = list(table["profile"].unique())
+    names = list(table["panel"].unique())
     table = table.assign(
-        row=table["topic"] + "  <b>" + table["paper"] + "</b>", place=table.groupby(["profile", "topic"]).cumcount() + 1
+        row=table["topic"] + "  <b>" + table["paper"] + "</b>", place=table.groupby(["panel", "topic"]).cumcount() + 1
     )
     rows, most = list(table["row"].unique()), int(table["place"].max())
-    size = min(_SQUARE, _LEAST_WIDTH // (most * len(profiles)))
-    figure, places = panels(len(profiles), shared_yaxes=True, subplot_titles=profiles, horizontal_spacing=0.02)
-    for panel, profile in zip(places, profiles, strict=True):
-        for outcome, found in table[table["profile"] == profile].groupby("outcome", sort=False):
-            figure.add_trace(_squares(found, str(outcome), size), **panel)
+    size = min(_SQUARE, _LEAST_WIDTH // (most * len(names)))
+    figure, places = panels(len(names), shared_yaxes=True, subplot_titles=names, horizontal_spacing=0.02)
+    for place, name in zip(places, names, strict=True):
+        for outcome, found in table[table["panel"] == name].groupby("outcome", sort=False):
+            figure.add_trace(_squares(found, str(outcome), size), **place)
     figure.update_xaxes(visible=False, range=[0.4, most + 0.6], fixedrange=True)
     order = {"categoryorder": "array", "categoryarray": rows[::-1], "range": [-0.6, len(rows) - 0.4]}
     figure.update_yaxes(showgrid=False, ticks="", fixedrange=True, **order)

@@ -12,13 +12,14 @@ from typing import Any, Literal
 import pandas as pd
 
 from workbook.files import write_atomically
-from workbook.papers.claims import Claim
+from workbook.papers.claims import CLAIMS, Claim
 from workbook.papers.protocol import departures
 from workbook.papers.statistics import STATISTICS, Estimate, Evidence, paired
 
 Status = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated"]
 _LEAST_SEEDS = 3
 _TOLD = 3  # claims in a sentence
+_CLAIMS = "00_start_here.ipynb"  # where all claims are listed, from the notebooks' folder
 _RECORDED = ("id", "paper", "place", "statement", "number", "unit")  # of a claim, to be read without the list
 
 
@@ -180,15 +181,21 @@ def as_findings(
     }
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """One row a verdict, as text to read: claim, paper, measured, 95 % interval, n, verdict."""
+def verdict_table(verdicts: Sequence[Verdict], *, anchor: str = "") -> pd.DataFrame:
+    """One row a verdict, as text to read: claim, paper, measured, 95 % interval, n, verdict.
+
+    Shown, a row can be linked to, by its claim's id with `anchor` before it, and leads to the claim on the start page.
+    """
     rows = []
     for verdict in verdicts:
         claim = verdict.claim
         paper = f"{claim.paper}, {claim.place}: {printed(claim.number, claim.unit)}"
         measured, interval = quantity(verdict.measured, claim.unit), interval_text(verdict.low, verdict.high)
         rows.append((claim.statement, paper, measured, interval, verdict.counted, _in_full(verdict)))
-    return _WholeText(rows, columns=["claim", "paper", "measured", "95 % interval", "n", "verdict"])
+    columns = ["claim", "paper", "measured", "95 % interval", "n", "verdict"]
+    table = _Linked(rows, columns=columns)
+    table.attrs |= {"anchor": anchor, "claims": [verdict.claim.id for verdict in verdicts]}
+    return table
 
 
 def _in_full(verdict: Verdict) -> str:
@@ -198,12 +205,20 @@ def _in_full(verdict: Verdict) -> str:
     return f"not evaluated ({verdict.detail})" if verdict.status == "not evaluated" else verdict.status
 
 
-class _WholeText(pd.DataFrame):
-    """A table whose cells are shown whole: pandas cuts at 50 characters, and claims are sentences."""
+class _Linked(pd.DataFrame):
+    """A table whose cells are shown whole, since pandas cuts at 50 characters, and whose claims are links and marks."""
 
     def _repr_html_(self) -> str:
+        shown = pd.DataFrame({name: [html.escape(text) for text in self[name]] for name in self.columns})
+        links = [_linked(claim, self.attrs["anchor"]) for claim in self.attrs["claims"]]
         with pd.option_context("display.max_colwidth", None):
-            return self.to_html(index=False)
+            return shown.assign(claim=shown["claim"] + links).to_html(index=False, escape=False, classes="verdicts")
+
+
+def _linked(claim: str, anchor: str) -> str:
+    """A claim's id as a mark and a link; one that is on no list any more leads nowhere."""
+    mark, name = html.escape(anchor + claim), html.escape(claim)
+    return f' <a id="{mark}"' + (f' href="{_CLAIMS}#{name}"' if claim in CLAIMS else "") + f">{name}</a>"
 
 
 def in_words(table: pd.DataFrame) -> str:

@@ -80,10 +80,10 @@ def imports(notebook: NotebookNode) -> list[str]:
     return list(dict.fromkeys(ast.unparse(s) for s in found if str(s.module).split(".")[0] == "workbook"))
 
 
-def main_figure(executed: Path) -> dict[str, Any] | None:
-    """`data` and `layout` of the first figure of the cell tagged `gallery`; None where the run failed before it."""
+def main_figure(executed: Path, tag: str = "gallery") -> dict[str, Any] | None:
+    """`data` and `layout` of the first figure of the cell with this tag; None where the run failed before it."""
     cells = read_notebook(executed).cells if executed.exists() else []
-    outputs = [output for cell in cells if "gallery" in _tags(cell) for output in cell.get("outputs", [])]
+    outputs = [output for cell in cells if tag in _tags(cell) for output in cell.get("outputs", [])]
     figures = (output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {}))
     return next(({"data": figure["data"], "layout": figure["layout"]} for figure in figures), None)
 

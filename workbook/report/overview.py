@@ -3,14 +3,13 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from workbook.figures.verdicts import SIGNS
-from workbook.papers.claims import claims_of
+from workbook.papers.claims import Claim, claims_of
 from workbook.papers.verdicts import quantity
 from workbook.report.notebooks import changed_since, main_figure, read_notebook, title_of
 from workbook.report.page import render
@@ -18,8 +17,27 @@ from workbook.report.record import ReportResult
 from workbook.report.survey import START_PAGE, Finding, Survey
 
 
+def standing(survey: Survey) -> Counter[str]:
+    """How many claims have which outcome by the strongest evidence that there is, in the order of `SIGNS`."""
+    claims = [claim for listed in survey.topics().values() for claim in listed]
+    found = Counter(str(survey.strongest(claim.id).outcome) for claim in claims)
+    return Counter({outcome: found[outcome] for outcome in SIGNS if outcome in found})
+
+
+def known_in_words(survey: Survey) -> str:
+    """Markdown: how all claims stand, and on what that rests."""
+    counts = standing(survey)
+    outcomes = ", ".join(f"{SIGNS[outcome]} {count} {outcome}" for outcome, count in counts.items())
+    lines = [f"**Of {counts.total()} claims: {outcomes}**, each by the strongest evidence that there is."]
+    if kept := dict.fromkeys(f"**{source.profile}**" for source in survey.sources if source.adopted):
+        lines.append(f"Kept with the project as evidence, measured before: the profiles {' and '.join(kept)}.")
+    else:
+        lines.append("No results that were measured before lie beside the notebooks.")
+    return " ".join(lines)
+
+
 def state(survey: Survey) -> str:
-    """Markdown: what the page is made from, what could not be read, and what to run where there is nothing."""
+    """Markdown: what was run in this folder, what could not be read, and what to run where there is nothing."""
     own, profile = survey.own, _literal(survey.own.profile)
     command = f"`make reports PROFILE={profile}`"
     if not own.records:
@@ -32,8 +50,6 @@ def state(survey: Survey) -> str:
         lines.append(f"**{failed} failed, so without verdicts**; {command} runs them again.")
     if own.profile == "smoke":
         lines.append("Smoke runs are never evidence: their verdicts read *not evaluated*.")
-    if adopted := [source.profile for source in survey.sources if source.adopted]:
-        lines.append(f"Results kept with the project as evidence: {_literal(', '.join(adopted))}.")
     return " ".join([*lines, *(f"Not shown: {_literal(problem)}." for problem in survey.problems)])
 
 
@@ -43,36 +59,43 @@ def _literal(text: str) -> str:
 
 
 def outcome_table(survey: Survey) -> pd.DataFrame:
-    """Tidy, one row a profile and claim, as `figures.verdicts.verdict_grid` takes it."""
+    """Tidy, one row a claim for what is known and for this run, as `figures.verdicts.verdict_grid` takes it."""
+    panels = {"known so far": survey.strongest}
+    if survey.own.records:
+        panels[f"this run: {survey.own.profile}"] = survey.own.finding
     return pd.DataFrame(
         {
-            "profile": profile,
+            "panel": panel,
             "paper": claim.paper,
             "topic": topic,
             "claim": claim.id,
             "statement": claim.statement,
-            "outcome": finding.outcome if finding else "not measured",
-            "text": f"{quantity(finding.verdict['measured'], claim.unit)}, n = {finding.verdict['counted']}"
-            if finding and finding.verdict
+            "outcome": finding.outcome,
+            "text": f"{quantity(finding.verdict['measured'], claim.unit)}, n = {finding.verdict['counted']}, "
+            f"{finding.source.profile}"
+            if finding.verdict
             else "",
         }
-        for profile in survey.profiles
+        for panel, found in panels.items()
         for topic, claims in survey.topics().items()
         for claim in claims
-        for finding in [survey.in_profile(claim.id, profile)]
+        for finding in [found(claim.id)]
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Card:
-    """A notebook. result: its run in the folder in front; without one, `counts` is what is known from elsewhere.
-    figure: its main one. changed: its code is no longer that which was executed."""
+    """A notebook. known: how its claims stand, by the strongest evidence. result: its run in the folder in front, and
+    counts: what that said. figure: its main one; where that is no evidence, and `before`, that of what was measured
+    before. changed: its code is no longer that which was executed."""
 
     notebook: str
     title: str
-    counts: Counter[str]
+    known: Counter[str]
+    counts: Counter[str] = field(default_factory=Counter)
     result: ReportResult | None = None
     figure: dict[str, Any] | None = None
+    before: bool = False
     changed: bool = False
 
 
@@ -83,21 +106,28 @@ def gallery(survey: Survey) -> str:
         names = {path.stem for path in survey.notebooks.glob("*.ipynb")} - {START_PAGE, *cards}
         for name in names:
             title = title_of(read_notebook(survey.notebooks / f"{name}.ipynb"), otherwise=name)
-            known = Counter(str(survey.strongest(claim.id).outcome) for claim in claims_of(name))
-            cards[name] = _Card(notebook=name, title=title, counts=known)
+            cards[name] = _Card(notebook=name, title=title, known=_known(name, survey))
     in_order = [cards[name] for name in sorted(cards)]
-    return render("gallery.html.j2", cards=in_order, reports=survey.address(survey.own.folder))
+    return render("gallery.html.j2", cards=in_order, reports=survey.place(survey.own.folder))
+
+
+def _known(notebook: str, survey: Survey) -> Counter[str]:
+    return Counter(str(survey.strongest(claim.id).outcome) for claim in claims_of(notebook))
 
 
 def _card_of(result: ReportResult, survey: Survey) -> _Card:
     executed = survey.own.folder / f"{result.notebook}.ipynb"
     judged = result.verdicts if result.status == "passed" else []  # a run that failed gives no verdict
+    counts = Counter(verdict["status"] for verdict in judged)
+    before = main_figure(executed, "known") if set(counts) <= {"not evaluated"} else None
     return _Card(
         notebook=result.notebook,
         title=result.title,
-        counts=Counter(verdict["status"] for verdict in judged),
+        known=_known(result.notebook, survey),
+        counts=counts,
         result=result,
-        figure=main_figure(executed),
+        figure=before or main_figure(executed),
+        before=before is not None,
         changed=changed_since(executed, survey.notebooks / executed.name),
     )
 
@@ -105,8 +135,7 @@ def _card_of(result: ReportResult, survey: Survey) -> _Card:
 def claim_list(survey: Survey) -> str:
     """HTML: every claim with what each source found, and filters; links are relative to the notebooks' folder."""
     listed = {
-        topic: [(claim, _worth_saying(survey.findings(claim.id))) for claim in claims]
-        for topic, claims in survey.topics().items()
+        topic: [(claim, _worth_saying(claim, survey)) for claim in claims] for topic, claims in survey.topics().items()
     }
     found = [finding for rows in listed.values() for _, findings in rows for finding in findings]
     outcomes, profiles = {finding.outcome for finding in found}, {finding.source.profile for finding in found}
@@ -120,11 +149,14 @@ def claim_list(survey: Survey) -> str:
     )
 
 
-def _worth_saying(findings: Sequence[Finding]) -> list[Finding]:
-    """That of the folder in front, and of the others what they tell; what a paper prints is the same in all."""
-    own, *others = findings
-    printed = own.verdict is not None and own.verdict.get("evidence") == "printed tables"
-    return [own, *(finding for finding in others if finding.tells and not printed)]
+def _worth_saying(claim: Claim, survey: Survey) -> list[Finding]:
+    """The strongest first, then that of the folder in front, and of the others what they tell; what a paper prints is
+    the same in all."""
+    own, *others = survey.findings(claim.id)
+    if own.verdict is not None and own.verdict.get("evidence") == "printed tables":
+        return [own]
+    strongest = survey.strongest(claim.id)
+    return sorted([own, *(f for f in others if f.tells)], key=lambda f: f.record is not strongest.record)
 
 
 def _detail(finding: Finding) -> str:

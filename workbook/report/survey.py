@@ -73,13 +73,6 @@ class Finding:
         """Whether it is more than a number without evidence."""
         return self.verdict is not None and self.outcome != "not evaluated"
 
-    @property
-    def shown_in(self) -> Path | None:
-        """The executed report, or the record of an adopted result; None where there is nothing to look at."""
-        if self.record is None:
-            return None
-        return self.source.folder / f"{self.record.notebook}.{'json' if self.source.adopted else 'html'}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
@@ -131,11 +124,6 @@ class Survey:
                 seen.add(run)
         return found
 
-    def in_profile(self, claim: str, profile: str) -> Finding | None:
-        """The first verdict of a profile, else what else is known; None for nothing."""
-        found = [finding for finding in self.findings(claim) if finding.source.profile == profile]
-        return next((finding for finding in found if finding.verdict is not None), found[0] if found else None)
-
     def strongest(self, claim: str) -> Finding:
         """The verdict of the strongest profile that is one, an exploratory one only where no other decides; else what
         the folder in front says."""
@@ -153,9 +141,40 @@ class Survey:
                     other[stated["id"]] = Claim(**known, notebooks=(record.notebook,))
         return topics() | ({"Other claims": list(other.values())} if other else {})
 
-    def address(self, path: Path) -> str:
-        """A link to a file, from the notebooks' folder."""
-        return quote(Path(os.path.relpath(path, self.notebooks)).as_posix())
+    def address(self, finding: Finding) -> str:
+        """A link, from the notebooks' folder, to where a finding is shown: a row of an executed report, or of what the
+        notebook says was measured before (see `known`); "" where nothing ran."""
+        if finding.record is None:
+            return ""
+        source, name = finding.source, quote(finding.record.notebook)
+        page = f"{name}.ipynb" if source.adopted else f"{self.place(source.folder)}/{name}.html"
+        if finding.verdict is None:
+            return page
+        return f"{page}#{quote((known_row(source.profile) if source.adopted else '') + finding.verdict['claim']['id'])}"
+
+    def place(self, folder: Path) -> str:
+        """A link to a folder, from the notebooks' folder."""
+        return quote(Path(os.path.relpath(folder, self.notebooks)).as_posix())
+
+
+def known_row(profile: str) -> str:
+    """What the mark of a row begins with in a table of results that are kept with the project."""
+    return f"known-{profile}-"
+
+
+def read_adopted(problems: list[str] | None = None) -> list[Source]:
+    """Results adopted as evidence; problems: see `read_records`."""
+    folders = [found for found in sorted((NOTEBOOKS / "results").glob("*")) if found.is_dir()]
+    return [source for folder in folders for source in _sources(folder, problems, adopted=True)]
+
+
+def _sources(folder: Path, problems: list[str] | None, *, adopted: bool = False) -> list[Source]:
+    """A source for each profile of which the folder has records."""
+    records = read_records(folder, problems)
+    return [
+        Source(profile=name, folder=folder, adopted=adopted, records=tuple(r for r in records if r.profile == name))
+        for name in sorted({record.profile for record in records})
+    ]
 
 
 def read_survey(profile: str, folder: str | Path | None = None) -> Survey:
@@ -167,16 +186,16 @@ def read_survey(profile: str, folder: str | Path | None = None) -> Survey:
     problems: list[str] = []
     records = [record for record in read_records(own, problems) if record.notebook != START_PAGE]
     front = Source(profile=profile, folder=own, records=tuple(records))
-    others: list[Source] = []
     beside = [index.parent for index in sorted(own.parent.glob("*/index.html")) if index.parent != own]
-    adopted = [found for found in sorted((NOTEBOOKS / "results").glob("*")) if found.is_dir()]
-    for place in beside + adopted:
-        records = read_records(place, problems)
-        for name in sorted({record.profile for record in records}):
-            found = tuple(record for record in records if record.profile == name)
-            others.append(Source(profile=name, folder=place, adopted=place in adopted, records=found))
+    others = [source for folder in beside for source in _sources(folder, problems)] + read_adopted(problems)
     others.sort(key=lambda source: -strength(source.profile))  # stable: reports stay before adopted results
     return Survey(sources=(front, *others), notebooks=NOTEBOOKS, problems=tuple(problems))
+
+
+def weight(record: ReportResult) -> tuple[bool, int]:
+    """What the protocol lets decide counts more than what a larger study only explored."""
+    decides = {"agrees", "differs", "inconclusive"} & {verdict["status"] for verdict in record.verdicts}
+    return bool(decides), strength(record.profile)
 
 
 def strength(profile: str) -> int:

@@ -1,0 +1,50 @@
+"""What was measured of a notebook's question before it ran: the results that are kept with the project as evidence."""
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbook.papers.claims import Claim
+from workbook.papers.verdicts import Verdict, verdict_table
+from workbook.report.record import ReportResult
+from workbook.report.survey import known_row, read_adopted, weight
+
+
+@dataclass(frozen=True)
+class Known:
+    """The kept runs of one notebook, what weighs most first; each is shown as a table of its verdicts."""
+
+    records: tuple[ReportResult, ...]
+
+    def figure(self, draw: Callable[..., go.Figure]) -> go.Figure | None:
+        """draw(measurements, title=...) of the run that measured most; None where nothing is known."""
+        measured = [(record.findings.get("measurements", []), record) for record in self.records]
+        rows, record = max(measured, key=lambda found: len(found[0]), default=([], None))
+        return draw(pd.DataFrame(rows), title=f"Measured before: {_told(record)}") if rows and record else None
+
+    def _repr_html_(self) -> str:
+        if not self.records:
+            return "<p>Nothing that is kept as evidence was measured here before: what stands below is this run.</p>"
+        return "".join(f"<p>Measured before: <b>{_told(record)}</b></p>{_verdicts(record)}" for record in self.records)
+
+
+def known(notebook: str) -> Known:
+    """What is kept of the notebook of this name, without suffix; nothing where no results lie beside the notebooks."""
+    problems: list[str] = []  # the index tells them
+    records = [record for source in read_adopted(problems) for record in source.records if record.notebook == notebook]
+    return Known(tuple(sorted(records, key=weight, reverse=True)))
+
+
+def _told(record: ReportResult) -> str:
+    """Profile, hardware and day of a run, as HTML."""
+    seeds = len(record.findings.get("seeds", []))
+    parts = [record.profile, f"{seeds} seeds" if seeds else "", record.findings.get("hardware"), record.date[:10]]
+    return html.escape(", ".join(part for part in parts if part))
+
+
+def _verdicts(record: ReportResult) -> str:
+    verdicts = [Verdict(**verdict | {"claim": Claim(**verdict["claim"])}) for verdict in record.verdicts]
+    return verdict_table(verdicts, anchor=known_row(record.profile))._repr_html_()
