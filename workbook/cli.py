@@ -82,6 +82,9 @@ def report(
         typer.Option(min=1, help="Notebooks that run at a time; 2 if none, but 1 on an accelerator, a core or Ray."),
     ] = None,
     out: Out = None,
+    self_contained: Annotated[
+        bool, typer.Option("--self-contained", help="Pages that can be sent alone: plotly.js, 5 MB, is in each.")
+    ] = False,
 ) -> None:
     """Run notebooks into reports/PROFILE/ with an index, of another data set reports/PROFILE-DATASET/; exit status 1 if
     one of them failed."""
@@ -107,7 +110,8 @@ def report(
     own = manifest is None or manifest.name == load_profile(profile).recipe.dataset
     out = out or REPORTS / file_name(profile, "" if own or manifest is None else manifest.name)
     chosen = named_notebooks(notebooks, NOTEBOOKS)
-    results = run_reports(chosen, profile=profile, parameters=given, out=out, jobs=jobs or (1 if shared else 2))
+    how: dict[str, Any] = {"jobs": jobs or (1 if shared else 2), "self_contained": self_contained}
+    results = run_reports(chosen, profile=profile, parameters=given, out=out, **how)
     failed = sum(result.status == "failed" for result in results)
     typer.echo(f"{len(results) - failed} of {len(results)} notebooks passed: {out / 'index.html'}")
     if failed:

@@ -29,12 +29,11 @@ def test_links_lead_to_pages_where_there_are_any(house, index):
     (house / f"reports/pocket/{STAGES}.html").touch()
     page = index()
     assert f'<h3><a href="{STAGES}.html">' in page
-    assert f'<a class="source" href="{STAGES}.html">' in page
-    assert f'<a class="source" href="../../notebooks/results/study/{STAGES}.json">' in page
-    assert f'<a href="{STAGES}.ipynb">{STAGES}</a>' in page, "the executed notebook"
-    assert f'<a href="../../notebooks/{PREDICTS}.ipynb">' in page, "it has no page here"
+    assert f'<a class="source" href="{STAGES}.html#{DROPS}">' in page
+    assert f'<a class="source" href="{STAGES}.html#known-study-{DROPS}">' in page
+    assert f'<a href="{STAGES}.ipynb">{STAGES}.ipynb</a>' in page, "the executed notebook"
     of_smoke = index("smoke")
-    assert f'<a class="source" href="../pocket/{STAGES}.html">' in of_smoke
+    assert f'<a class="source" href="../pocket/{STAGES}.html#{DROPS}">' in of_smoke
     assert 'beside it: <a href="../pocket/index.html">pocket</a>' in of_smoke
 
 

@@ -1,28 +1,30 @@
 """The index of a folder of reports: the start page, executed here and now."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from workbook.files import write_atomically
+from workbook.papers.claims import claims_of
+from workbook.report import survey as places
 from workbook.report.here import execute_here
+from workbook.report.known import known
 from workbook.report.notebooks import read_notebook, title_of
-from workbook.report.overview import gallery
-from workbook.report.page import page_parts, render
+from workbook.report.overview import gallery, standing
+from workbook.report.page import page_parts, place_plotly, render
 from workbook.report.record import ReportResult, later_failures
 from workbook.report.survey import START_PAGE, Survey, read_survey
 
 
-def write_index(out: Path, *, profile: str, note: str = "") -> ReportResult:
+def write_index(out: Path, *, profile: str, note: str = "", self_contained: bool = False) -> ReportResult:
     """Write `<out>/index.html` from the records that lie in `out`; the note is shown on top.
 
     It is the start page of the notebooks, or where only tools ran the gallery alone. What comes back says whether the
-    start page ran through; up to where it did not, it is shown.
+    start page ran through; up to where it did not, it is shown. self_contained: with plotly.js inside.
     """
     out = out.resolve()  # links are made relative to it
     survey = read_survey(profile, out)
@@ -50,21 +52,38 @@ def write_index(out: Path, *, profile: str, note: str = "") -> ReportResult:
         note=note,
         survey=survey,
         later_failures=later_failures(out),
-        counts=_counts(survey),
+        counts=standing(survey) if survey.is_about_claims else {},
         beside=_indexes_beside(survey),
         machines=_machines(survey.own.records),
-        plotly=_place_plotly(out),
-        **page_parts(notebook, result, source=source, out=out),
+        result=result,
+        plotly="" if self_contained else place_plotly(out),
+        **page_parts(notebook, cell=cell, source=source, out=out),
     )
     write_atomically(out / "index.html", page)
     return result
 
 
-def _counts(survey: Survey) -> Counter[str]:
-    """How many claims have which outcome in the folder in front; none where it holds nothing of claims."""
-    claims = [claim for listed in survey.topics().values() for claim in listed]
-    says = survey.is_about_claims and survey.own.records
-    return Counter(str(survey.own.finding(claim.id).outcome) for claim in claims) if says else Counter()
+def write_beside(out: Path, *, profile: str) -> None:
+    """Pages that links may lead to: of each notebook that was not run in `out`, with what is known of it, and of each
+    text beside the notebooks. To be called before anything runs, which writes the pages of notebooks itself."""
+    notebooks, out = places.NOTEBOOKS, out.resolve()
+    for path in sorted(notebooks.glob("*.ipynb")):
+        if path.stem == START_PAGE or (out / f"{path.stem}.json").exists():
+            continue
+        command = f"make reports PROFILE={profile} ARGS=notebooks/{path.name}"
+        cells = [*read_notebook(path).cells[:1], new_markdown_cell(f"**Not run here yet**: `{command}` runs it.")]
+        if claims_of(path.stem):
+            shown = new_output("display_data", data={"text/html": known(path.stem)._repr_html_()})
+            cells += [new_markdown_cell("## What was measured before?"), new_code_cell("known()", outputs=[shown])]
+        _write_text(cells, path, out)
+    for path in sorted(set(notebooks.glob("*.md")) - {notebooks / "README.md"}):  # which is the site's first page
+        _write_text([new_markdown_cell(path.read_text(encoding="utf-8"))], path, out)
+
+
+def _write_text(cells: list[NotebookNode], source: Path, out: Path) -> None:
+    parts = page_parts(new_notebook(cells=cells), source=source, out=out)
+    page = render("text.html.j2", title=source.stem, result=None, plotly="", **parts)
+    write_atomically(out / f"{source.stem}.html", page)
 
 
 def _indexes_beside(survey: Survey) -> list[str]:
@@ -82,11 +101,3 @@ def _machines(records: Sequence[ReportResult]) -> dict[tuple[str, str], list[str
             told = ", ".join(f"{name} {version}" for name, version in versions.items())
             found.setdefault((hardware or "not stated", told), []).append(record.notebook)
     return found
-
-
-def _place_plotly(folder: Path) -> str:
-    """The name of plotly.js in the folder; written there once, so that an index opens without a network."""
-    name = f"plotly-{get_plotlyjs_version()}.min.js"
-    if not (folder / name).exists():
-        write_atomically(folder / name, get_plotlyjs())
-    return name

@@ -1,4 +1,4 @@
-"""An executed notebook -> one HTML file that needs no network and no kernel."""
+"""An executed notebook -> a page that needs no network and no kernel."""
 
 import copy
 import html
@@ -16,12 +16,13 @@ from latex2mathml.converter import convert as mathml
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
-from plotly.offline import get_plotlyjs
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
 from pygments.formatters import HtmlFormatter
 
 from workbook.figures.verdicts import SIGNS
-from workbook.files import without_home
+from workbook.files import without_home, write_atomically
 from workbook.papers.verdicts import interval_text, printed, quantity
+from workbook.report import survey as places
 from workbook.report.notebooks import PLOTLY
 from workbook.report.record import ReportResult, place_of
 from workbook.report.survey import START_PAGE
@@ -32,46 +33,57 @@ _RELATIVE = re.compile(r'href="(?![\w+.-]+:|[/#])([^"#]+)')
 _ERROR_MARKER = "papermill-error-cell-tag"
 
 
-def render_page(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> str:
-    """The page, to lie in the folder `out`, of an executed notebook; `source` is the notebook's own file."""
-    parts = page_parts(notebook, result, source=source, out=out)
-    return render("page.html.j2", table=f"{place_of(out, result)}.csv", **parts)
+def render_page(
+    notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path, self_contained: bool = False
+) -> str:
+    """The page, to lie in the folder `out`, of an executed notebook; `source` is the notebook's own file.
+
+    Its figures are drawn by the plotly.js that is written beside it, or self-contained by one inside.
+    """
+    parts = page_parts(notebook, cell=result.cell, source=source, out=out)
+    plotly = place_plotly(out) if parts["figures"] and not self_contained else ""
+    return render("page.html.j2", result=result, table=f"{place_of(out, result)}.csv", plotly=plotly, **parts)
 
 
-def page_parts(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> dict[str, Any]:
-    """What the template of a page needs.
+def page_parts(notebook: NotebookNode, *, cell: int | None = None, source: Path, out: Path) -> dict[str, Any]:
+    """What the template of a page needs; cell: the one that failed, from 1.
 
     Formulas become MathML, plotly figures are drawn by plotly.js, widgets become a note, images are embedded. Links
-    start from the notebook's folder, and from `out` in the page; those to notebooks beside it lead to their pages.
+    start from the notebook's folder, and from `out` in the page; those to what lies beside it lead to its pages.
     """
     shown = without_home(copy.deepcopy(notebook))
     shown.metadata.pop("widgets", None)  # their state: megabytes, and nothing reads it
     shown.cells = [cell for cell in shown.cells if _ERROR_MARKER not in cell.metadata.get("tags", [])]
-    failed = _mark_failed(shown, result)
+    failed = _mark_failed(shown, cell)
     figures = [_make_static(output) for cell in shown.cells for output in cell.get("outputs", [])]
     with _ONE_AT_A_TIME:
         body, _ = _exporter().from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
-    body = _RELATIVE.sub(lambda link: f'href="{_relinked(link[1], source.parent, out, result)}', body)
-    return {"result": result, "body": body, "failed": failed, "figures": any(figures)}
+    body = _RELATIVE.sub(lambda link: f'href="{_relinked(link[1], source.parent, out)}', body)
+    return {"body": body, "failed": failed, "figures": any(figures)}
 
 
-def _relinked(link: str, start: Path, out: Path, result: ReportResult) -> str:
-    """Of a page in `out`, what a link from the folder `start` becomes."""
+def _relinked(link: str, start: Path, out: Path) -> str:
+    """Of a page in `out`, what a link from the folder `start` becomes; the index sees to it that each page is there."""
     target = Path(os.path.normpath(start / unquote(html.unescape(link))))
-    if target.parent == start and target.suffix == ".ipynb":
-        page = "index.html" if target.stem == START_PAGE else f"{target.stem}.html"
-        # The index is written after every notebook, a report once: its neighbours may be still to come.
-        if page == "index.html" or result.notebook != START_PAGE or (out / page).exists():
-            return quote(page)
+    if target.parent == start and target.suffix in ((".ipynb", ".md") if start == places.NOTEBOOKS else (".ipynb",)):
+        return quote("index.html" if target.stem == START_PAGE else f"{target.stem}.html")
     return quote(Path(os.path.relpath(target, out)).as_posix())
 
 
-def _mark_failed(notebook: NotebookNode, result: ReportResult) -> str:
+def place_plotly(folder: Path) -> str:
+    """The name of plotly.js in the folder; written there once, so that its pages open without a network."""
+    name = f"plotly-{get_plotlyjs_version()}.min.js"
+    if not (folder / name).exists():
+        write_atomically(folder / name, get_plotlyjs())
+    return name
+
+
+def _mark_failed(notebook: NotebookNode, number: int | None) -> str:
     """Tag the cell that failed, for its looks; its id in the page, or an empty string."""
-    if result.cell is None:
+    if number is None:
         return ""
     own = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
-    cell = own[result.cell - 1]
+    cell = own[number - 1]
     cell.metadata["tags"] = [*cell.metadata.get("tags", []), "failed"]
     return f"cell-id={cell.id}"  # as nbconvert's template names it
 
@@ -98,7 +110,11 @@ def script_json(value: Any) -> str:
 
 
 class _MathRenderer(IPythonRenderer):
-    """Markdown whose formulas are MathML instead of source for MathJax."""
+    """Markdown whose formulas are MathML instead of source for MathJax, and whose headings have JupyterLab's marks."""
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        mark = html.unescape(re.sub("<[^>]+>", "", text)).replace(" ", "-")
+        return super().heading(text, level, **attrs | {"id": html.escape(mark)})
 
     def block_math(self, body: str) -> str:
         return formula(body, display=True)
@@ -147,9 +163,9 @@ def _exporter() -> _BodyExporter:
 
 
 def _code_css() -> str:
-    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    light = HtmlFormatter(style="xcode").get_style_defs(".highlight")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
 @cache

@@ -7,11 +7,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 from workbook.errors import ReportError
 from workbook.files import told, user_path, without_home, write_atomically
 from workbook.report.here import Here
-from workbook.report.index import write_index
+from workbook.report.index import write_beside, write_index
 from workbook.report.kernels import Kernels
 from workbook.report.notebooks import declared_parameters, imports, parameters_cell, read_notebook, title_of
 from workbook.report.page import render_page
@@ -48,6 +49,7 @@ class _Job:
     notebook: NotebookNode
     profile: str
     parameters: Mapping[str, Any]
+    self_contained: bool
 
     def cell_number(self, executed_index: int) -> int:
         """The cell's number, from 1, in the notebook's own file: papermill adds a cell for the parameters."""
@@ -63,12 +65,14 @@ def run_reports(
     out: Path,
     jobs: int = 1,
     here: bool = False,
+    self_contained: bool = False,
 ) -> list[ReportResult]:
     """Execute notebooks, `jobs` at a time; write `<out>/<name>.ipynb|html|json|csv`, and the start page, `index.html`.
 
     parameters: name -> value as YAML text, of a notebook or of the profile. jobs: each gets its share of the cores,
     unless OMP_NUM_THREADS says how many. here: one by one in this process, without kernels (see `execute_here`): where
-    this has imported what they need. The results come in the order of the notebooks.
+    this has imported what they need. self_contained: plotly.js stands in every page, and not beside them. The results
+    come in the order of the notebooks.
     A failing notebook does not stop the others; its page up to the failure is kept, beside that of an earlier run that
     passed, which stays (see `place_of`). Pages write `~` for this account's home folder. Interrupted or terminated, all
     kernels are stopped, what is there is indexed, and KeyboardInterrupt or SystemExit goes on. Pages of notebooks that
@@ -78,14 +82,18 @@ def run_reports(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    planned = _plan(notebooks, profile, parameters)
+    planned = _plan(notebooks, profile, parameters, self_contained)
     out = _folder(out)
     names = [Path(path).stem for path in notebooks]
     with told(ReportError, "written", out):
-        return _run(planned, profile, out, 0 if here else min(jobs, len(planned)), names)
+        write_beside(out, profile=profile)
+        index = partial(write_index, out, profile=profile, self_contained=self_contained)
+        return _run(planned, index, out, 0 if here else min(jobs, len(planned)), names)
 
 
-def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Sequence[str]) -> list[ReportResult]:
+def _run(
+    planned: Sequence[_Job], index: Callable[..., ReportResult], out: Path, jobs: int, names: Sequence[str]
+) -> list[ReportResult]:
     """The results of these names, in this order; see `run_reports`. jobs: 0 = in this process."""
     results: dict[str, ReportResult] = {}
     note = ""
@@ -101,13 +109,13 @@ def _run(planned: Sequence[_Job], profile: str, out: Path, jobs: int, names: Seq
                 # it takes longer than many a notebook; the last one is written below
                 if len(results) < len(planned) and time.monotonic() - indexed > _STALE:
                     progressed = f"Running: {len(results)} of {len(planned)} notebooks are done."
-                    write_index(out, profile=profile, note=progressed)
+                    index(note=progressed)
                     indexed = time.monotonic()
     except BaseException:
         note = f"Interrupted: {len(results)} of {len(planned)} notebooks were run; the others are as they were before."
         raise
     finally:
-        results[START_PAGE] = write_index(out, profile=profile, note=note)
+        results[START_PAGE] = index(note=note)
     return [results[name] for name in names]
 
 
@@ -169,7 +177,9 @@ def _termination() -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _plan(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) -> list[_Job]:
+def _plan(
+    notebooks: Sequence[Path], profile: str, given: Mapping[str, str], self_contained: bool = False
+) -> list[_Job]:
     """A job for each but the start page, which the index is."""
     if not notebooks:
         raise ReportError("there is no notebook to run; name one, or put one into notebooks/")
@@ -181,7 +191,7 @@ def _plan(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) -> 
     declared = {path.stem: declared_parameters(notebook, path.stem) for path, notebook in read.items()}
     routed = route(declared, given, profile=profile)
     return [
-        _Job(path, f"[{number}/{len(read)}] {path.stem}", notebook, profile, routed[path.stem])
+        _Job(path, f"[{number}/{len(read)}] {path.stem}", notebook, profile, routed[path.stem], self_contained)
         for number, (path, notebook) in enumerate(read.items(), start=1)
     ]
 
@@ -230,16 +240,17 @@ def _report(job: _Job, out: Path, kernels: Kernels | Here, progress: Progress) -
             findings=without_home(read_findings(findings)),
         )
         notebook = without_home(nbformat.read(executed, as_version=4))
-    page = _publish(notebook, result, source=job.path, out=out)
+    page = _publish(notebook, result, job, out)
     progress.tell(_outcome(result, job.label, page))
     return result
 
 
-def _publish(notebook: NotebookNode, result: ReportResult, *, source: Path, out: Path) -> Path:
+def _publish(notebook: NotebookNode, result: ReportResult, job: _Job, out: Path) -> Path:
     """Page, executed notebook and record in their places; the page. What failed does not replace what passed."""
     place = place_of(out, result)
     page = out / f"{place}.html"
-    write_atomically(page, render_page(notebook, result, source=source, out=out))
+    rendered = render_page(notebook, result, source=job.path, out=out, self_contained=job.self_contained)
+    write_atomically(page, rendered)
     write_atomically(out / f"{place}.ipynb", nbformat.writes(notebook))
     write_record(out, result)
     write_table(out, result)

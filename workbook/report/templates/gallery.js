@@ -1,9 +1,9 @@
-// The index: plotly.js is loaded when the first figure comes into sight, and each is drawn when it does.
+// The index: figures are drawn when they come into sight, and the others in idle moments, so that a print has them all.
 const WIDTH = 690, LEAST = 460, MOST = 800;
 let plotly = null;
 
 function load_plotly() {
-  return plotly ||= new Promise((resolve, reject) => {
+  return plotly ||= window.Plotly ? Promise.resolve() : new Promise((resolve, reject) => {
     const script = document.createElement("script");
     Object.assign(script, {src: PLOTLY, onload: resolve, onerror: reject});
     document.head.append(script);
@@ -29,12 +29,23 @@ async function draw_card(holder) {
   DARK.addEventListener("change", () => Plotly.relayout(place, {"font.color": ink()}));
 }
 
+const waiting = new Set(document.querySelectorAll(".figure, .plotly-figure"));
+
+async function draw_once(holder) {
+  if (!waiting.delete(holder)) return;
+  in_sight.unobserve(holder);
+  await load_plotly();
+  await (holder.matches(".figure") ? draw_card : draw_figure)(holder);
+  holder.classList.add("drawn");
+}
+
 const in_sight = new IntersectionObserver(entries => {
-  for (const {isIntersecting, target} of entries)
-    if (isIntersecting) {
-      in_sight.unobserve(target);
-      const draw = target.matches(".figure") ? draw_card : draw_figure;
-      load_plotly().then(() => draw(target)).then(() => target.classList.add("drawn"));
-    }
+  for (const {isIntersecting, target} of entries) if (isIntersecting) draw_once(target);
 }, {rootMargin: "200px"});
-document.querySelectorAll(".figure, .plotly-figure").forEach(holder => in_sight.observe(holder));
+waiting.forEach(holder => in_sight.observe(holder));
+
+function draw_next() {
+  const [holder] = waiting;
+  if (holder) draw_once(holder).then(() => requestIdleCallback(draw_next, {timeout: 500}));
+}
+addEventListener("load", () => requestIdleCallback(draw_next, {timeout: 500}));
