@@ -9,8 +9,12 @@ import nbformat
 import pytest
 from typer.testing import CliRunner
 
+from tests.accessibility import violations
+from tests.chromium import chromium, need_chromium
+from tests.report.links import dead_links
 from workbook.cli import app
 from workbook.papers.claims import CLAIMS, claims_of
+from workbook.papers.statistics import STATISTICS
 from workbook.report.notebooks import changed_since, main_figure
 from workbook.report.runner import run_reports
 from workbook.store import Store
@@ -19,6 +23,9 @@ from workbook.sweep.notebooks import sweep_of
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXECUTED = [path for path in NOTEBOOKS if path.stem != "00_start_here"]  # in a kernel; the start page is the index
+
+
+DRAWN = "() => [...document.querySelectorAll('.plotly-figure')].every(one => one.querySelector('.files'))"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +108,40 @@ def test_the_front_page_shows_every_notebook_and_every_claim(reports):
     assert "Traceback (most recent call last)" not in page
 
 
+def test_every_link_of_the_pages_leads_somewhere(reports):
+    out, _ = reports
+    assert dead_links(out) == []
+
+
+def test_one_plotly_lies_beside_the_pages_which_are_small(reports):
+    out, _ = reports
+    pages = {page.name: page.read_text() for page in out.glob("*.html")}
+    assert len([*out.glob("plotly-*.js")]) == 1
+    assert [name for name, text in pages.items() if "plotly.js v" in text] == []
+    assert median(map(len, pages.values())) < 500_000
+
+
+def test_axe_finds_nothing_on_the_index_and_three_reports(reports):
+    out, _ = reports
+    with chromium(need_chromium()) as browser:
+        for scheme in ("light", "dark"):
+            page = browser.new_context(offline=True, color_scheme=scheme).new_page()
+            for name in ("index", "01_stagewise_evaluation", "03_intra_class_variation", "10_what_predicts_transfer"):
+                page.goto((out / f"{name}.html").as_uri())
+                page.wait_for_function(DRAWN)
+                assert violations(page) == [], (name, scheme)
+
+
+def test_what_was_measured_before_stands_before_this_run(reports):
+    out, _ = reports
+    cells = nbformat.read(out / "01_stagewise_evaluation.ipynb", as_version=4).cells
+    before, now = (main_figure(out / "01_stagewise_evaluation.ipynb", tag) for tag in ("known", "gallery"))
+    assert before["layout"]["title"]["text"].startswith("Measured before: pocket, 5 seeds")
+    assert before["data"][0]["y"] != now["data"][0]["y"]
+    tags = [tag for cell in cells for tag in cell.metadata.get("tags", [])]
+    assert tags.index("known") < tags.index("gallery")
+
+
 def test_code_cells_are_short_and_say_little_twice():
     """The shape that a reader relies on: a median of four lines, and no plumbing that stands everywhere."""
     cells = [
@@ -110,6 +151,17 @@ def test_code_cells_are_short_and_say_little_twice():
         if cell.cell_type == "code"
     ]
     assert median(map(len, cells)) <= 4 and max(map(len, cells)) <= 20
+
+
+def test_what_is_judged_by_runs_asks_first_what_was_measured_before():
+    judged = {
+        name for claim in CLAIMS.values() if STATISTICS[claim.statistic].evidence == "runs" for name in claim.notebooks
+    }
+    for path in EXECUTED:
+        code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        asking = [number for number, source in enumerate(code) if f'known("{path.stem}")' in source]
+        assert len(asking) == (path.stem in judged), path.stem
+        assert max(asking, default=0) <= 3, "near the top"
 
 
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.stem)
