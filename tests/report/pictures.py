@@ -1,68 +1,70 @@
-"""Draw the pictures of the README anew: `make readme`.
+"""Draw the pictures of the README and of the site anew: `make readme`.
 
-A picture `notebooks/results/PROFILE/NOTEBOOK.png` is drawn from the measurements of the record beside it, which was
-adopted. Any other picture was taken by hand, and is only made small enough.
+A picture `notebooks/results/PROFILE/NOTEBOOK.png` is what the notebook's cell tagged "known" draws of the record beside
+it, which was adopted. Any other picture was taken by hand, and is only made small enough.
 """
 
 import io
 import json
-import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from nbformat.v4 import new_notebook
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from plotly.offline import get_plotlyjs
 
 from tests.chromium import HOW_TO_INSTALL, chromium, find_chromium
 from workbook.errors import ReportError
-from workbook.figures.stagewise import stagewise_curves
 from workbook.files import CHECKOUT, write_atomically
+from workbook.report.here import execute_here
+from workbook.report.known import known
+from workbook.report.notebooks import PLOTLY, read_notebook
 
+RESULTS = CHECKOUT / "notebooks" / "results"
 LIMIT = 150_000
 WIDTH = 900
-_SHOWN = re.compile(r"!\[[^]]*\]\((notebooks/results/[^)]+\.png)\)")
-_OF_A_REPORT = re.compile(r"notebooks/results/\w+/01_stagewise_evaluation\.png")
 # colours (None: all) and share of the size; with less than 128 colours methods look alike
 _TRIES = ((None, 1.0), (256, 1.0), (256, 0.75), (128, 0.75), (256, 0.5), (128, 0.5))
 
 
-def pictures_of(readme: str) -> list[str]:
-    """Those below notebooks/results/ that it shows, as relative paths."""
-    return _SHOWN.findall(readme)
+def drawn_pictures() -> Iterator[tuple[Path, dict[str, Any], str]]:
+    """Of each notebook that draws what is known of it: where the picture lies, the figure, and whose run it shows."""
+    for path in sorted(CHECKOUT.glob("notebooks/*.ipynb")):
+        record, figure = known(path.stem).most, known_figure(path)
+        if record and figure:
+            source = f"{record.notebook}, {record.profile}, {record.date}"
+            yield RESULTS / record.profile / f"{path.stem}.png", figure, source
 
 
-def source_of(picture: str, root: Path) -> str | None:
-    """`NOTEBOOK, PROFILE, DATE` of the adopted run that it shows; None for one that was taken by hand."""
-    if not _OF_A_REPORT.fullmatch(picture):
+def known_figure(notebook: Path) -> dict[str, Any] | None:
+    """Data and layout of what the cell tagged "known" draws, executed with the imports before it; None without one."""
+    cells = [cell for cell in read_notebook(notebook).cells if cell.cell_type == "code"]
+    tagged = [cell for cell in cells if "known" in cell.metadata.get("tags", ())]
+    if not tagged:
         return None
-    record = _record(picture, root)
-    return f"{record['notebook']}, {record['profile']}, {record['date']}"
+    imports = next(cell for cell in cells if "import" in cell.source)
+    executed = new_notebook(cells=[imports, *tagged])
+    error, _ = execute_here(executed)
+    if error:
+        raise error
+    shown = [output.data[PLOTLY] for output in executed.cells[-1].outputs if PLOTLY in output.get("data", {})]
+    return shown[0] if shown else None
 
 
-def _record(picture: str, root: Path) -> dict[str, Any]:
-    path = (root / picture).with_suffix(".json")
-    if not path.exists():
-        raise ReportError(f"there is no {path}; run the notebook and keep it with workbook results adopt")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def draw(picture: str, root: Path, browser: Any) -> bytes:
-    """The stages of what was measured as PNG, at two device pixels a pixel."""
-    record = _record(picture, root)
-    title = f"Stage-wise evaluation on eval-D, {record['profile']}, {len(record['seeds'])} seeds"
-    how = {"paper": {"SL": 54.4, "SL-MLP": 64.1}, "paper_setting": "ImageNet, ResNet-50", "title": title}
-    figure = stagewise_curves(pd.DataFrame(record["measurements"]), **how)
-    figure.update_layout(width=WIDTH, font_color="#1e2328")
+def draw(figure: dict[str, Any], browser: Any) -> bytes:
+    """The figure as PNG, at two device pixels a pixel."""
+    layout = figure["layout"] | {"width": WIDTH, "font": {"color": "#1e2328"}, "paper_bgcolor": "#fff"}
     page = browser.new_page(device_scale_factor=2, viewport={"width": WIDTH, "height": 800})
     page.set_content("<!DOCTYPE html><body style='margin: 0'><div id='figure'></div>")
     page.add_script_tag(content=get_plotlyjs())
-    page.evaluate(
-        "figure => Plotly.newPlot('figure', {...figure, config: {staticPlot: true}})", json.loads(figure.to_json())
-    )
-    return page.locator("#figure").screenshot()
+    shown = {"data": figure["data"], "layout": layout, "config": {"staticPlot": True}}
+    page.evaluate("figure => Plotly.newPlot('figure', figure)", json.loads(json.dumps(shown)))
+    png = page.locator("#figure").screenshot()
+    page.close()
+    return png
 
 
 def compressed(png: bytes, source: str | None = None) -> bytes:
@@ -81,19 +83,18 @@ def compressed(png: bytes, source: str | None = None) -> bytes:
     raise ReportError(f"{target.tell()} bytes at half its size, more than {LIMIT}; take a smaller picture")
 
 
-def main(root: Path = CHECKOUT) -> None:
-    pictures = pictures_of((root / "README.md").read_text(encoding="utf-8"))
+def main() -> None:
     path = find_chromium()
     if path is None:
         raise ReportError(HOW_TO_INSTALL)
     with chromium(path) as browser:
-        for picture in pictures:
-            source = source_of(picture, root)
-            png = (root / picture).read_bytes() if source is None else draw(picture, root, browser)
-            if source is not None or len(png) >= LIMIT:
-                png = compressed(png, source)
-                write_atomically(root / picture, png)
-            print(f"{picture}  {len(png) / 1000:.0f} kB  {source or 'taken by hand'}")
+        for picture, figure, source in drawn_pictures():
+            write_atomically(picture, compressed(draw(figure, browser), source))
+            print(f"{picture.relative_to(CHECKOUT)}  {picture.stat().st_size / 1000:.0f} kB  {source}")
+    for picture in sorted(RESULTS.glob("*.png")):  # taken by hand
+        png = picture.read_bytes()
+        write_atomically(picture, png if len(png) < LIMIT else compressed(png))
+        print(f"{picture.relative_to(CHECKOUT)}  {picture.stat().st_size / 1000:.0f} kB  taken by hand")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,18 @@ class Known:
 
     records: tuple[ReportResult, ...]
 
+    @property
+    def most(self) -> ReportResult | None:
+        """The run that measured most; None where none has measurements."""
+        measured = [record for record in self.records if record.findings.get("measurements")]
+        return max(measured, key=lambda record: len(record.findings["measurements"]), default=None)
+
     def figure(self, draw: Callable[..., go.Figure]) -> go.Figure | None:
         """draw(measurements, title=...) of the run that measured most; None where nothing is known."""
-        measured = [(record.findings.get("measurements", []), record) for record in self.records]
-        rows, record = max(measured, key=lambda found: len(found[0]), default=([], None))
-        return draw(pd.DataFrame(rows), title=f"Measured before: {_told(record)}") if rows and record else None
+        record = self.most
+        if record is None:
+            return None
+        return draw(pd.DataFrame(record.findings["measurements"]), title=f"Measured before: {_told(record)}")
 
     def _repr_html_(self) -> str:
         if not self.records:
