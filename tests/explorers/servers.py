@@ -19,6 +19,8 @@ import pytest
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from tests.accessibility import violations
+
 # of a notebook in JupyterLab: false while it runs, "done", or the error of the first cell that failed
 _RAN = """() => {
     const outputs = [...document.querySelectorAll('.jp-OutputArea-output')].map(output => output.innerText);
@@ -131,7 +133,7 @@ def _free_port() -> int:
 
 
 def asserts_a_good_start(served: Any) -> None:
-    """That the page asked this machine alone, has no error, and shows map and controls without scrolling."""
+    """That the page asked this machine alone, has no error, shows all without scrolling, and is accessible."""
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
     assert [address for address in served.requests if not address.startswith(local)] == []
     assert served.errors == []
@@ -140,3 +142,5 @@ def asserts_a_good_start(served: Any) -> None:
     below = "all => all.map(each => each.getBoundingClientRect().bottom)"
     shown = served.page.locator(".explorer .js-plotly-plot, .explorer .widget-hslider").evaluate_all(below)
     assert shown and max(shown) <= 900
+    assert violations(served.page) == []
+    assert served.page.locator(".explorer .js-plotly-plot").first.get_attribute("aria-label")
