@@ -381,8 +381,8 @@ SKETCH = replace(
     extraction=Extraction(stage_budget=16_384),  # every stage whole
     probe=ProbeRecipe(c_values=tuple(10.0**power for power in range(-5, 3)), patience=2.0),
 )
-"""A's effect in five minutes on two CPU cores, with nothing to download: SL and SL-MLP on drawn forms, all others as in
-`smoke`. It was made so that the effect shows: its verdicts are exploratory."""
+"""SL's fall in seven minutes on two CPU cores, with nothing to download: SL and SL-MLP on drawn forms, all others as in
+`smoke`. It was made so that the fall shows: its verdicts are exploratory."""
 
 POCKET = replace(
     SMOKE,
