@@ -11,12 +11,12 @@ _RAW = (".json", ".ipynb")  # what a reader does not expect to be shown
 
 
 def dead_links(folder: Path) -> list[str]:
-    """`page: link: why` for links of pages of the folder that lead nowhere, or to a source without saying so."""
+    """`page: link: why` for links of pages in the folder that lead nowhere, or to a source without saying so."""
     found = []
-    for page in sorted(folder.glob("*.html")):
+    for page in sorted(folder.rglob("*.html")):
         for link, shown in _LINK.findall(page.read_text(encoding="utf-8")):
             if why := _fault(page, html.unescape(link), re.sub("<[^>]+>", "", shown)):
-                found.append(f"{page.name}: {link}: {why}")
+                found.append(f"{page.relative_to(folder)}: {link}: {why}")
     return found
 
 

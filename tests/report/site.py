@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File
+from mkdocs.structure.files import File, InclusionLevel
 
 from workbook.errors import ReportError
 from workbook.files import CHECKOUT
@@ -17,6 +17,7 @@ from workbook.report.notebooks import read_notebook, title_of
 
 PACKAGE, NOTEBOOKS, REPORTS = (CHECKOUT / name for name in ("workbook", "notebooks", "reports/smoke"))
 _TOP = "foundations"  # the page of the modules that lie in no room
+_OUT_OF_REPORTS = re.compile(r'href="\.\./\.\./(?P<path>[^"#]+)(?:#[^"]*)?"')
 _LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?!\w+:|#)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -37,14 +38,25 @@ def on_files(files: Any, config: Any) -> Any:
     for room, modules in rooms().items():
         listed = "\n\n".join([f"# {_title(room)}", _docstring(room), *(f"::: {module}" for module in modules)])
         files.append(File.generated(config, f"docs/api/{room}.md", content=listed))
-    for path in sorted(found for found in REPORTS.rglob("*") if found.suffix in {".html", ".js", ".csv"}):
-        files.append(File.generated(config, f"reports/{path.relative_to(REPORTS)}", abs_src_path=str(path)))
+    for path in sorted(found for found in REPORTS.iterdir() if found.suffix in {".html", ".ipynb", ".js", ".csv"}):
+        of_page = {"content": _report(path, config.repo_url)} if path.suffix == ".html" else {"abs_src_path": str(path)}
+        files.append(File.generated(config, f"reports/{path.name}", inclusion=InclusionLevel.INCLUDED, **of_page))
     return files
+
+
+def _report(path: Path, repository: str | None) -> str:
+    """The page, whose links to sources lead to what the site has of them, into the repository, or nowhere."""
+
+    def led_on(link: re.Match[str]) -> str:
+        target = _source(link["path"], "reports", repository)
+        return f'href="{target.replace(".md", ".html")}"' if target else ""
+
+    return _OUT_OF_REPORTS.sub(led_on, path.read_text(encoding="utf-8"))
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """The lists are filled in, and links to notebooks and sources lead to what the site has of them."""
-    folder = posixpath.join("notebooks", posixpath.dirname(page.file.src_uri))
+    folder = posixpath.dirname(page.file.src_uri)
     markdown = markdown.replace("<!-- cards -->", _cards()).replace("<!-- rooms -->", _rooms())
     return _LINK.sub(lambda link: _led_on(link, folder, config.repo_url), markdown)
 
@@ -75,20 +87,23 @@ def _cards() -> str:
 
 
 def _led_on(link: re.Match[str], folder: str, repository: str | None) -> str:
-    """A link on a page in this folder as the site has it: to an executed notebook, to a module's docstrings, as it is,
-    or into the repository; its text alone where that is not known.
-    """
-    path = posixpath.normpath(posixpath.join(folder, link["path"]))
-    module = path.removesuffix(".py").replace("/", ".")
-    room = next((room for room, modules in rooms().items() if path.endswith(".py") and module in modules), None)
-    target = f"{link['path']}{link['anchor'] or ''}"
+    """A link on a page in this folder as the site has it: to an executed notebook, to what `_source` says, its text
+    alone where that is nothing, or as it is."""
+    path = posixpath.normpath(posixpath.join("notebooks", folder, link["path"]))
+    target: str | None = f"{link['path']}{link['anchor'] or ''}"
     if path.endswith(".ipynb"):
         executed = "index" if path.endswith("00_start_here.ipynb") else Path(path).stem
-        target = posixpath.relpath(f"notebooks/reports/{executed}.html", folder)
-    elif room:
-        target = f"{posixpath.relpath(f'notebooks/docs/api/{room}.md', folder)}#{module}"
+        target = posixpath.relpath(f"reports/{executed}.html", folder or ".")
     elif not path.startswith("notebooks/"):
-        if not repository:
-            return link["text"]
-        target = f"{repository.rstrip('/')}/blob/main/{path}"
-    return f"[{link['text']}]({target})"
+        target = _source(path, folder or ".", repository)
+    return f"[{link['text']}]({target})" if target else link["text"]
+
+
+def _source(path: str, folder: str, repository: str | None) -> str | None:
+    """Where a file of the repository is to be seen, from this folder of the site: a module's docstrings on its room's
+    page, else the repository; None where that is not known."""
+    module = path.removesuffix(".py").replace("/", ".")
+    for room, modules in rooms().items():
+        if path.endswith(".py") and module in modules:
+            return f"{posixpath.relpath(f'docs/api/{room}.md', folder)}#{module}"
+    return f"{repository.rstrip('/')}/blob/main/{path}" if repository else None

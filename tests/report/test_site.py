@@ -4,31 +4,17 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from tests.report import site
+from tests.report.links import dead_links
 from workbook.files import CHECKOUT
 
+REPORT = """<title>a report</title>
+<a href="../../workbook/probes/linear.py">our function</a> <a href="../../tests/test_house.py">a test</a>"""
 LIMIT = 1200  # words; what is more is a page of the site
-
-
-class Links(HTMLParser):
-    """What a page links to or loads, and where it can be entered."""
-
-    def __init__(self, page: Path) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.anchors: set[str] = set()
-        self.feed(page.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.links += [given[name] for name in ("href", "src") if given.get(name)]
-        self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +24,7 @@ def built(tmp_path_factory) -> Path:
     reports = root / "reports"
     reports.mkdir()
     for path in CHECKOUT.glob("notebooks/*.ipynb"):
-        (reports / f"{path.stem}.html").write_text("<title>a report</title>")
+        (reports / f"{path.stem}.html").write_text(REPORT)
     (reports / "index.html").write_text("<title>an index</title>")
     hook = root / "hook.py"
     hook.write_text(
@@ -51,35 +37,16 @@ def built(tmp_path_factory) -> Path:
     config = config.replace("docs_dir: notebooks", f"docs_dir: {CHECKOUT / 'notebooks'}")
     config = config.replace("tests/report/site.py", str(hook)).replace("paths: [.]", f"paths: [{CHECKOUT}]")
     (root / "mkdocs.yml").write_text(config)
-    command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "-f",
-        str(root / "mkdocs.yml"),
-        "-d",
-        str(root / "out"),
-    ]
+    places = ["-f", str(root / "mkdocs.yml"), "-d", str(root / "out")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", *places]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return root / "out"
 
 
 def test_every_link_leads_to_a_page_and_a_place_in_it(built):
-    pages = {path: Links(path) for path in built.rglob("*.html") if path.name != "404.html"}
-    assert len(pages) > 50
-    wrong = []
-    for path, page in pages.items():
-        for link in page.links:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc:
-                continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            there = target in pages and (not parts.fragment or unquote(parts.fragment) in pages[target].anchors)
-            if not (there or (target.is_file() and target not in pages)):
-                wrong.append((str(path.relative_to(built)), link))
+    assert len(list(built.rglob("*.html"))) > 50
+    wrong = [told for told in dead_links(built) if not told.startswith("404.html")]  # which is for a server
     assert wrong == []
 
 
@@ -105,12 +72,18 @@ def test_the_gallery_has_a_card_for_every_notebook(built):
     assert 'src="../results/pocket/01_stagewise_evaluation.png"' in text
 
 
+def test_a_report_leads_to_the_docstrings_of_what_it_calls(built):
+    text = (built / "reports/01_stagewise_evaluation.html").read_text(encoding="utf-8")
+    assert '<a href="../docs/api/probes.html#workbook.probes.linear">our function</a>' in text
+    assert "<a >a test</a>" in text, "it is nowhere on the site"
+
+
 def test_a_link_into_the_repository_leads_there_where_it_is_known():
     link = site._LINK.fullmatch("[claims](../workbook/papers/claims.csv)")
-    assert site._led_on(link, "notebooks", "https://host/project/") == (
+    assert site._led_on(link, "", "https://host/project/") == (
         "[claims](https://host/project/blob/main/workbook/papers/claims.csv)"
     )
-    assert site._led_on(link, "notebooks", "") == "claims"
+    assert site._led_on(link, "", "") == "claims"
 
 
 def test_the_readme_is_short_and_its_links_exist():
