@@ -10,7 +10,7 @@ import torch
 from tests.detection.made import found, nothing, objects, perfect, square, squares
 from tests.detection.test_training import RECIPE
 from tests.detection.toys import toy_scenes
-from workbook.commands.store import _summary
+from workbook.commands.summaries import records_of
 from workbook.detection import evaluation
 from workbook.detection.evaluation import detection_table, drawn, frozen_table, train_detectors
 from workbook.detection.probe import DetectionProbeRecipe
@@ -51,11 +51,11 @@ def test_the_store_s_list_tells_them_apart(backbones, lab):
     detectors = train_detectors(replace(RECIPE, seed=3), {("SL", 3): backbones["SL", 0]}, scenes, lab)
     detection_table(detectors, scenes, lab)
     frozen_table(recipe, {("SL", 3): backbones["SL", 0]}, scenes, scenes, lab)
-    told = {one.kind: _summary(one.kind, one.spec) for one in lab.store.artefacts()}
+    told = {record["kind"]: record["about"] for record in records_of(lab.store.entries())}
     assert set(told) == {"detectors", "detections", "detection_probes"}
-    assert "seed 3, from narrow_resnet" in told["detectors"]
+    assert "seed 3, from weights from outside, narrow_resnet" in told["detectors"]
     assert told["detections"].startswith("by step 4 of a detector, seed 3")
-    assert "seed 3, of narrow_resnet" in told["detection_probes"]
+    assert "seed 3, of weights from outside, narrow_resnet" in told["detection_probes"]
 
 
 def test_each_detector_has_the_seed_of_its_backbone(backbones, lab):

@@ -60,7 +60,7 @@ def test_normalisation_is_part_of_it():
 
 
 def test_an_unknown_backbone_is_refused():
-    with pytest.raises(ValueError, match="unknown backbone 'resnet19'; known: narrow_resnet"):
+    with pytest.raises(ValueError, match="unknown backbone 'resnet19' .*'resnet18'.*; known: narrow_resnet"):
         create_backbone("resnet19", image_size=32)
 
 

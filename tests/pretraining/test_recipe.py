@@ -134,7 +134,7 @@ def test_every_method_has_a_key_of_its_own():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="unknown method 'BYOL2'; known: SL"):
+    with pytest.raises(ValueError, match="unknown method 'BYOL2' .*'BYOL'"):
         with_method(SQUARES, "BYOL2")
     with pytest.raises(ValueError, match="optimizer: 'adamax' is unknown .*; known: sgd, lars"):
         replace(SQUARES, optimizer="adamax")
