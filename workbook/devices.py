@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 _NAMES: dict[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 PRECISIONS = ("auto", *_NAMES)
 _CPU = Path("/proc/cpuinfo")
+_GIVE_BACK = 0.5  # seconds
 
 
 def choose_device(device: str = "auto") -> str:
@@ -42,9 +44,14 @@ def _multiplies_bfloat16() -> bool:
 
 
 def _leave() -> None:
-    """Leave the group of processes, if this one is in it."""
+    """Leave the group of processes, if this one is in it.
+
+    gloo's threads may still hold tensors of the last exchange, and abort the process if they give them back while the
+    interpreter ends (pytorch's pull request 179291): they get the time to do so before.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        time.sleep(_GIVE_BACK)
 
 
 def _check_restarts() -> None:
