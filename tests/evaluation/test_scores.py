@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.pretraining.small import FEW
-from workbook.errors import ManifestError
+from workbook.errors import ManifestError, WorkbookError
 from workbook.evaluation.entries import Entry
 from workbook.evaluation.extraction import POOLED, Extraction, extract
 from workbook.evaluation.injection import CKARecipe
@@ -18,6 +18,7 @@ from workbook.evaluation.scoring import LOO_KNN, backbone_diversity, open_model
 from workbook.lab import Lab
 from workbook.metrics import feature_redundancy, mean_diversity, merit, predict_transfer
 from workbook.models.checkpoints import from_timm
+from workbook.papers.transfer import measured_transferability
 from workbook.pretraining.recipe import with_method
 from workbook.pretraining.runs import train
 from workbook.probes.few_shot import FewShotRecipe
@@ -70,6 +71,17 @@ def test_one_that_cannot_be_read_is_told_and_the_others_go_on(scores):
         "generated:eval",
         "digits",
     }
+
+
+def test_where_none_can_be_read_all_that_is_wrong_is_told(lab, entries):
+    with pytest.raises(WorkbookError, match="short was not scored: .*; fresh was not scored: .*leave out accuracy"):
+        score_models([replace(entries[-1], name="short"), replace(FRESH, accuracy=10.0)], [], HOW, lab)
+
+
+def test_a_single_model_stands_in_no_ranking_and_is_measured_all_the_same(lab):
+    alone = score_models([FRESH], ["digits"], HOW, lab)
+    assert alone.measured["apart"].tolist() == ["not trained"] and alone.accuracies().empty
+    assert measured_transferability(alone.accuracies()).empty
 
 
 def test_what_is_known_of_the_weights(scores, lab):
@@ -143,12 +155,10 @@ def test_a_second_time_everything_comes_from_the_store(scores, lab, entries):
     assert again.problems == scores.problems
 
 
-def test_equal_names_are_numbered_and_no_model_is_none(lab):
+def test_equal_names_are_numbered(lab):
     twice = score_models([FRESH, FRESH], [], HOW, lab)
     assert list(twice.models.index) == ["fresh", "fresh (2)"]
     assert twice.measured.empty and twice.accuracies().empty
-    nothing = score_models([replace(FRESH, model="resnet51")], [], HOW, lab)
-    assert nothing.models.empty and "resnet51" in nothing.problems["fresh"]
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ class Scores:
             return pd.DataFrame()
         wide = self.measured[self.measured["apart"] == ""].pivot(index="model", columns="dataset", values=protocol)
         order = [name for name in self.models.index if name in wide.index]
-        return wide.loc[order, list(dict.fromkeys(self.measured["dataset"]))].dropna()
+        return wide.reindex(index=order, columns=list(dict.fromkeys(self.measured["dataset"]))).dropna()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,8 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
 
     datasets: a manifest's name or path, or one side of its concept split as in "cifar100:eval"; without a side both
     are measured, each for itself, and Pi over both. A model that cannot be opened or read does not stop the others.
-    Raises what `load_images` does, and ManifestError for a set whose images have many labels.
+    Raises what `load_images` does, ManifestError for a set whose images have many labels, and WorkbookError where no
+    model could be read.
     """
     sets = [_load(name, recipe) for name in datasets]
     models: list[dict[str, Any]] = []
@@ -132,8 +133,10 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
                 measured += [{"model": name, **one} for one in rows]
                 stages += [{"model": name, **one} for one in probed]
             bar.update(max(1, len(sets)))
+    if problems and not models:
+        raise WorkbookError("; ".join(f"{name} was not scored: {why}" for name, why in problems.items()))
     table = pd.DataFrame(measured)
-    of_models = pd.DataFrame(models, columns=None if models else ["model"]).set_index("model")
+    of_models = pd.DataFrame(models).set_index("model")
     return Scores(
         models=of_models,
         measured=table if table.empty else table.assign(apart=apart(table, of_models["trained"])),
