@@ -376,6 +376,7 @@ def test_a_small_number_is_not_shown_as_none_at_all(capsys):
 
 def test_jupyterlab_opens_on_the_start_page_for_this_machine_alone(run, tmp_path):
     assert run("new", str(tmp_path / "mine")).exit_code == 0
+    assert not (tmp_path / "mine" / "README.md").exists(), "its links lead to pages that are not copied"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     words = ["lab", "--no-browser", f"--port={port}", str(tmp_path / "mine")]

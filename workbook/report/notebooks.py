@@ -14,6 +14,7 @@ from workbook.cells import assigned
 from workbook.errors import ReportError, known_names
 
 PLOTLY = "application/vnd.plotly.v1+json"
+_SITE = "README.md"  # the first page of the site, whose links lead to its other pages
 _ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # what papermill puts into a notebook
 
 
@@ -95,7 +96,7 @@ def copy_notebooks(folder: Path, *, source: Path) -> list[Path]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ReportError(f"{folder} is there and not empty, and nothing is overwritten; name another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        files = [path for path in sorted(source.iterdir()) if path.is_file()]
+        files = [path for path in sorted(source.iterdir()) if path.is_file() and path.name != _SITE]
         return [Path(shutil.copy(path, folder)) for path in files]
     except OSError as error:
         raise ReportError(f"cannot copy the notebooks to {folder} ({error.strerror}); choose another folder") from error
