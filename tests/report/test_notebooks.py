@@ -1,15 +1,38 @@
+from pathlib import Path
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tests.report.records import put_notebook, tagged
 from workbook.errors import ReportError
-from workbook.report.notebooks import changed_since, declared_parameters, imports, main_figure, title_of
+from workbook.report.notebooks import (
+    changed_since,
+    declared_parameters,
+    imports,
+    main_figure,
+    named_notebooks,
+    title_of,
+)
 
 
 def test_the_title_is_the_first_heading():
     cells = [new_code_cell("# no"), new_markdown_cell("text\n\n## Two?"), new_markdown_cell("# Three")]
     assert title_of(new_notebook(cells=cells), otherwise="n") == "Two?"
     assert title_of(new_notebook(), otherwise="n") == "n"
+
+
+def test_a_notebook_is_named_by_its_path_or_by_itself_and_never_taken_for_another(tmp_path, monkeypatch):
+    shipped, own = tmp_path / "shipped", tmp_path / "own"
+    for folder, name in ((shipped, "01_a"), (shipped, "02_b"), (own, "02_b")):
+        folder.mkdir(exist_ok=True)
+        put_notebook(folder / f"{name}.ipynb")
+    monkeypatch.chdir(own)
+    paths = [Path("01_a"), Path("01_a.ipynb"), Path("02_b.ipynb"), shipped / "02_b.ipynb"]
+    found = [shipped / "01_a.ipynb", shipped / "01_a.ipynb", Path("02_b.ipynb"), shipped / "02_b.ipynb"]
+    assert named_notebooks(paths, shipped) == found
+    assert named_notebooks(None, shipped) == [shipped / "01_a.ipynb", shipped / "02_b.ipynb"]
+    with pytest.raises(ReportError, match="there is no notebook .*own/01_a.ipynb"):
+        named_notebooks([own / "01_a.ipynb"], shipped)
 
 
 def test_declared_names_are_those_of_the_tagged_cell():

@@ -80,7 +80,8 @@ def score(
     entries = entries_of(models, **how)
     if accuracy is not None and len(entries) > 1:
         raise typer.BadParameter("--accuracy is of one model: give a list (.csv) with a column accuracy")
-    out = out or REPORTS / "score" / _score_folder(models, entries, datasets)
+    folder = _score_folder(models, entries, datasets)
+    out = out or REPORTS / "score" / folder
     given = {"models": models, "datasets": datasets or None, **how}
     (result,) = run_reports(
         [NOTEBOOKS / "score_your_models.ipynb"],

@@ -13,7 +13,7 @@ from workbook.papers.claims import claims_of
 from workbook.report import survey as places
 from workbook.report.here import execute_here
 from workbook.report.known import known
-from workbook.report.notebooks import read_notebook, title_of
+from workbook.report.notebooks import SITE_PAGE, read_notebook, title_of
 from workbook.report.overview import gallery, standing
 from workbook.report.page import page_parts, place_plotly, render
 from workbook.report.record import ReportResult, later_failures
@@ -76,7 +76,7 @@ def write_beside(out: Path, *, profile: str) -> None:
             shown = new_output("display_data", data={"text/html": known(path.stem)._repr_html_()})
             cells += [new_markdown_cell("## What was measured before?"), new_code_cell("known()", outputs=[shown])]
         _write_text(cells, path, out)
-    for path in sorted(set(notebooks.glob("*.md")) - {notebooks / "README.md"}):  # which is the site's first page
+    for path in sorted(set(notebooks.glob("*.md")) - {notebooks / SITE_PAGE}):
         _write_text([new_markdown_cell(path.read_text(encoding="utf-8"))], path, out)
 
 

@@ -14,7 +14,7 @@ from workbook.cells import assigned
 from workbook.errors import ReportError, known_names
 
 PLOTLY = "application/vnd.plotly.v1+json"
-_SITE = "README.md"  # the first page of the site, whose links lead to its other pages
+SITE_PAGE = "README.md"  # the first page of the site, whose links lead to its other pages
 _ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # what papermill puts into a notebook
 
 
@@ -40,10 +40,11 @@ def named_notebooks(named: Sequence[Path] | None, shipped: Path) -> list[Path]:
     found = []
     for path in named:
         name = path.name.removesuffix(".ipynb")
-        if not path.exists() and name not in known:
+        called = known.get(name) if path == Path(path.name) else None  # in a folder of another's own it is his
+        if not path.exists() and called is None:
             names = {*known, *(other.stem for other in path.parent.glob("*.ipynb"))}
             raise ReportError(f"there is no notebook {path}{known_names(name, names)}")
-        found.append(path if path.exists() else known[name])
+        found.append(called if called and not path.exists() else path)
     return found
 
 
@@ -96,7 +97,7 @@ def copy_notebooks(folder: Path, *, source: Path) -> list[Path]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ReportError(f"{folder} is there and not empty, and nothing is overwritten; name another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        files = [path for path in sorted(source.iterdir()) if path.is_file() and path.name != _SITE]
+        files = [path for path in sorted(source.iterdir()) if path.is_file() and path.name != SITE_PAGE]
         return [Path(shutil.copy(path, folder)) for path in files]
     except OSError as error:
         raise ReportError(f"cannot copy the notebooks to {folder} ({error.strerror}); choose another folder") from error
