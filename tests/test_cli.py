@@ -23,7 +23,6 @@ from tests.conftest import make_images
 from tests.in_process import scoring_here, write_set
 from workbook.cli import app
 from workbook.commands.models import _echo_scores
-from workbook.commands.options import SIZES
 from workbook.data import list_manifests
 from workbook.errors import PathError
 from workbook.evaluation.extraction import Extraction, extract
@@ -35,6 +34,7 @@ from workbook.models.checkpoints import from_timm
 from workbook.profiles import PROFILES, load_profile, override_fields
 from workbook.report.parameters import parse_value
 from workbook.report.record import ReportResult
+from workbook.sizes import SIZES
 from workbook.store import Store
 
 
@@ -54,9 +54,6 @@ def _rows(result) -> list[dict]:
 LISTS = """
 import sys
 from workbook.cli import app
-from workbook.commands.models import _echo_scores
-from workbook.commands.options import SIZES
-from workbook.data import list_manifests
 for words in ("--help", "--version", "data list", "data list --json", "store list", "store verify"):
     app(words.split(), standalone_mode=False)
 print("LOADED", *{name.partition(".")[0] for name in sys.modules})
@@ -254,6 +251,12 @@ def test_a_model_without_diversity_is_scored_by_the_rest(run, tmp_path, monkeypa
     assert scored.exit_code == 0, scored.output
     assert re.search("reasons_of_weights +diversity: layer .* cannot be shared by 2 heads", scored.output)
     assert re.search(r"R +0\.", scored.output) and "cluster_cis" not in scored.output
+
+
+def test_what_cannot_be_scored_is_told_before_a_page_is_made_wherever_that_lies(run, tmp_path):
+    told = run("score", "mobilenetv2_035", "--fresh", "--accuracy", "50", "--out", str(tmp_path / "page"))
+    assert told.exit_code == 1 and "leave out accuracy, or fresh" in told.output
+    assert not (tmp_path / "page").exists()
 
 
 @pytest.mark.parametrize("words", [("--accuracy", "0.76"), ("--accuracy", "101"), ("--image-size", "0")])

@@ -13,6 +13,7 @@ IMPORTS = {
     "errors": "",
     "figures": "",
     "keys": "",
+    "sizes": "",
     "lazy": "",
     "progress": "",
     "plain_yaml": "",
@@ -36,7 +37,7 @@ IMPORTS = {
     "detection": "data errors fields files keys lab models pretraining progress seeding store",
     "profiles": "data detection devices engines errors evaluation fields models papers pretraining probes",
     "parameters": "cells errors fields pretraining profiles",
-    "report": "cells data errors figures files papers parameters plain_yaml profiles",
+    "report": "cells data errors figures files papers parameters plain_yaml profiles sizes",
     "study": "data detection devices errors evaluation lab models papers parameters pretraining profiles provenance "
     "store",
     "sweep": "data errors keys lab pretraining provenance report store study",
@@ -44,7 +45,7 @@ IMPORTS = {
     "explorers": "data errors evaluation figures files lab metrics models papers pretraining probes progress "
     "provenance store study",
     "bench": "data errors evaluation files lab metrics papers pretraining profiles provenance report study",
-    "commands": "artefacts data errors evaluation files keys papers pretraining report sharing store sweep",
+    "commands": "artefacts data errors evaluation files keys papers pretraining report sharing sizes store sweep",
     "cli": "commands data devices engines errors explorers files keys profiles report sweep",
 }
 ROOMS = {room: set(imports.split()) for room, imports in IMPORTS.items()}

@@ -80,8 +80,8 @@ def _cards() -> str:
     cards = []
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         picture = next(iter(sorted(NOTEBOOKS.glob(f"results/**/{path.stem}.png"))), None)
-        shown = f"![](../{picture.relative_to(NOTEBOOKS)})\n\n    " if picture else ""
         title = title_of(read_notebook(path), otherwise=path.stem)
+        shown = f"![{title}](../{picture.relative_to(NOTEBOOKS)})\n\n    " if picture else ""
         cards.append(f"-   {shown}**{title}**\n\n    [{path.stem}](../{path.name})\n")
     return '<div class="cards" markdown>\n\n' + "\n".join(cards) + "\n</div>"
 

@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from workbook.errors import ProfileError, known_names
-
-SIZES = ("smoke", "sketch", "pocket", "study", "paper")  # the names of `profiles.PROFILES`, smallest first
+from workbook.sizes import SIZES
 
 
 def check_profile(name: str) -> None:

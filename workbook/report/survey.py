@@ -10,12 +10,12 @@ from urllib.parse import quote
 from workbook.files import HOME, shipped
 from workbook.papers.claims import CLAIMS, Claim, topics
 from workbook.report.record import ReportResult, read_records
+from workbook.sizes import SIZES
 
 REPORTS = HOME / "reports"
 NOTEBOOKS = shipped("notebooks")
 START_PAGE = "00_start_here"
 Outcome = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated", "failed run", "not measured"]
-_WEAKEST_FIRST = ("smoke", "sketch", "pocket", "study", "paper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,4 +200,4 @@ def weight(record: ReportResult) -> tuple[bool, int]:
 
 def strength(profile: str) -> int:
     """Of the evidence; a profile of a user's own counts most."""
-    return _WEAKEST_FIRST.index(profile) if profile in _WEAKEST_FIRST else len(_WEAKEST_FIRST)
+    return SIZES.index(profile) if profile in SIZES else len(SIZES)
