@@ -1,5 +1,6 @@
 """A store away from home; what Ray carries between the two is called here."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,10 @@ def test_work_comes_home_while_it_goes_on_and_only_what_changed(home, tmp_path, 
     tell = there._tell
 
     def told(name: str, *given: Any, **how: Any) -> Any:
+        answer = tell(name, *given, **how)
         if name == "write" and given[3].last:
-            came.append(given[2])
-        return tell(name, *given, **how)
+            came.append(given[2])  # by now it is there
+        return answer
 
     there._tell = told
     with there.lock("runs", SPEC), there.workdir("runs", SPEC) as folder:
@@ -108,11 +110,11 @@ def test_work_comes_home_while_it_goes_on_and_only_what_changed(home, tmp_path, 
         write_atomically(folder / "epoch_1", "1")
         write_atomically(folder / "state", "1")
         while "state" not in came:
-            pass
+            time.sleep(0.01)
         write_atomically(folder / "epoch_2", "2")
         write_atomically(folder / "state", "2")
         while came.count("state") < 2:
-            pass
+            time.sleep(0.01)
         assert came == ["epoch_1", "state", "epoch_2", "state"] and (at_home / "state").read_text() == "2"
 
 
