@@ -216,7 +216,7 @@ class Profile:
 
 # what a sweep sets for each of its recipes is not a profile's
 _FIXED = (
-    *("name", "recipe.seed", "recipe.projector", "recipe.objective", "recipe.start"),
+    *("name", "recipe.seed", "recipe.classes", "recipe.projector", "recipe.objective", "recipe.start"),
     *("detection.recipe.seed", "detection.probe.seed"),
 )
 # see `Profile.changed`

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import make_images
+from workbook.data import load_images
 from workbook.data.images import Images, content_digest, fit
 from workbook.errors import CorruptDataError
 
@@ -59,6 +60,21 @@ def test_only_classes_relabels_in_the_order_of_the_classes(images):
     assert _values(chosen) == [0, 2, 3, 5, 6, 8, 9, 11] and chosen.labels.tolist() == [0, 1] * 4
     with pytest.raises(ValueError, match="tiny has no class 'd'"):
         images.only_classes(["a", "d"])
+
+
+def test_some_classes_are_drawn_and_more_contain_fewer(images):
+    two = images.some_classes(2, seed=1)
+    assert len(two.class_names) == 2 and set(two.labels) == {0, 1} and set(two.class_names) < set(images.class_names)
+    assert [images.class_names[images.labels[row]] for row in two.rows] == [two.class_names[y] for y in two.labels]
+    assert images.some_classes(None) is images
+    assert images.some_classes(99).class_names == images.class_names
+    drawn = {images.some_classes(2, seed=seed).class_names for seed in range(9)}
+    assert len(drawn) > 1, "by the seed, and not the first ones"
+    for seed in range(9):
+        fewer, more = (load_images("digits", "test").some_classes(count, seed).class_names for count in (3, 5))
+        assert set(fewer) < set(more)
+    with pytest.raises(ValueError, match="at least 2 classes, got 1"):
+        images.some_classes(1)
 
 
 def test_per_class_draws_as_many_of_each_and_more_contain_fewer(images):

@@ -216,6 +216,21 @@ def _arms() -> go.Figure:
     return ablations.arm_ranges(table, paper=_PAPER_A, paper_setting=setting, title=title)
 
 
+def _scales() -> go.Figure:
+    steps = {"channels": (256, 1024, 4096), "pretraining classes": (31, 63, 126), "images a class": (25, 50, 100)}
+    steps["epochs"] = (15, 30, 60)
+    of_scale = {
+        scale: _crossed(("SL", "SL-MLP"), range(3), numbers, names=("method", "seed", "step"), values=("accuracy",))
+        for scale, numbers in steps.items()
+    }
+    table = pd.concat([rows.assign(scale=scale) for scale, rows in of_scale.items()])
+    levels = {"paper, 100 epochs": 0.5, "paper, 300 epochs": 0.6}
+    title = "SL and SL-MLP over four scales, eval-D of tiny-imagenet-32"
+    return ablations.over_scales(
+        table, "accuracy", y="accuracy on eval-D (%), higher is better", title=title, levels=levels
+    )
+
+
 def _factors(layers: dict[str, str]) -> pd.DataFrame:
     factors = ("horizontal place", "vertical place", "size", "turn", "hue", "hue of the ground", "texture")
     names = ("method", "seed", "layer", "factor")
@@ -371,6 +386,7 @@ EXAMPLES: dict[str, Callable[[], go.Figure]] = {
     "epochs.measures_over, eight methods": _eight_methods,
     "epochs.trajectories": _epoch_trajectories,
     "ablations.arm_ranges": _arms,
+    "ablations.over_scales": _scales,
     "maps.class_maps": _class_maps,
     "maps.class_maps, many classes": lambda: _class_maps(("SL", "SL-MLP"), 24, several=False),
     "correlation.correlation_maps": _correlation_maps,

@@ -28,7 +28,16 @@ def test_no_hook_stays_behind(backbone):
     assert not any(module._forward_hooks for module in backbone.modules())
 
 
-@pytest.mark.parametrize(("name", "channels"), [("resnet18", 512), ("resnet50", 2048), ("narrow_resnet", 1024)])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("resnet18", 512),
+        ("resnet50", 2048),
+        ("narrow_resnet", 1024),
+        ("narrow_resnet_256", 256),
+        ("narrow_resnet_4096", 4096),
+    ],
+)
 def test_the_last_stage_of_a_resnet_pools_to_its_features(name, channels):
     backbone = create_backbone(name, image_size=32, small_stem=True).eval()
     with torch.inference_mode():

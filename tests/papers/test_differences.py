@@ -13,6 +13,7 @@ from workbook.papers.differences import (
     of_kept,
     of_mixture,
     of_redundancy,
+    of_scales,
     of_stages,
     of_variation,
     over_factors,
@@ -198,6 +199,23 @@ def test_what_is_kept():
     # of three pairs SL and SL-MLP stand in one order, and each with BYOL in the other; BYOL has no seed 7
     assert found["W.kept.accuracy"].to_dict() == pytest.approx({5: (1 - 2) / 3, 6: (1 - 2) / 3})
     assert all(CLAIMS[claim].notebooks == ("14_what_is_kept",) for claim in found)
+
+
+def test_how_the_gain_scales():
+    gains = {"channels": {256: 1.0, 1024: 2.0, 4096: 6.0}, "epochs": {20: 3.0, 60: 1.0}}
+    rows = [
+        (scale, step, seed, gain + seed)
+        for scale, steps in gains.items()
+        for step, gain in steps.items()
+        for seed in (5, 6)
+    ]
+    table = pd.DataFrame([*rows, ("epochs", 20, 7, 0.0)], columns=["scale", "step", "seed", "gain"])
+    found = of_scales(table)
+    # through (8, 1), (10, 2), (12, 6): sum of (x - 10) y over sum of (x - 10)^2 = (12 - 2) / 8
+    assert found["W.gain.channels"].to_dict() == pytest.approx({5: 10 / 8, 6: 10 / 8})
+    # one gain alone has no slope
+    assert found["W.gain.epochs"].to_dict() == pytest.approx({5: -2 / np.log2(3), 6: -2 / np.log2(3)})
+    assert all(CLAIMS[claim].notebooks == ("17_when_does_it_help",) for claim in found)
 
 
 def test_factors_one_by_one():

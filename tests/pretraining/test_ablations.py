@@ -115,6 +115,26 @@ def test_a_training_too_short_for_a_third_is_one_arm():
     assert [arm.label for arm in arms] == [f"{name}, ResNet34, 1 epochs" for name in ("SL", "SL-MLP", "BYOL")]
 
 
+def test_scales_change_one_thing_each():
+    base = Recipe(dataset="digits", backbone="narrow_resnet", images_per_class=100, epochs=60, seed=5)
+    scales = ablations.scales(base, classes=70, per_class=100)
+    assert {scale: list(steps) for scale, steps in scales.items()} == {
+        "channels": [256, 1024, 4096],
+        "pretraining classes": [17, 35, 70],
+        "images a class": [25, 50, 100],
+        "epochs": [15, 30, 60],
+    }
+    for steps in scales.values():
+        assert list(steps.values()).count(base) == 1, "the base itself, so that it is trained once"
+    assert scales["pretraining classes"][17] == replace(base, classes=17)
+    assert scales["images a class"][50] == replace(base, images_per_class=50)
+    assert scales["epochs"][15].epochs == 15
+    assert scales["channels"][4096] == replace(base, backbone="narrow_resnet_4096")
+    assert "channels" not in ablations.scales(replace(base, backbone="resnet18"), classes=70, per_class=100)
+    tiny = ablations.scales(replace(base, epochs=3, warmup_epochs=1), classes=3, per_class=2)
+    assert [list(tiny[scale]) for scale in list(tiny)[1:]] == [[2, 3], [2], [2, 3]]
+
+
 def test_over_seeds():
     arms = ablations.over_seeds(ablations.components(SQUARES)[:2], range(2))
     assert [(arm.label, arm.recipe.seed) for arm in arms] == [("(a)", 0), ("(a)", 1), ("(b)", 0), ("(b)", 1)]

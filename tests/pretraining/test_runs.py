@@ -145,6 +145,10 @@ def test_images_are_the_same_draw_for_every_method_and_seed():
         replace(recipe, start=RunStart(run="", epoch=0)),
     ):
         assert pretraining_images(other).digest == images.digest
+    fewer = pretraining_images(replace(FEW, images_per_class=None, classes=4))
+    assert len(fewer.class_names) == 4 and len(set(fewer.labels)) == 4
+    with pytest.raises(ValueError, match="classes must be at least 2"):
+        replace(FEW, classes=1)
 
 
 def test_a_manifest_counts_by_its_name_and_content_and_not_by_its_place(lab, run, tmp_path, monkeypatch):

@@ -112,6 +112,17 @@ class Images:
         labels, digest = np.searchsorted(kept, chosen.labels), content_digest(chosen.digest, "relabel", *class_names)
         return replace(chosen, labels=labels, class_names=class_names, digest=digest)
 
+    def some_classes(self, count: int | None, seed: int = 0) -> "Images":
+        """The images of at most `count` classes, drawn with `seed`; None keeps all. Fewer classes are among more.
+
+        Raises as `only_classes` does.
+        """
+        if count is None:
+            return self
+        if count < 2:
+            raise ValueError(f"count must be at least 2 classes, got {count}")
+        return self.only_classes(np.random.default_rng(seed).permutation(self.class_names)[:count].tolist())
+
     def per_class(self, count: int | None, seed: int = 0) -> "Images":
         """At most `count` images of each class, drawn with `seed`; None keeps all.
 

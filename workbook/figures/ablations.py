@@ -1,12 +1,21 @@
-"""Arms of an ablation side by side: A Figs. 2 and 10, Tables 2 and 5."""
+"""Arms of an ablation side by side: A Figs. 2 and 10, Tables 2 and 5; and a measure over what is scaled."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from workbook.figures.look import INK, literal, literal_texts, plain
-from workbook.figures.style import COLOURS, SYMBOLS, add_paper, points_and_range
+from workbook.figures.look import INK, axis_title, literal, literal_texts, plain
+from workbook.figures.style import (
+    COLOURS,
+    SYMBOLS,
+    add_paper,
+    legend_entry,
+    line_and_range,
+    over_seeds,
+    panels,
+    points_and_range,
+)
 
 
 def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], paper_setting: str = "") -> go.Figure:
@@ -32,3 +41,28 @@ def arm_ranges(table: pd.DataFrame, *, title: str, paper: Mapping[str, float], p
     figure.update_yaxes(categoryorder="array", categoryarray=list(arms.index)[::-1])
     x = "accuracy on eval-D (%), higher is better"
     return plain(figure, title=title, x=x, note=note, height=180 + 34 * len(arms))
+
+
+def over_scales(
+    table: pd.DataFrame, value: str, *, y: str, title: str, levels: Mapping[str, float] | None = None
+) -> go.Figure:
+    """A panel a scale: `value` over its steps, on a logarithmic axis, a line a method with the range of its seeds.
+
+    table: tidy, columns scale, step, method, seed and `value`. y: what `value` is called. levels: name -> a value that
+    is a dotted line in every panel.
+    """
+    table = literal_texts(table)
+    scales = list(table["scale"].unique())
+    figure, places = panels(len(scales), shared_yaxes=True, horizontal_spacing=0.03)
+    for place, scale in zip(places, scales, strict=True):
+        rows = table[table["scale"] == scale]
+        for method, line in over_seeds(rows, value, "step").groupby("method", sort=False):
+            figure.add_traces(line_and_range(line, "step", str(method), shown=place["col"] == 1), 1, place["col"])
+        for name, level in (levels or {}).items():
+            entry = legend_entry(literal(name), place["col"] == 1)
+            figure.add_hline(level, line={"color": INK, "dash": "dot", "width": 1.5}, **entry, **place)
+        steps = sorted(rows["step"].unique())
+        ticks = {"tickvals": steps, "ticktext": [f"{step:,}" for step in steps]}
+        figure.update_xaxes(type="log", title=axis_title(scale), **ticks, **place)
+    figure.update_yaxes(title=axis_title(y), col=1)
+    return plain(figure, title=title, height=430)

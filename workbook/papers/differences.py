@@ -1,4 +1,4 @@
-"""What the claims of notebooks 01 to 05, 09, 14 and 15 are judged by, from what was measured.
+"""What the claims of notebooks 01 to 05, 09, 14, 15 and 17 are judged by, from what was measured.
 
 Each function takes a tidy table, which has `method` and `seed` beside the columns that it names, and gives what the
 statistic of each claim takes: a difference a seed, positive where the paper is right. Methods are compared seed by
@@ -225,6 +225,21 @@ def of_kept(kept: pd.DataFrame, accuracy: pd.Series) -> Differences:
         "W.kept.projector": mlp["pooled"] - mlp["projector"],
         "W.kept.accuracy": rank_agreements(points[of_all], "pooled", "accuracy"),
     }
+
+
+def of_scales(gains: pd.DataFrame) -> Differences:
+    """What notebook 17 asks. gains: scale, step, seed and gain (SL-MLP less SL, points on eval-D, pooled features).
+
+    Of each seed the slope of the gain over the logarithm of the step, to base 2: points for each doubling.
+    """
+    named = {"channels": "channels", "pretraining classes": "classes", "images a class": "images", "epochs": "epochs"}
+    found: Differences = {}
+    for scale, rows in gains.groupby("scale", sort=False):
+        by_seed = rows.pivot(index="seed", columns="step", values="gain").dropna()
+        away = np.log2(by_seed.columns.to_numpy(dtype=float))
+        away -= away.mean()
+        found[f"W.gain.{named[str(scale)]}"] = by_seed @ (away / (away**2).sum())
+    return found
 
 
 def over_factors(table: pd.DataFrame, value: str) -> pd.DataFrame:

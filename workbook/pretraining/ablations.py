@@ -52,6 +52,27 @@ def later_heads(base: Recipe) -> list[Arm]:
     return [*itertools.starmap(Arm, arms.items()), Arm("channels reweighted", replace(base, projector=fixed))]
 
 
+def scales(base: Recipe, classes: int, per_class: int) -> dict[str, dict[int, Recipe]]:
+    """What SL-MLP's gain over SL may hang on -> its steps, each the base with that alone changed; one is the base.
+
+    A quarter, a half and all of the classes (of so many), of the images a class and of the epochs; and of the narrow
+    ResNet a quarter of its channels, as many, and four times as many.
+    """
+
+    def parts(whole: int) -> list[int]:
+        return sorted({max(2, whole // part) for part in (4, 2)} - {whole})
+
+    found = {
+        "pretraining classes": {n: replace(base, classes=n) for n in parts(classes)} | {classes: base},
+        "images a class": {n: replace(base, images_per_class=n) for n in parts(per_class)} | {per_class: base},
+        "epochs": {n: trained(base, n) for n in parts(base.epochs)} | {base.epochs: base},
+    }
+    if base.backbone != "narrow_resnet":
+        return found
+    channels = {256: "narrow_resnet_256", 1024: "narrow_resnet", 4096: "narrow_resnet_4096"}
+    return {"channels": {n: replace(base, backbone=name) for n, name in channels.items()}, **found}
+
+
 def added_parameters(recipe: Recipe) -> int:
     """Parameters of the recipe's projector, Table 5's "+Params"."""
     if recipe.projector is None:

@@ -28,6 +28,7 @@ class Recipe:
 
     dataset: str  # a manifest's name or path; in a key, its name
     side: Annotated[str, one_of(("pre", "eval"))] | None = "pre"  # side of the concept split; None = all classes
+    classes: AtLeastTwo | None = added(None)  # so many, drawn over the side's; None = all
     images_per_class: Count | None = None  # None = all
     images: Count | None = added(None)  # so many, drawn over all classes; None = all
     image_size: Count = 224

@@ -135,7 +135,8 @@ def load_run(key: str, store: Store) -> Run:
 
 
 def pretraining_images(recipe: Recipe) -> Images:
-    """The training images of a recipe: its side of the concept split, thinned to its number a class or of all.
+    """The training images of a recipe: its side of the concept split, of as many classes, thinned to its number a class
+    or of all.
 
     Raises ManifestError where they have many labels an image and the objective takes one, or the other way round.
     """
@@ -146,7 +147,7 @@ def pretraining_images(recipe: Recipe) -> Images:
     elif not images.many_labels:
         what = f"the objective {recipe.objective.name}"
         raise ManifestError(f"an image of {images.name} has one label, and {what} takes many. Choose SL.")
-    return images.per_class(recipe.images_per_class).drawn(recipe.images)
+    return images.some_classes(recipe.classes).per_class(recipe.images_per_class).drawn(recipe.images)
 
 
 class _Unmade(Artefact):
@@ -268,7 +269,7 @@ def _plan(recipes: Sequence[Recipe], lab: Lab) -> list[Planned]:
     opened: dict[tuple[object, ...], Images] = {}  # a sweep is over few sets of images, and their digest takes time
     planned = []
     for recipe in recipes:
-        which = (recipe.dataset, recipe.side, recipe.images_per_class, recipe.images)
+        which = (recipe.dataset, recipe.side, recipe.classes, recipe.images_per_class, recipe.images)
         images = opened[which] = opened.get(which) or pretraining_images(recipe)
         named = replace(recipe, dataset=images.name)  # where a manifest lies says nothing of what it names
         spec = {"recipe": named, "data": images.digest, "loop": LOOP_VERSION} | lab.trained_by
