@@ -31,3 +31,19 @@ def test_a_plan_trains_nothing_and_says_what_it_is_assumed_from(call, tmp_path):
 def test_notebooks_that_train_nothing_are_told(call):
     told = call(NOTEBOOKS / "16_what_the_tables_say.ipynb")
     assert told.exit_code == 0 and told.output == "these notebooks train nothing\n"
+
+
+def test_what_is_stored_is_told_by_what_it_took(call):
+    how = (NOTEBOOKS / "15_semantic_gap.ipynb", "-p", "ablation.seeds=1", "-p", "epochs=1")
+    assert "What is stored took" not in call(*how, "--plan").output
+    assert call(*how).exit_code == 0
+    told = call(*how, "--plan")
+    assert "What is stored took:" in told.output, told.output
+    records = json.loads(call(*how, "--plan", "--json").stdout)
+    assert all(row["stored"] and 0 < row["took, hours"] < 1 for row in records)
+    for row in records:  # the files are what the plan says, but for the history and their headers
+        assert row["GB"] < row["took, GB"] < 1.1 * row["GB"]
+    total = next(line for line in told.output.splitlines() if line.strip().startswith("all"))
+    assert total.split()[-3:] == [
+        f"{sum(row[name] for row in records):.2f}" for name in ("took, hours", "took, GB", "GB")
+    ]

@@ -1,4 +1,4 @@
-"""A sweep before it is trained, as tables: its runs, what they cost, and what that is assumed from."""
+"""A sweep as tables: its runs, what is left of them costs, what that is assumed from, and what the others took."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from workbook.lab import Lab
+from workbook.pretraining.loop import HISTORY
 from workbook.pretraining.runs import Planned
 from workbook.provenance import hardware
 from workbook.sweep.cost import SCALING, Rate, estimate, gigabytes, known_rates, stored_rates
@@ -16,7 +18,10 @@ _WHAT = ["what", "backbone", "pixels", "data", "epochs"]
 
 
 def run_records(sweep: Sweep) -> pd.DataFrame:
-    """One row a run, in the order in which they are asked for; hours are on one device of each hardware."""
+    """One row a run, in the order in which they are asked for; hours are on one device of each hardware.
+
+    Of those that are stored also what they took: device hours, and the gigabytes of their files.
+    """
     stored, absent, rates = sweep.stored, sweep.absent, _rates(sweep)
     rows = []
     for key, run in sweep.runs.items():
@@ -24,15 +29,17 @@ def run_records(sweep: Sweep) -> pd.DataFrame:
         row: dict[str, Any] = {"what": what, "backbone": recipe.backbone, "pixels": recipe.image_size}
         row |= {"data": run.images.name + " (not here)" * (key in absent), "epochs": recipe.epochs}
         row |= {"seed": recipe.seed, "key": key, "stored": key in stored, "images": run.work, "GB": gigabytes(run)}
-        rows.append(row | _hours(run, rates))
+        rows.append(row | (_took(run, sweep.lab) if key in stored else {}) | _hours(run, rates))
     return pd.DataFrame(rows)
 
 
 def plan_text(records: pd.DataFrame, sweep: Sweep) -> str:
-    """Both tables and the assumptions."""
+    """The tables and the assumptions."""
     runs, costs = run_table(records), cost_table(records)
     whole = runs.assign(images=[f"{count:,}" for count in runs["images"]], GB=runs["GB"].round(3))
     parts = [whole.to_string(index=False), "What is not stored yet takes:", costs.round(2).to_string(index=False)]
+    if records["stored"].any():
+        parts += ["What is stored took:", took_table(records).to_string(index=False, float_format="{:.2f}".format)]
     return "\n\n".join([*parts, "\n".join(assumptions(records, sweep))])
 
 
@@ -54,6 +61,15 @@ def cost_table(records: pd.DataFrame) -> pd.DataFrame:
             row = {"on": f"{devices} x {name}" if name.startswith(_GPU) else name, "hours": alone / devices / share}
             rows.append(row | {"device hours": alone / share, "GB": left["GB"].sum()})
     return pd.DataFrame(rows)
+
+
+def took_table(records: pd.DataFrame) -> pd.DataFrame:
+    """Of what is stored, by what was trained and last in all: device hours, and gigabytes beside those of the plan."""
+    found = records[records["stored"]].groupby(_WHAT, sort=False)
+    sums = found[["took, hours", "took, GB", "GB"]].sum().rename(columns={"GB": "GB by plan"})
+    sums.insert(0, "runs", found.size())
+    total = pd.DataFrame([dict.fromkeys(_WHAT, "") | {"what": "all"} | dict(sums.sum())]).astype({"runs": int})
+    return pd.concat([sums.reset_index(), total])
 
 
 def assumptions(records: pd.DataFrame, sweep: Sweep) -> list[str]:
@@ -88,6 +104,14 @@ def _rates(sweep: Sweep) -> Mapping[str, Sequence[Rate]]:
     own = [] if sweep.lab is None else stored_rates(sweep.lab.store, hardware())
     rates = sorted([*known_rates(), *own], key=lambda rate: rate.hardware)
     return {name: list(group) for name, group in groupby(rates, key=lambda rate: rate.hardware)}
+
+
+def _took(run: Planned, lab: Lab | None) -> dict[str, float]:
+    if lab is None or (made := lab.store.find("runs", run.spec)) is None:
+        return {}
+    seconds = pd.read_json(made.file(HISTORY), orient="records")["seconds"].sum()
+    size = sum(path.stat().st_size for path in made.path.iterdir())
+    return {"took, hours": seconds * made.provenance.get("devices", 1) / 3600, "took, GB": size / 1e9}
 
 
 def _hours(run: Planned, rates: Mapping[str, Sequence[Rate]]) -> dict[str, Any]:
