@@ -47,6 +47,11 @@ def test_a_row_for_every_run_and_layer(runs, parts, lab):
     assert set(table["c"]) <= set(PROBE.c_values)
 
 
+def test_no_runs_are_an_empty_table(parts, lab):
+    table = stagewise_evaluation([], parts, TWO_LAYERS, PROBE, lab, every_epoch=True)
+    assert len(table) == 0 and {"method", "seed", "epoch", "layer", "accuracy"} <= {*table}
+
+
 def test_every_epoch_adds_the_checkpoints_before_the_last(runs, parts, lab):
     table = stagewise_evaluation(runs, parts, POOLED, PROBE, lab, every_epoch=True)
     assert list(table["epoch"]) == [0, 1, 0, 1]

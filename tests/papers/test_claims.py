@@ -7,9 +7,10 @@ from workbook.papers.cells import Cell
 from workbook.papers.claims import CLAIMS, claim_of, claims_of, topics
 from workbook.papers.statistics import STATISTICS
 from workbook.papers.tables import models_of_paper_b
+from workbook.pretraining.recipe import METHODS
 
 ROW = {"id": "A.x", "paper": "A", "place": "1", "statement": "s", "number": "", "unit": "", "topic": "t"}
-ROW |= {"notebooks": "", "statistic": "paired over seeds", "n": "3"}
+ROW |= {"notebooks": "", "statistic": "paired over seeds", "n": "3", "learns": ""}
 
 
 def test_claims_are_named_by_their_paper():
@@ -74,6 +75,17 @@ def test_every_claim_names_a_statistic_and_what_it_needs():
             assert claim.n in (3, 5), claim.id
         elif statistic.values is not None:
             assert claim.cells is not None, claim.id
+
+
+def test_what_must_have_learned_is_a_method_that_the_claim_names():
+    learning = [claim for claim in CLAIMS.values() if claim.learns]
+    assert learning and all(claim.learns in METHODS for claim in learning)
+    assert all(claim.learns.partition(" w/")[0] in claim.statement for claim in learning)
+    others = "BYOL|MoCo|SupCon"
+    for claim in CLAIMS.values():  # of A's own runs, each that says something of another method than SL and SL-MLP
+        named = claim.notebooks and claim.notebooks[0][:2] in ("01", "02", "03", "04", "05")
+        if named and claim.paper == "A" and re.search(others, claim.statement) and "batch" not in claim.statement:
+            assert claim.learns or "augmentation" in claim.statement, claim.id
 
 
 def test_what_is_injected_is_the_cycle_of_the_best_cis():

@@ -9,6 +9,7 @@ from workbook.papers.claims import CLAIMS
 from workbook.papers.differences import (
     at_end,
     beyond_threshold,
+    if_learned,
     of_distances,
     of_kept,
     of_mixture,
@@ -199,6 +200,19 @@ def test_what_is_kept():
     # of three pairs SL and SL-MLP stand in one order, and each with BYOL in the other; BYOL has no seed 7
     assert found["W.kept.accuracy"].to_dict() == pytest.approx({5: (1 - 2) / 3, 6: (1 - 2) / 3})
     assert all(CLAIMS[claim].notebooks == ("14_what_is_kept",) for claim in found)
+
+
+def test_what_must_have_learned_is_held_to_its_untrained_backbone():
+    rows = [("BYOL", seed, epoch, 20.0 + seed + epoch / 10) for seed in (5, 6) for epoch in (0, 20, 60)]
+    rows += [("MoCo v2", 5, epoch, 30.0) for epoch in (20, 60)]
+    table = pd.DataFrame(rows, columns=["method", "seed", "epoch", "accuracy"])
+    found = if_learned(
+        ["A.stages.sl-drops", "A.stages.byol-rises", "A.mlp.byol", "A.mlp.mocov2", "A.mlp.supcon"], table
+    )
+    assert list(found) == ["A.stages.byol-rises", "A.mlp.byol"], "of the others nothing untrained was measured"
+    assert found["A.mlp.byol"].to_dict() == {5: 6.0, 6: 6.0}
+    assert found["A.mlp.byol"].name == "BYOL on eval-D above its untrained backbone"
+    assert if_learned(["A.mlp.byol"], table.iloc[:0]) == {}
 
 
 def test_how_the_gain_scales():

@@ -93,6 +93,8 @@ def test_where_the_premise_is_not_shown_nothing_is_evaluated():
     for premise in (seeds(-2.0, -2.1, -1.9), seeds(1.0, -1.0, 0.2)):
         verdict = judge(CLAIM, values, profile="pocket", premise=premise)
         assert verdict.status == "not evaluated" and "its premise is not shown" in verdict.detail
+    named = judge(CLAIM, values, profile="pocket", premise=seeds(1.0, -1.0, 0.2).rename("that it learned"))
+    assert "its premise, that it learned, is not shown: 0.0667 [" in named.detail
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -123,7 +123,7 @@ class Evidence:
         for group in [first, others[0], *arms, self._shorter, *others[1:]]:
             for recipe in group:
                 of_arm = recipe.objective.name == "SL"
-                jobs.append(_Job(recipe=recipe, stages=not of_arm, every_epoch=recipe.method == "BYOL"))
+                jobs.append(_Job(recipe=recipe, stages=not of_arm, every_epoch=not of_arm))
         once: dict[Recipe, _Job] = {}
         for job in jobs:  # an arm may be a run that is measured in full
             once.setdefault(job.recipe, job)
@@ -160,8 +160,8 @@ class Evidence:
             values = judged_by(table)
             if judged_by is differences.of_redundancy and shorter:
                 values |= differences.of_length(measures, self._measures(shorter))
-            self._record(notebook, seeds, values, table)
-        self._record(_OF_MLP, seeds, *self._of_mlp(measures))
+            self._record(notebook, seeds, values, table, measures)
+        self._record(_OF_MLP, seeds, *self._of_mlp(measures), measures)
 
     def _of_mlp(self, measures: pd.DataFrame) -> tuple[differences.Differences, pd.DataFrame]:
         """What notebook 02 judges, and the tables that it is made from."""
@@ -183,9 +183,16 @@ class Evidence:
     def _measures(self, runs: list[Recipe]) -> pd.DataFrame:
         return pd.concat([self.found[recipe].measures for recipe in runs], ignore_index=True)
 
-    def _record(self, notebook: str, seeds: list[int], values: differences.Differences, table: pd.DataFrame) -> None:
-        made = provenance()
-        premises = {_PREMISED: differences.beyond_threshold(table)} if _PREMISED in values else {}
+    def _record(
+        self,
+        notebook: str,
+        seeds: list[int],
+        values: differences.Differences,
+        table: pd.DataFrame,
+        measures: pd.DataFrame,
+    ) -> None:
+        made, premises = provenance(), differences.if_learned(values, measures)
+        premises |= {_PREMISED: differences.beyond_threshold(table)} if _PREMISED in values else {}
         verdicts = self.study.judged(values, premises=premises)
         record = ReportResult(
             notebook=notebook,

@@ -39,7 +39,8 @@ def stagewise_evaluation(
     jobs = [Checkpoint(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
     with progress_bar("linear probes", len(jobs), unit="backbones") as bar:
         done = lab.map(todo, jobs, bar, title=lambda job: f"linear probes: {job.title}")
-        return pd.DataFrame([row for _, rows in done for row in rows])
+        rows = [row for _, of_checkpoint in done for row in of_checkpoint]
+    return pd.DataFrame(rows, columns=None if rows else ["method", "seed", "epoch", "layer", "dims", "accuracy", "c"])
 
 
 def _of_checkpoint(

@@ -18,7 +18,8 @@ class Claim:
     curve or a picture without printing its values. cells: those of the printed tables that the number is made of;
     None where only the text prints it. topic: what it is about. notebooks: the names, without suffix, of those that
     judge it, first the one whose question it is; empty where none does yet. statistic: a key of
-    `workbook.papers.statistics.STATISTICS`. n: how many of what that counts, fixed before the runs.
+    `workbook.papers.statistics.STATISTICS`. n: how many of what that counts, fixed before the runs. learns: the method
+    that must have learned for it to be judged, see `differences.if_learned`; empty where there is none.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Claim:
     notebooks: tuple[str, ...] = ()
     statistic: str = "paired over seeds"
     n: int = 3
+    learns: str = ""
     cells: Difference | None = None
 
 
@@ -47,7 +49,7 @@ def claim_of(row: dict[str, str]) -> Claim:
         except ValueError as error:
             raise ValueError(f"claim {row['id']}: {error}") from error
     value = cells.value if cells else float(number) if number else None
-    said = {name: row[name] for name in ("id", "paper", "place", "statement", "unit", "topic", "statistic")}
+    said = {name: row[name] for name in ("id", "paper", "place", "statement", "unit", "topic", "statistic", "learns")}
     return Claim(**said, number=value, notebooks=tuple(row["notebooks"].split()), n=int(row["n"]), cells=cells)
 
 

@@ -5,11 +5,13 @@ statistic of each claim takes: a difference a seed, positive where the paper is 
 seed, over the seeds that both have. A claim on methods, layers or epochs that are not in the table is left out.
 """
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
+from workbook.papers.claims import CLAIMS
 from workbook.papers.statistics import falls, paired, rank_agreements
 from workbook.papers.turning_points import turning_place, turning_points
 
@@ -92,6 +94,21 @@ def of_projector_counts(counts: pd.DataFrame, lengths: tuple[int, int]) -> Diffe
         "A.projectors.epochs": brings[1] - brings[[2, 3]].mean(axis=1),
         "A.projectors.one-best": -long[[2, 3]].sub(long[1], axis=0),
     }
+
+
+def if_learned(claims: Iterable[str], table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The premise of those of the claims that need a method to have learned: how far it ends above where it began.
+
+    table: epoch, accuracy (percent on eval-D, pooled), from epoch 0 on, which is the untrained backbone. What is not
+    above it says nothing of what its pretraining does.
+    """
+    found = {}
+    for claim in claims:
+        method = CLAIMS[claim].learns
+        curves = _curves(table, method, "accuracy")
+        if 0 in curves:
+            found[claim] = (_end(curves) - curves[0]).rename(f"{method} on eval-D above its untrained backbone")
+    return found
 
 
 def of_variation(table: pd.DataFrame) -> Differences:

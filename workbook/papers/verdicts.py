@@ -58,7 +58,7 @@ def judge(
 
     Profile `smoke` and fewer than three seeds are "not evaluated": the detail says which. changed: see
     `protocol.departures`. premise: (n,) one value a seed, positive where the claim's premise holds; where the interval
-    of its mean is not above 0, nothing follows, and the claim is "not evaluated".
+    of its mean is not above 0, nothing follows, and the claim is "not evaluated". Its name, if any, says what it is.
     Raises ValueError for NaN and infinite values, and for a claim that is judged from printed tables.
     """
     found, seeds = _estimate(claim, "runs", values), tuple(int(seed) for seed in values.index)
@@ -69,7 +69,8 @@ def judge(
         told = f"{found.n} of the {_LEAST_SEEDS} seeds that an interval needs"
         return _verdict(claim, found, "not evaluated", told, seeds)
     if held is not None and not (held.low is not None and held.low > 0):
-        told = f"its premise is not shown: {quantity(held.measured)} {interval_text(held.low, held.high)}"
+        what = "its premise" if premise is None or premise.name is None else f"its premise, {premise.name},"
+        told = f"{what} is not shown: {quantity(held.measured)} {interval_text(held.low, held.high)}"
         return _verdict(claim, found, "not evaluated", told, seeds)
     said, detail = _side(found)
     departs = departures(claim, profile=profile, seeds=seeds, changed=changed or {})
