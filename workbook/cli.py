@@ -21,7 +21,6 @@ from workbook.commands.options import (
     Profile,
     check_profile,
     echo_table,
-    file_name,
     sizes,
 )
 from workbook.commands.store import store_app
@@ -97,6 +96,7 @@ def report(
     from workbook.report.notebooks import named_notebooks
     from workbook.report.parameters import parse_assignments, parse_value
     from workbook.report.runner import run_reports
+    from workbook.report.setting import Setting
     from workbook.report.survey import NOTEBOOKS, REPORTS
 
     given = parse_assignments(assignments or [])
@@ -107,8 +107,9 @@ def report(
     # or where each has all machines for its jobs
     spread = engine_name() == "ray"
     shared = spread or choose_device(load_profile(profile, **device).device) != "cpu" or cpu_count() == 1
-    own = manifest is None or manifest.name == load_profile(profile).recipe.dataset
-    out = out or REPORTS / file_name(profile, "" if own or manifest is None else manifest.name)
+    if manifest is not None and manifest.name == load_profile(profile).recipe.dataset:
+        del given["dataset"]  # the profile's own, named, is no other
+    out = out or REPORTS / Setting(profile, manifest.name if manifest and "dataset" in given else "").folder
     chosen = named_notebooks(notebooks, NOTEBOOKS)
     how: dict[str, Any] = {"jobs": jobs or (1 if shared else 2), "self_contained": self_contained}
     results = run_reports(chosen, profile=profile, parameters=given, out=out, **how)
@@ -241,16 +242,21 @@ app.add_typer(results_app, name="results")
 
 @results_app.command("adopt")
 def results_adopt(
-    profile: Annotated[
-        str, typer.Argument(help="Whose reports are kept as evidence; never smoke.", autocompletion=sizes)
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROFILE[-DATASET]",
+            help="The folder in reports/ that is kept as evidence; never one of smoke.",
+            autocompletion=sizes,
+        ),
     ],
 ) -> None:
-    """Copy the verdicts of reports/PROFILE/ to notebooks/results/PROFILE/, rounded, without machine paths."""
+    """Copy the verdicts of a folder of reports to notebooks/results/, rounded, without machine paths."""
     from workbook.files import IN_CHECKOUT
     from workbook.report.results import adopt
     from workbook.report.survey import NOTEBOOKS, REPORTS
 
     if not IN_CHECKOUT:
         raise ReportError("results are adopted in a checkout, from where they are committed; clone the repository")
-    for path in adopt(profile, reports=REPORTS, results=NOTEBOOKS / "results"):
+    for path in adopt(name, reports=REPORTS, results=NOTEBOOKS / "results"):
         typer.echo(f"adopted {path}")

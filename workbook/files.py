@@ -109,6 +109,11 @@ def named_file(text: str) -> str:
     return str(user_path(text)) if named else text
 
 
+def file_name(*parts: str) -> str:
+    """Of a folder: the parts that there are, without what a file system may take ill."""
+    return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))
+
+
 def without_home(value: Any) -> Any:
     """Plain values, of which every text has `~` for this account's home folder: what is shared says not whose it is."""
     if isinstance(value, Mapping):

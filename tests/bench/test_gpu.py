@@ -71,14 +71,14 @@ def base(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBOOK_STORE", str(base / "store"))
         patch.delenv("WORKBOOK_DATA", raising=False)
-        base.joinpath("said").write_text(call(base / "reports/study"))
+        base.joinpath("said").write_text(call(base / "reports/study-generated"))
         yield base
 
 
 def test_it_trains_measures_and_judges(base):
     assert "left out" not in (base / "said").read_text()
-    assert claims(base / "reports/study") == CLAIMED
-    records = {record.notebook: record for record in read_records(base / "reports/study")}
+    assert claims(base / "reports/study-generated") == CLAIMED
+    records = {record.notebook: record for record in read_records(base / "reports/study-generated")}
     first = records["01_stagewise_evaluation"]
     assert first.title.startswith("Does supervised pretraining lose")
     assert first.findings["seeds"] == [10, 11] and first.profile == "study"
@@ -89,16 +89,16 @@ def test_it_trains_measures_and_judges(base):
 
 
 def test_throughput_before_and_after(base):
-    table = pd.read_csv(base / "reports/study/throughput.csv")
+    table = pd.read_csv(base / "reports/study-generated/throughput.csv")
     for name in ("SL", "BYOL", "SimCLR", "MoCo v2", "AutoAugment"):
         assert table["what"].str.startswith(f"{name}:").any()
     assert (table[["before", "after"]] > 0).all(axis=None)
 
 
 def test_its_records_are_adopted(base):
-    adopted = adopt("study", reports=base / "reports", results=base / "results")
+    adopted = adopt("study-generated", reports=base / "reports", results=base / "results")
     assert len(adopted) == 5
-    assert claims(base / "results/study") == CLAIMED
+    assert claims(base / "results/study-generated") == CLAIMED
 
 
 def test_without_time_it_says_what_it_leaves_out_and_goes_on_later(base, tmp_path):
@@ -106,9 +106,9 @@ def test_without_time_it_says_what_it_leaves_out_and_goes_on_later(base, tmp_pat
     said = call(tmp_path / "none", "--minutes", "0")
     assert "left out: 1 epochs of SL on generated, seed 10" in said and "left out: SL: steps" in said
     assert claims(tmp_path / "none") == {}
-    again = call(base / "reports/study")
+    again = call(base / "reports/study-generated")
     assert lines(again) == lines((base / "said").read_text()), "those of the first call"
-    assert claims(base / "reports/study") == CLAIMED
+    assert claims(base / "reports/study-generated") == CLAIMED
     assert {artefact.path for artefact in Store().artefacts()} == stored, "everything came from the store"
 
 
@@ -116,7 +116,7 @@ def test_what_it_says_of_a_run_is_what_the_notebooks_measure(base):
     """The longest way round: through the study's own methods, as notebooks 01, 03, 04 and 05 do."""
     study = Study.of("study", **{name: parse_value(name, str(value)) for name, value in TOY.items()})
     runs, measured = study.train("BYOL"), study.measured()
-    record = {record.notebook[:2]: record for record in read_records(base / "reports/study")}
+    record = {record.notebook[:2]: record for record in read_records(base / "reports/study-generated")}
     stages, found = (pd.DataFrame(record[n].findings["measurements"]).query("method == 'BYOL'") for n in ("01", "03"))
     theirs = study.stagewise(runs).set_index("layer")["accuracy"]
     assert stages.set_index("layer")["accuracy"].to_dict() == theirs[[*STAGES, "pooled"]].to_dict()
@@ -173,7 +173,7 @@ def test_several_runs_at_a_time_find_what_one_after_the_other_does(base, tmp_pat
     call(tmp_path / "two", "--jobs", "2", "--no-throughput")
     mine, theirs = (
         {record.notebook: record.findings["measurements"] for record in read_records(folder)}
-        for folder in (tmp_path / "two", base / "reports/study")
+        for folder in (tmp_path / "two", base / "reports/study-generated")
     )
     assert len(mine["01_stagewise_evaluation"]) == 2 * 6
     for row in mine["01_stagewise_evaluation"]:
@@ -181,7 +181,7 @@ def test_several_runs_at_a_time_find_what_one_after_the_other_does(base, tmp_pat
 
 
 def test_a_report_of_the_notebook_stays(base, tmp_path):
-    record = base / "reports/study/05_feature_redundancy.json"
+    record = base / "reports/study-generated/05_feature_redundancy.json"
     theirs = json.loads(record.read_text()) | {"parameters": {}}
     (tmp_path / record.name).write_text(json.dumps(theirs))
     assert "holds the report of 05_feature_redundancy" in call(tmp_path)

@@ -1,6 +1,6 @@
 """Draw the pictures of the README and of the site anew: `make readme`.
 
-A picture `notebooks/results/PROFILE/NOTEBOOK.png` is what the notebook's cell tagged "known" draws of the record beside
+A picture `notebooks/results/FOLDER/NOTEBOOK.png` is what the notebook's cell tagged "known" draws of the record beside
 it, which was adopted. Any other picture was taken by hand, and is only made small enough.
 """
 
@@ -35,8 +35,8 @@ def drawn_pictures() -> Iterator[tuple[Path, dict[str, Any], str]]:
     for path in sorted(CHECKOUT.glob("notebooks/*.ipynb")):
         record, figure = known(path.stem).most, known_figure(path)
         if record and figure:
-            source = f"{record.notebook}, {record.profile}, {record.date}"
-            yield RESULTS / record.profile / f"{path.stem}.png", figure, source
+            source = f"{record.notebook}, {record.setting}, {record.date}"
+            yield RESULTS / record.setting.folder / f"{path.stem}.png", figure, source
 
 
 def known_figure(notebook: Path) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ from workbook.files import CHECKOUT, write_atomically
 from workbook.papers.claims import CLAIMS, claims_of
 from workbook.papers.verdicts import interval_text, printed, quantity
 from workbook.report.notebooks import read_notebook, title_of
-from workbook.report.record import ReportResult, read_records
-from workbook.report.survey import weight
+from workbook.report.record import ReportResult
+from workbook.report.survey import Finding, Source, kept_runs, read_adopted, strongest
 
 _BEGIN, _END = "<!-- results:begin -->", "<!-- results:end -->"
 # what a visitor asks first -> the claim that answers; the papers' answer to each is yes
@@ -48,51 +48,43 @@ def update(page: Path, table: str) -> bool:
 def short_table(results: Path) -> str:
     """Markdown, a row a question: what the paper says, what was measured, the verdict."""
     rows = [["Question", "Paper", "Measured here", "Verdict"], ["---"] * 4]
+    sources = read_adopted(results)
     for question, claim_id in QUESTIONS.items():
-        claim, found = CLAIMS[claim_id], _best(results, claim_id)
+        claim, best = CLAIMS[claim_id], _best(sources, claim_id)
         number = "" if claim.number is None else f", {printed(claim.number, claim.unit)}"
         row = [question, f"yes{number} ({claim.paper}, {claim.place})"]
-        rows.append([*row, *(_measured_and_status(found) if found else ("", "not measured yet"))])
+        rows.append([*row, *(_measured_and_status(best.verdict) if best else ("", "not measured yet"))])
     return _markdown_table(rows)
 
 
-def _best(results: Path, claim: str) -> dict[str, Any] | None:
-    judged = [
-        (record, verdict)
-        for record in _adopted(results)
-        for verdict in record.verdicts
-        if verdict["claim"]["id"] == claim
-    ]
-    return max(judged, key=lambda pair: (*weight(pair[0]), pair[1]["n"]), default=(None, None))[1]
+def _best(sources: Sequence[Source], claim: str) -> Finding | None:
+    """What is known of a claim by the strongest evidence that there is; None where nothing judged it."""
+    found = [source.finding(claim) for source in sources]
+    return strongest(found) or next((finding for finding in found if finding.verdict), None)
 
 
 def long_tables(notebooks: Path, results: Path) -> str:
-    """Markdown, a section a notebook, a row a claim: paper's number, measured, verdict; then what it was run on.
+    """Markdown, a section a notebook, a row a claim: paper's number, measured, verdict; before it what it was run on.
 
-    A notebook that answers no claim is a tool and has no section.
+    Of a notebook's strongest profile each set that it was measured in has a table. A notebook that answers no claim is
+    a tool and has no section.
     """
-    strongest = {record.notebook: record for record in sorted(_adopted(results), key=weight)}
     parts = []
     for path in sorted(path for path in notebooks.glob("*.ipynb") if claims_of(path.stem)):
         parts.append(f"## {title_of(read_notebook(path), otherwise=path.stem)}\n")
-        record = strongest.get(path.stem)
-        told = f"{_how(record)}." if record else "Not measured yet."
-        parts.append(f"[{path.stem}](../{path.name}). {told}\n")
-        if record:
-            parts.append(_markdown_table(_rows(record)) + "\n")
+        records, link = kept_runs(path.stem, results), f"[{path.stem}](../{path.name})"
+        for record in (record for record in records if record.profile == records[0].profile):
+            parts += [f"{link}. {_how(record)}.\n", _markdown_table(_rows(record)) + "\n"]
+        if not records:
+            parts.append(f"{link}. Not measured yet.\n")
     return "\n".join(parts).rstrip()
 
 
-def _adopted(results: Path) -> Iterator[ReportResult]:
-    for folder in sorted(found for found in results.glob("*") if found.is_dir()):
-        yield from read_records(folder)
-
-
 def _how(record: ReportResult) -> str:
-    """The profile, what was overridden in it, hardware, time, day."""
+    """The profile and another set than its own, what was overridden in it, hardware, time, day."""
     hardware = record.findings.get("hardware") or "hardware not stated"
     minutes = f"{record.seconds / 60:.0f} minutes"
-    return ", ".join([f"Profile `{record.profile}`", *record.given, hardware, minutes, record.date[:10]])
+    return ", ".join([f"Profile `{record.setting}`", *record.given, hardware, minutes, record.date[:10]])
 
 
 def _rows(record: ReportResult) -> Iterator[Sequence[str]]:

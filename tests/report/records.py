@@ -8,6 +8,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from workbook.papers.claims import CLAIMS
 from workbook.report.record import ReportResult, write_record
 
+TINY = {"dataset": "tiny-imagenet-32"}
+"""Parameters of a run on another set than its profile's."""
+
 
 def verdict(claim: str, status: str = "agrees", *, n: int = 3, evidence: str = "runs", said: str = "") -> dict:
     """As a notebook writes it; measured 2, interval [1, 3]."""

@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, InclusionLevel
 
 from workbook.errors import ReportError
 from workbook.files import CHECKOUT
+from workbook.report.known import known
 from workbook.report.notebooks import read_notebook, title_of
 
 PACKAGE, NOTEBOOKS, REPORTS = (CHECKOUT / name for name in ("workbook", "notebooks", "reports/smoke"))
@@ -79,9 +80,10 @@ def _cards() -> str:
     """A card a notebook: its picture where one was kept, its question, its report."""
     cards = []
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        picture = next(iter(sorted(NOTEBOOKS.glob(f"results/**/{path.stem}.png"))), None)
+        most = known(path.stem).most  # of which `pictures` draws one; those of the explorers lie above
+        picture = NOTEBOOKS / "results" / (most.setting.folder if most else "") / f"{path.stem}.png"
         title = title_of(read_notebook(path), otherwise=path.stem)
-        shown = f"![{title}](../{picture.relative_to(NOTEBOOKS)})\n\n    " if picture else ""
+        shown = f"![{title}](../{picture.relative_to(NOTEBOOKS)})\n\n    " if picture.exists() else ""
         cards.append(f"-   {shown}**{title}**\n\n    [{path.stem}](../{path.name})\n")
     return '<div class="cards" markdown>\n\n' + "\n".join(cards) + "\n</div>"
 

@@ -12,6 +12,7 @@ from tests.report.records import put, verdict
 from workbook.report.index import write_beside, write_index
 from workbook.report.notebooks import PLOTLY
 from workbook.report.page import render_page
+from workbook.report.setting import Setting
 
 DROPS, STAGES, ABLATION = "A.stages.sl-drops", "01_stagewise_evaluation", "02_mlp_ablation"
 CODE = (
@@ -54,7 +55,7 @@ def folder(tmp_path_factory):
         for result in (passed, failed):
             page = render_page(notebook(), result, source=base / f"notebooks/{result.notebook}.ipynb", out=out)
             (out / f"{result.notebook}.html").write_text(page)
-        write_beside(out, profile="smoke")
+        write_beside(out, setting=Setting("smoke"))
         assert write_index(out, profile="smoke", note="Running: 1 of 2 notebooks are done.").status == "passed"
         return out
 

@@ -1,7 +1,7 @@
 import plotly.graph_objects as go
 import pytest
 
-from tests.report.records import put, verdict
+from tests.report.records import TINY, put, verdict
 from workbook.report.known import known
 
 DROPS = "A.stages.sl-drops"
@@ -44,6 +44,16 @@ def test_what_decides_stands_first_and_the_figure_is_of_what_measured_most(house
     assert "<b>pocket, 3 seeds, one &lt;GPU&gt;, 2024-01-01</b>" in shown and "2.00 points" in shown
     for profile in ("pocket", "study"):
         assert f'id="known-{profile}-{DROPS}" href="00_start_here.ipynb#{DROPS}"' in shown
+
+
+def test_the_rows_of_two_sets_of_a_profile_have_marks_of_their_own(house):
+    for name, parameters in (("pocket", {}), ("pocket-tiny-imagenet-32", TINY)):
+        put(house / f"notebooks/results/{name}", STAGES, [verdict(DROPS)], parameters=parameters)
+    shown = known(STAGES)._repr_html_()
+    told = [shown.index(text) for text in ("<b>pocket, one CPU", "<b>pocket, tiny-imagenet-32, one CPU")]
+    assert told == sorted(told), "the profile's own set stands first"
+    for mark in ("known-pocket-", "known-pocket/tiny-imagenet-32/"):
+        assert shown.count(f'id="{mark}{DROPS}"') == 1
 
 
 def test_a_run_without_measurements_draws_nothing(house):

@@ -1,6 +1,6 @@
 import re
 
-from tests.report.records import put, verdict
+from tests.report.records import TINY, put, verdict
 from workbook.papers.claims import CLAIMS
 from workbook.report.overview import claim_list, known_in_words, outcome_table, standing, state
 from workbook.report.survey import read_survey
@@ -17,7 +17,7 @@ def row(page: str, claim: str) -> str:
 
 
 def shown(page: str, claim: str) -> list[tuple[str, str]]:
-    return re.findall(r'data-profile="(\w+)" data-verdict="([\w ]+)"', row(page, claim))
+    return re.findall(r'data-profile="([^"]+)" data-verdict="([\w ]+)"', row(page, claim))
 
 
 def test_the_state_says_what_ran_and_what_to_run(house):
@@ -69,6 +69,24 @@ def test_a_claim_says_where_it_was_found(house):
     assert f'href="{STAGES}.ipynb#known-study-{DROPS}"' in row(page, DROPS)
     assert f'href="{STAGES}.ipynb"' in page
     assert "epochs = 3" in row(page, DROPS), "a run with other settings says so at its verdict"
+
+
+def test_another_set_is_told_wherever_the_profile_is(house):
+    for name, parameters in (("pocket", {}), ("pocket-tiny-imagenet-32", TINY)):
+        put(house / f"notebooks/results/{name}", STAGES, [verdict(DROPS)], parameters=parameters)
+    survey = read_survey("smoke", house / "reports/smoke")
+    found = [("pocket", "agrees"), ("smoke", "not measured"), ("pocket, tiny-imagenet-32", "agrees")]
+    page = claim_list(survey)
+    assert shown(page, DROPS) == found
+    assert 'data-filter="profile" data-value="pocket, tiny-imagenet-32"' in page
+    assert f'href="{STAGES}.ipynb#known-pocket/tiny-imagenet-32/{DROPS}"' in row(page, DROPS)
+    assert "the profiles **pocket** and **pocket, tiny-imagenet-32**." in known_in_words(survey)
+    folder = house / "reports/pocket-tiny-imagenet-32"
+    put(folder, STAGES, [verdict(DROPS)], parameters=TINY, status="failed")
+    front = read_survey("pocket", folder)
+    assert "of the profile **pocket, tiny-imagenet-32** ran" in state(front)
+    assert "`make reports PROFILE=pocket ARGS='-p dataset=tiny-imagenet-32'` runs them again" in state(front)
+    assert "this run: pocket, tiny-imagenet-32" in set(outcome_table(front)["panel"])
 
 
 def test_a_failed_run_is_said_where_its_verdicts_would_be(house):

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 from nbformat.v4 import new_markdown_cell
 
 from tests.report.readme import QUESTIONS, long_tables, short_table, update
-from tests.report.records import write_notebook
+from tests.report.records import TINY, verdict, write_notebook
 from workbook.errors import ReportError
 from workbook.files import CHECKOUT
 from workbook.report.record import ReportResult, write_record
@@ -26,7 +27,7 @@ def record(name: str, profile: str, **changes) -> ReportResult:
 
 def test_adopt_rounds_and_forgets_the_machine(tmp_path):
     (tmp_path / "reports/pocket").mkdir(parents=True)
-    given = {"overrides": {"dataset": "/home/me/mine.yaml"}}
+    given = {"overrides": {"start.file": "/home/me/mine.safetensors"}}
     write_record(tmp_path / "reports/pocket", record("01_a", "pocket", parameters=given))
     write_record(tmp_path / "reports/pocket", record("02_b", "pocket", status="failed"))
     write_record(tmp_path / "reports/pocket", record("03_c", "pocket", findings={}))
@@ -34,7 +35,7 @@ def test_adopt_rounds_and_forgets_the_machine(tmp_path):
     assert [path.name for path in adopted] == ["01_a.json"]
     text = adopted[0].read_text()
     assert "/home" not in text
-    assert "mine.yaml" in text
+    assert "mine.safetensors" in text
     assert json.loads(text)["verdicts"][0]["measured"] == 2.0
     with pytest.raises(ReportError, match="smoke results are no evidence"):
         adopt("smoke", reports=tmp_path / "reports", results=tmp_path / "results")
@@ -57,6 +58,48 @@ def test_the_page_of_results_shows_the_strongest_evidence(tmp_path):
     assert lines[1].startswith(f"[{STAGES}](../{STAGES}.ipynb). Profile `study`, one GPU, 2 minutes, 20")
     assert lines[4] == r"| x \| y (A, Fig. 2) | 3.1 points | 2.00 points, [1.00, 3.00], n = 3 seeds | **agrees** |"
     assert lines[5:] == ["## Two?", f"[{ABLATION}](../{ABLATION}.ipynb). Not measured yet."], "a tool has no section"
+
+
+def test_reports_on_another_set_are_adopted_under_their_folder_without_what_reads_no_images(tmp_path):
+    reports, results = tmp_path / "reports", tmp_path / "results"
+    (reports / "pocket-tiny-imagenet-32").mkdir(parents=True)
+    (reports / "smoke-tiny-imagenet-32").mkdir()
+    write_record(reports / "pocket-tiny-imagenet-32", record(STAGES, "pocket", parameters=TINY))
+    write_record(reports / "pocket-tiny-imagenet-32", record("10_printed", "pocket"))
+    write_record(reports / "smoke-tiny-imagenet-32", record(STAGES, "smoke", parameters=TINY))
+    adopted = adopt("pocket-tiny-imagenet-32", reports=reports, results=results)
+    assert adopted == [results / f"pocket-tiny-imagenet-32/{STAGES}.json"]
+    with pytest.raises(ReportError, match="smoke results are no evidence"):
+        adopt("smoke-tiny-imagenet-32", reports=reports, results=results)
+    with pytest.raises(ReportError, match="no report.*make reports PROFILE=study ARGS='-p dataset=digits'"):
+        adopt("study-digits", reports=reports, results=results)
+    (reports / "pocket-tiny-imagenet-32").rename(reports / "pocket")
+    (reports / "pocket/10_printed.json").unlink()
+    with pytest.raises(
+        ReportError, match=r"with 1 verdicts \(pocket, tiny-imagenet-32\)\); run make reports PROFILE=poc"
+    ):
+        adopt("pocket", reports=reports, results=results)
+
+
+def test_each_set_of_the_strongest_profile_has_a_table_and_the_profiles_own_set_answers(tmp_path):
+    notebooks, results = tmp_path / "notebooks", tmp_path / "notebooks/results"
+    notebooks.mkdir()
+    write_notebook(notebooks / f"{STAGES}.ipynb", new_markdown_cell("# One?"))
+    claim = verdict("A.stages.sl-drops")["claim"]
+    for profile, parameters, status in (
+        ("pocket", {}, "differs"),
+        ("pocket", TINY, "agrees"),
+        ("sketch", {}, "agrees"),
+    ):
+        made = record(STAGES, profile, parameters=parameters)
+        folder = results / made.setting.folder
+        folder.mkdir(parents=True)
+        verdicts = [dict(found, status=status, claim=claim) for found in made.verdicts]
+        write_record(folder, replace(made, findings=made.findings | {"verdicts": verdicts}))
+    page = long_tables(notebooks, results)
+    told = [page.index(text) for text in ("`pocket`,", "**differs**", "`pocket, tiny-imagenet-32`,", "**agrees**")]
+    assert told == sorted(told) and "sketch" not in page
+    assert short_table(results).splitlines()[2].endswith("**differs** |")
 
 
 def test_what_decides_is_shown_before_what_a_larger_study_explored(tmp_path):

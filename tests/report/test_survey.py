@@ -2,10 +2,12 @@ import pytest
 
 from tests.report.records import put, verdict
 from workbook.papers.claims import CLAIMS
+from workbook.report.setting import Setting
 from workbook.report.survey import read_survey
 
 DROPS, POOLED = "A.stages.sl-drops", "A.pooled.slmlp-above"
-STAGES, ABLATION = "01_stagewise_evaluation", "02_mlp_ablation"
+CIS = "B.cis.linear.spectral.spearman"
+STAGES, ABLATION, PREDICTS = "01_stagewise_evaluation", "02_mlp_ablation", "10_what_predicts_transfer"
 
 
 @pytest.fixture
@@ -15,13 +17,13 @@ def survey(house):
 
 
 def outcomes(survey, claim: str) -> list[tuple[str, bool, str]]:
-    return [(found.source.profile, found.source.adopted, found.outcome) for found in survey.findings(claim)]
+    return [(str(found.setting), found.source.adopted, found.outcome) for found in survey.findings(claim)]
 
 
 def test_an_empty_place_has_measured_nothing(survey):
     empty = survey("pocket")
     assert outcomes(empty, DROPS) == [("pocket", False, "not measured")]
-    assert empty.profiles == ["pocket"]
+    assert empty.settings == [Setting("pocket")]
     assert sorted(claim.id for claims in empty.topics().values() for claim in claims) == sorted(CLAIMS)
 
 
@@ -37,8 +39,36 @@ def test_own_run_first_then_the_others_from_the_strongest(house, survey):
         ("pocket", False, "differs"),
         ("pocket", True, "agrees"),
     ]
-    assert seen.strongest(DROPS).source.profile == "study"
-    assert seen.profiles == ["smoke", "pocket", "study"]
+    assert seen.strongest(DROPS).setting.profile == "study"
+    assert [*map(str, seen.settings)] == ["smoke", "pocket", "study"]
+
+
+def test_the_own_set_of_a_profile_counts_more_than_a_second_one_that_decides_too(house, survey):
+    put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS, "differs")])
+    put(house / "notebooks/results/pocket-a", STAGES, [verdict(DROPS, "agrees")], parameters={"dataset": "/x/a.yaml"})
+    put(house / "notebooks/results/sketch", STAGES, [verdict(DROPS, "agrees")], profile="sketch")
+    seen = survey("smoke")
+    assert [name for name, *_ in outcomes(seen, DROPS)] == ["smoke", "pocket", "pocket, a", "sketch"]
+    assert [*map(str, seen.settings)] == ["smoke", "sketch", "pocket, a", "pocket"]
+    assert seen.strongest(DROPS).outcome == "differs"
+    put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS, "exploratory")])
+    assert str(survey("smoke").strongest(DROPS).setting) == "pocket, a"
+    put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS, "not evaluated")])
+    assert str(survey("smoke").strongest(DROPS).setting) == "pocket, a"
+
+
+def test_a_folder_of_another_set_says_so_and_what_reads_no_images_there_is_the_profiles_own(house, survey):
+    folder = house / "reports/pocket-tiny-imagenet-32"
+    put(folder, STAGES, [verdict(DROPS)], parameters={"overrides": {"recipe.dataset": "tiny-imagenet-32"}})
+    put(folder, PREDICTS, [verdict(CIS, evidence="printed tables")])
+    own = read_survey("pocket", folder)
+    assert str(own.own.setting) == "pocket, tiny-imagenet-32"
+    assert [outcomes(own, claim) for claim in (DROPS, CIS)] == [
+        [("pocket, tiny-imagenet-32", False, "agrees")],
+        [("pocket", False, "agrees")],
+    ]
+    beside = survey("smoke")
+    assert beside.strongest(DROPS).setting.dataset == "tiny-imagenet-32" and not beside.strongest(CIS).setting.dataset
 
 
 def test_an_adopted_result_is_not_told_beside_its_own_report(house, survey):
@@ -54,7 +84,7 @@ def test_a_failed_run_gives_no_verdict(house, survey):
     first, second = seen.findings(DROPS)
     assert (first.outcome, first.verdict, first.record.cell) == ("failed run", None, 3)
     assert (second.outcome, second.source.adopted) == ("differs", True)
-    assert seen.profiles == ["pocket"]
+    assert seen.settings == [Setting("pocket")]
     # one that another notebook judged too has a verdict all the same
     put(house / "reports/pocket", ABLATION, [verdict(POOLED, "inconclusive")])
     assert survey("pocket").findings(POOLED)[0].outcome == "inconclusive"
@@ -74,7 +104,7 @@ def test_an_exploratory_verdict_counts_only_where_no_other_does(house, survey):
     seen = survey("pocket")
     assert seen.findings(POOLED)[0].outcome == "agrees" == seen.strongest(POOLED).outcome
     put(house / "reports/pocket", ABLATION, [])
-    assert survey("pocket").strongest(POOLED).source.profile == "study"
+    assert survey("pocket").strongest(POOLED).setting.profile == "study"
 
 
 def test_a_claim_of_no_list_stands_last(house, survey):

@@ -1,7 +1,7 @@
 """`python -m workbook.bench gpu`: what is fast on this GPU, and the evidence that it gives in some minutes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -12,6 +12,7 @@ from workbook.bench.throughput import Comparison, comparisons
 from workbook.errors import ProfileError, WorkbookError
 from workbook.files import user_path, write_atomically
 from workbook.report.parameters import parse_assignments, parse_value
+from workbook.report.setting import Setting
 from workbook.report.survey import REPORTS
 from workbook.study import Study
 
@@ -34,7 +35,7 @@ def gpu(
     assignments: Annotated[
         list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Any field of the profile.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of the records; reports/PROFILE if none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the records; as of reports if none.")] = None,
     throughput: Annotated[bool, typer.Option(help="Whether it is measured first.")] = True,
 ) -> None:
     """Throughput with and without each change; then runs, SL and SL-MLP before all others: trained, measured, judged.
@@ -42,16 +43,16 @@ def gpu(
     The records are what `workbook results adopt PROFILE` takes. A second call goes on where one was stopped.
     """
     try:
-        given = parse_assignments(assignments or [])
-        _gpu(60 * minutes - _WRITTEN, jobs, profile, given, out or REPORTS / profile, throughput)
+        given = {name: parse_value(name, text) for name, text in parse_assignments(assignments or []).items()}
+        folder = out or REPORTS / Setting.of(profile, given).folder
+        _gpu(60 * minutes - _WRITTEN, jobs, profile, given, folder, throughput)
     except WorkbookError as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from error
 
 
-def _gpu(seconds: float, jobs: int, profile: str, assigned: dict[str, str], out: Path, throughput: bool) -> None:
+def _gpu(seconds: float, jobs: int, profile: str, given: dict[str, Any], out: Path, throughput: bool) -> None:
     budget = Budget(seconds)
-    given = {name: parse_value(name, text) for name, text in assigned.items()}
     study = Study.of(profile, **given, runs_at_a_time=jobs)
     device = study.lab.fabric.device
     if device.type != "cuda" and study.profile.device == "auto":

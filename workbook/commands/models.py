@@ -9,7 +9,7 @@ from zlib import crc32
 
 import typer
 
-from workbook.commands.options import AsJson, Out, Profile, check_profile, data_sets, file_name, stored_runs
+from workbook.commands.options import AsJson, Out, Profile, check_profile, data_sets, stored_runs
 
 if TYPE_CHECKING:
     from workbook.evaluation.entries import Entry
@@ -117,6 +117,7 @@ def _score_folder(models: Sequence[str], entries: Sequence["Entry"], datasets: S
     Lists and files of different models have the same name: what is in them tells them apart.
     """
     from workbook.data import load_images, load_manifest
+    from workbook.files import file_name
     from workbook.keys import is_key
     from workbook.store import Store
 

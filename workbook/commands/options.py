@@ -1,6 +1,5 @@
 """What several commands take, and what a shell completes it with. None of it waits for torch."""
 
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -65,11 +64,6 @@ def echo_table(rows: Sequence[Sequence[str]]) -> None:
         widths.pop()
     for row in rows:
         typer.echo("  ".join(cell.ljust(length) for cell, length in zip(row, widths, strict=False)).rstrip())
-
-
-def file_name(*parts: str) -> str:
-    """Of a folder: the parts that there are, without what a file system may take ill."""
-    return re.sub(r"[^\w.-]+", "-", "-".join(filter(None, parts)))
 
 
 def _width() -> int:

@@ -6,7 +6,6 @@ manifest and a digest of its own.
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -25,7 +24,7 @@ from workbook.data.manifests import Manifest, data_root, load_manifest
 from workbook.data.source_kinds import Source
 from workbook.data.sources import open_split, place
 from workbook.errors import CorruptDataError, ManifestError, StoreError
-from workbook.files import told, write_atomically, written
+from workbook.files import file_name, told, write_atomically, written
 from workbook.plain_yaml import write_yaml
 
 _QUALITY = 90  # of Pillow's JPEG
@@ -55,7 +54,7 @@ def shrink_data(manifest: Manifest | str, side: int) -> Iterator[Path]:
         raise ManifestError(f"{size}, so none gets smaller: choose a side below that, or use them as they are.")
     if manifest.task == "multilabel":
         raise ManifestError(f"an image of {manifest.name} has many labels, and the copy holds one: use it as it is.")
-    name = _file_name(f"{manifest.name}-{side}")
+    name = file_name(f"{manifest.name}-{side}")
     folder = data_root() / name
     opened = {split: open_split(manifest, split) for split in manifest.splits}
     with told(StoreError, "written", folder):
@@ -84,7 +83,7 @@ def _described(manifest: Manifest, name: str, side: int, opened: dict[str, tuple
             {
                 "kind": "parquet",
                 "root": name,
-                "splits": {split: _FILE.format(_file_name(split), "?" * 5, "?" * 5) for split in manifest.splits},
+                "splits": {split: _FILE.format(file_name(split), "?" * 5, "?" * 5) for split in manifest.splits},
             }
         ],
         "obtain": f"workbook data shrink {manifest.name} --side {side}. This one was made so by Pillow "
@@ -97,7 +96,7 @@ def _files(images: Images, split: str, side: int, folder: Path) -> Iterator[Path
     """The Parquet files of a split; those that are there are left as they are."""
     starts = range(0, len(images), _IMAGES_A_FILE)
     for number, start in enumerate(starts):
-        path = folder / _FILE.format(_file_name(split), f"{number:05}", f"{len(starts):05}")
+        path = folder / _FILE.format(file_name(split), f"{number:05}", f"{len(starts):05}")
         rows = np.arange(start, min(start + _IMAGES_A_FILE, len(images)))
         schema = _schema(images, {"digest": images.digest, "side": side, "quality": _QUALITY, "file": path.name})
         if not _is_there(path, schema):
@@ -130,11 +129,6 @@ def _is_there(path: Path, schema: pa.Schema) -> bool:
     if made != schema.metadata:
         raise StoreError(f"{path} is not of these images, or broken: move {path.parent} away, and all is made anew.")
     return True
-
-
-def _file_name(text: str) -> str:
-    """Without what a file system may take ill, or for a folder."""
-    return re.sub(r"[^\w.-]+", "-", text)
 
 
 def _shrunk(images: Images, index: int, side: int) -> bytes:

@@ -17,6 +17,7 @@ from workbook.report.notebooks import SITE_PAGE, read_notebook, title_of
 from workbook.report.overview import gallery, standing
 from workbook.report.page import page_parts, place_plotly, render
 from workbook.report.record import ReportResult, later_failures
+from workbook.report.setting import Setting
 from workbook.report.survey import START_PAGE, Survey, read_survey
 
 
@@ -63,14 +64,14 @@ def write_index(out: Path, *, profile: str, note: str = "", self_contained: bool
     return result
 
 
-def write_beside(out: Path, *, profile: str) -> None:
+def write_beside(out: Path, *, setting: Setting) -> None:
     """Pages that links may lead to: of each notebook that was not run in `out`, with what is known of it, and of each
     text beside the notebooks. To be called before anything runs, which writes the pages of notebooks itself."""
     notebooks, out = places.NOTEBOOKS, out.resolve()
     for path in sorted(notebooks.glob("*.ipynb")):
         if path.stem == START_PAGE or (out / f"{path.stem}.json").exists():
             continue
-        command = f"make reports PROFILE={profile} ARGS=notebooks/{path.name}"
+        command = setting.command(f"notebooks/{path.name}")
         cells = [*read_notebook(path).cells[:1], new_markdown_cell(f"**Not run here yet**: `{command}` runs it.")]
         if claims_of(path.stem):
             shown = new_output("display_data", data={"text/html": known(path.stem)._repr_html_()})

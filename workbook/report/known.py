@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from workbook.papers.claims import Claim
 from workbook.papers.verdicts import Verdict, verdict_table
 from workbook.report.record import ReportResult
-from workbook.report.survey import known_row, read_adopted, weight
+from workbook.report.survey import kept_runs, known_row
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,16 @@ class Known:
 def known(notebook: str) -> Known:
     """What is kept of the notebook of this name, without suffix; nothing where no results lie beside the notebooks."""
     problems: list[str] = []  # the index tells them
-    records = [record for source in read_adopted(problems) for record in source.records if record.notebook == notebook]
-    return Known(tuple(sorted(records, key=weight, reverse=True)))
+    return Known(tuple(kept_runs(notebook, problems=problems)))
 
 
 def _told(record: ReportResult) -> str:
-    """Profile, hardware and day of a run, as HTML."""
+    """Profile, another set than its own, hardware and day of a run, as HTML."""
     seeds = len(record.findings.get("seeds", []))
-    parts = [record.profile, f"{seeds} seeds" if seeds else "", record.findings.get("hardware"), record.date[:10]]
+    parts = [str(record.setting), f"{seeds} seeds" if seeds else "", record.findings.get("hardware"), record.date[:10]]
     return html.escape(", ".join(part for part in parts if part))
 
 
 def _verdicts(record: ReportResult) -> str:
     verdicts = [Verdict(**verdict | {"claim": Claim(**verdict["claim"])}) for verdict in record.verdicts]
-    return verdict_table(verdicts, anchor=known_row(record.profile))._repr_html_()
+    return verdict_table(verdicts, anchor=known_row(record.setting))._repr_html_()

@@ -29,7 +29,7 @@ def known_in_words(survey: Survey) -> str:
     counts = standing(survey)
     outcomes = ", ".join(f"{SIGNS[outcome]} {count} {outcome}" for outcome, count in counts.items())
     lines = [f"**Of {counts.total()} claims: {outcomes}**, each by the strongest evidence that there is."]
-    if kept := dict.fromkeys(f"**{source.profile}**" for source in survey.sources if source.adopted):
+    if kept := dict.fromkeys(f"**{source.setting}**" for source in survey.sources if source.adopted):
         lines.append(f"Kept with the project as evidence, measured before: the profiles {' and '.join(kept)}.")
     else:
         lines.append("No results that were measured before lie beside the notebooks.")
@@ -38,17 +38,17 @@ def known_in_words(survey: Survey) -> str:
 
 def state(survey: Survey) -> str:
     """Markdown: what was run in this folder, what could not be read, and what to run where there is nothing."""
-    own, profile = survey.own, _literal(survey.own.profile)
-    command = f"`make reports PROFILE={profile}`"
+    own, setting = survey.own, _literal(str(survey.own.setting))
+    command = f"`{own.setting.command()}`"
     if not own.records:
-        lines = [f"There is no report of the profile **{profile}** yet; {command} makes them."]
+        lines = [f"There is no report of the profile **{setting}** yet; {command} makes them."]
     else:
         last = max(record.date for record in own.records)
         noun = "notebook" if len(own.records) == 1 else "notebooks"
-        lines = [f"{len(own.records)} {noun} of the profile **{profile}** ran, the last on {_literal(last[:10])}."]
+        lines = [f"{len(own.records)} {noun} of the profile **{setting}** ran, the last on {_literal(last[:10])}."]
     if failed := sum(record.status == "failed" for record in own.records):
         lines.append(f"**{failed} failed, so without verdicts**; {command} runs them again.")
-    if own.profile == "smoke":
+    if own.setting.profile == "smoke":
         lines.append("Smoke runs are never evidence: their verdicts read *not evaluated*.")
     return " ".join([*lines, *(f"Not shown: {_literal(problem)}." for problem in survey.problems)])
 
@@ -62,7 +62,7 @@ def outcome_table(survey: Survey) -> pd.DataFrame:
     """Tidy, one row a claim for what is known and for this run, as `figures.verdicts.verdict_grid` takes it."""
     panels = {"known so far": survey.strongest}
     if survey.own.records:
-        panels[f"this run: {survey.own.profile}"] = survey.own.finding
+        panels[f"this run: {survey.own.setting}"] = survey.own.finding
     return pd.DataFrame(
         {
             "panel": panel,
@@ -72,7 +72,7 @@ def outcome_table(survey: Survey) -> pd.DataFrame:
             "statement": claim.statement,
             "outcome": finding.outcome,
             "text": f"{quantity(finding.verdict['measured'], claim.unit)}, n = {finding.verdict['counted']}, "
-            f"{finding.source.profile}"
+            f"{finding.setting}"
             if finding.verdict
             else "",
         }
@@ -138,12 +138,12 @@ def claim_list(survey: Survey) -> str:
         topic: [(claim, _worth_saying(claim, survey)) for claim in claims] for topic, claims in survey.topics().items()
     }
     found = [finding for rows in listed.values() for _, findings in rows for finding in findings]
-    outcomes, profiles = {finding.outcome for finding in found}, {finding.source.profile for finding in found}
+    outcomes, settings = {finding.outcome for finding in found}, {finding.setting for finding in found}
     return render(
         "claims.html.j2",
         topics=listed,
         outcomes=[outcome for outcome in SIGNS if outcome in outcomes],
-        profiles=[profile for profile in survey.profiles if profile in profiles],
+        settings=[setting for setting in survey.settings if setting in settings],
         address=survey.address,
         detail=_detail,
     )
@@ -168,7 +168,7 @@ def _detail(finding: Finding) -> str:
         told = told.partition("; ")[2]
         if finding.outcome == "exploratory":
             told = f"by its interval: {finding.verdict['said']}; {told}"
-    elif finding.source.profile == "smoke":
+    elif finding.setting.profile == "smoke":
         told = ""  # the page says it once
     parts = [told, *finding.record.given]
     if finding.source.adopted:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from workbook.errors import ReportError
 from workbook.files import told, write_atomically
+from workbook.report.setting import DATASET, Setting
 
 # Ends the names of page, notebook and record of a run that failed after one that passed, which stays where it is.
 LATER_FAILURE = ".failed"
@@ -39,15 +40,18 @@ class ReportResult:
     findings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def setting(self) -> Setting:
+        return Setting.of(self.profile, self.parameters)
+
+    @property
     def verdicts(self) -> list[dict[str, Any]]:
         return list(self.findings.get("verdicts", []))
 
     @property
     def given(self) -> list[str]:
-        """Its parameters and overridden fields as text: `epochs = 3`."""
-        settings = {name: value for name, value in self.parameters.items() if name != "overrides"}
-        settings |= self.parameters.get("overrides", {})
-        return [f"{name} = {value}" for name, value in settings.items()]
+        """Its parameters and overridden fields as text, without the set that its setting says: `epochs = 3`."""
+        values = {**self.parameters, **self.parameters.get("overrides", {})}
+        return [f"{name} = {value}" for name, value in values.items() if name not in ("overrides", *DATASET)]
 
 
 _RESULT = TypeAdapter(ReportResult)

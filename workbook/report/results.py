@@ -8,26 +8,33 @@ from typing import Any
 
 from workbook.errors import ReportError
 from workbook.report.record import read_records, write_record
+from workbook.report.setting import Setting
+from workbook.report.survey import setting_of
 
 _DIGITS = 5
 _PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+-]+){2,}/?")
 
 
-def adopt(profile: str, *, reports: Path, results: Path) -> list[Path]:
-    """Copy the records of `reports/<profile>/` that passed and hold verdicts to `results/<profile>/`.
+def adopt(name: str, *, reports: Path, results: Path) -> list[Path]:
+    """Copy the records of `reports/<name>/` that passed and hold verdicts to `results/<name>/`.
 
-    Numbers are rounded to five digits and paths of this machine are cut to their last part.
+    name: a profile, or a profile and a data set, as in "pocket-tiny-imagenet-32", of which those are copied that were
+    measured in it: what reads no images is the profile's own. Numbers are rounded to five digits and paths of this
+    machine are cut to their last part.
     Raises ReportError for the smoke profile, whose numbers are no evidence, and if nothing can be adopted.
     """
+    profile, _, dataset = name.partition("-")
     if profile == "smoke":
         raise ReportError("smoke results are no evidence and are not adopted; run make reports PROFILE=pocket")
-    source = reports / profile
+    source = reports / name
     records = read_records(source)
-    kept = [record for record in records if record.status == "passed" and record.verdicts]
-    if not kept:
-        found = ", ".join(f"{r.notebook} {r.status} with {len(r.verdicts)} verdicts" for r in records) or "no report"
-        raise ReportError(f"nothing to adopt in {source} ({found}); run make reports PROFILE={profile}")
-    target = results / profile
+    setting = setting_of(profile, records)
+    kept = [r for r in records if r.status == "passed" and r.verdicts and r.setting == setting]
+    if not kept or bool(setting.dataset) != bool(dataset):
+        told = (f"{r.notebook} {r.status} with {len(r.verdicts)} verdicts ({r.setting})" for r in records)
+        found, advice = ", ".join(told) or "no report", Setting(profile, dataset).command()
+        raise ReportError(f"nothing to adopt in {source} ({found}); run {advice}")
+    target = results / name
     target.mkdir(parents=True, exist_ok=True)
     for record in kept:
         portable = _portable({"parameters": record.parameters, "findings": record.findings})

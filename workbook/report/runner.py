@@ -29,9 +29,10 @@ from workbook.report.index import write_beside, write_index
 from workbook.report.kernels import Kernels
 from workbook.report.notebooks import declared_parameters, imports, parameters_cell, read_notebook, title_of
 from workbook.report.page import render_page
-from workbook.report.parameters import route
+from workbook.report.parameters import parse_value, route
 from workbook.report.progress import Progress, Status
 from workbook.report.record import LATER_FAILURE, ReportResult, place_of, read_findings, write_record, write_table
+from workbook.report.setting import Setting
 from workbook.report.survey import START_PAGE
 
 # a closed terminal, and whoever ends a process politely
@@ -86,7 +87,8 @@ def run_reports(
     out = _folder(out)
     names = [Path(path).stem for path in notebooks]
     with told(ReportError, "written", out):
-        write_beside(out, profile=profile)
+        given = {name: parse_value(name, text) for name, text in parameters.items()}
+        write_beside(out, setting=Setting.of(profile, given))
         index = partial(write_index, out, profile=profile, self_contained=self_contained)
         return _run(planned, index, out, 0 if here else min(jobs, len(planned)), names)
 

@@ -1,7 +1,7 @@
 """What has been measured so far: every claim of both papers, in every profile of which there is a run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,19 +10,24 @@ from urllib.parse import quote
 from workbook.files import HOME, shipped
 from workbook.papers.claims import CLAIMS, Claim, topics
 from workbook.report.record import ReportResult, read_records
-from workbook.sizes import SIZES
+from workbook.report.setting import Setting
 
 REPORTS = HOME / "reports"
 NOTEBOOKS = shipped("notebooks")
 START_PAGE = "00_start_here"
+DECIDES = {"agrees", "differs", "inconclusive"}
+"""The verdicts that the protocol lets decide."""
 Outcome = Literal["agrees", "differs", "inconclusive", "exploratory", "not evaluated", "failed run", "not measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Records of one profile in one folder: of reports, or of results adopted as evidence, which have no pages."""
+    """Records of one setting in one folder: of reports, or of results adopted as evidence, which have no pages.
 
-    profile: str
+    A folder of reports that stands in front may hold others beside them: of notebooks that read no images.
+    """
+
+    setting: Setting
     folder: Path
     adopted: bool = False
     records: tuple[ReportResult, ...]
@@ -69,6 +74,10 @@ class Finding:
     others: Mapping[str, Outcome] = field(default_factory=dict)
 
     @property
+    def setting(self) -> Setting:
+        return self.record.setting if self.record else self.source.setting
+
+    @property
     def tells(self) -> bool:
         """Whether it is more than a number without evidence."""
         return self.verdict is not None and self.outcome != "not evaluated"
@@ -76,7 +85,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """Sources, the folder in front first and then from the strongest profile to the weakest.
+    """Sources, the folder in front first and then from the strongest setting to the weakest.
 
     notebooks: their folder, which links start from. problems: files that could not be read, and why.
     """
@@ -90,15 +99,15 @@ class Survey:
         return self.sources[0]
 
     @property
-    def profiles(self) -> list[str]:
-        """Those in front and those that hold a verdict, the weakest first."""
+    def settings(self) -> list[Setting]:
+        """That in front and those that hold a verdict, the weakest first."""
         judged = {
-            source.profile
+            record.setting
             for source in self.sources
             for record in source.records
             if record.status == "passed" and record.verdicts
         }
-        return sorted(judged | {self.own.profile}, key=strength)
+        return sorted(judged | {self.own.setting}, key=lambda setting: setting.strength)
 
     @property
     def is_about_claims(self) -> bool:
@@ -113,11 +122,11 @@ class Survey:
         An adopted result whose very report is among the sources is not told twice.
         """
         found: list[Finding] = []
-        seen: set[tuple[str, str, str]] = set()
+        seen: set[tuple[Setting, str, str]] = set()
         for source in self.sources:
             finding = source.finding(claim)
             record = finding.record
-            run = (record.profile, record.notebook, record.date) if record else None
+            run = (record.setting, record.notebook, record.date) if record else None
             if source is self.own or (finding.verdict is not None and run not in seen):
                 found.append(finding)
             if run is not None:
@@ -125,11 +134,9 @@ class Survey:
         return found
 
     def strongest(self, claim: str) -> Finding:
-        """The verdict of the strongest profile that is one, an exploratory one only where no other decides; else what
-        the folder in front says."""
-        own, *others = self.findings(claim)
-        telling = [finding for finding in (own, *others) if finding.tells]
-        return max(telling, key=lambda f: (f.outcome != "exploratory", strength(f.source.profile)), default=own)
+        """See `strongest`; what the folder in front says where none tells."""
+        found = self.findings(claim)
+        return strongest(found) or found[0]
 
     def topics(self) -> dict[str, list[Claim]]:
         """topic -> its claims; last, those of the folder in front that are of no paper's list."""
@@ -150,31 +157,52 @@ class Survey:
         page = f"{name}.ipynb" if source.adopted else f"{self.place(source.folder)}/{name}.html"
         if finding.verdict is None:
             return page
-        return f"{page}#{quote((known_row(source.profile) if source.adopted else '') + finding.verdict['claim']['id'])}"
+        row = known_row(finding.setting) if source.adopted else ""
+        return f"{page}#{quote(row + finding.verdict['claim']['id'])}"
 
     def place(self, folder: Path) -> str:
         """A link to a folder, from the notebooks' folder."""
         return quote(Path(os.path.relpath(folder, self.notebooks)).as_posix())
 
 
-def known_row(profile: str) -> str:
-    """What the mark of a row begins with in a table of results that are kept with the project."""
-    return f"known-{profile}-"
+def strongest(findings: Iterable[Finding]) -> Finding | None:
+    """Of those that tell, that of the strongest setting, an exploratory one only where no other decides."""
+    telling = (finding for finding in findings if finding.tells)
+    return max(telling, key=lambda f: (f.outcome != "exploratory", f.setting.strength), default=None)
 
 
-def read_adopted(problems: list[str] | None = None) -> list[Source]:
-    """Results adopted as evidence; problems: see `read_records`."""
-    folders = [found for found in sorted((NOTEBOOKS / "results").glob("*")) if found.is_dir()]
-    return [source for folder in folders for source in _sources(folder, problems, adopted=True)]
+def known_row(setting: Setting) -> str:
+    """What the mark of a row begins with in a table of results that are kept with the project.
+
+    No name of a profile or of a set holds the slashes, so that no two rows have one mark.
+    """
+    return f"known-{setting.profile}/{setting.dataset}/" if setting.dataset else f"known-{setting.profile}-"
+
+
+def read_adopted(results: Path | None = None, problems: list[str] | None = None) -> list[Source]:
+    """Results adopted as evidence, of the strongest setting first. results: their folder, None = beside the notebooks;
+    problems: see `read_records`."""
+    folders = [found for found in sorted((results or NOTEBOOKS / "results").glob("*")) if found.is_dir()]
+    return _by_strength(source for folder in folders for source in _sources(folder, problems, adopted=True))
+
+
+def kept_runs(notebook: str, results: Path | None = None, problems: list[str] | None = None) -> list[ReportResult]:
+    """The adopted runs of a notebook, what weighs most first; see `read_adopted`."""
+    adopted = [record for source in read_adopted(results, problems) for record in source.records]
+    return sorted((record for record in adopted if record.notebook == notebook), key=weight, reverse=True)
+
+
+def _by_strength(sources: Iterable[Source]) -> list[Source]:
+    """Those of one setting stay in their order."""
+    return sorted(sources, key=lambda source: source.setting.strength, reverse=True)
 
 
 def _sources(folder: Path, problems: list[str] | None, *, adopted: bool = False) -> list[Source]:
-    """A source for each profile of which the folder has records."""
-    records = read_records(folder, problems)
-    return [
-        Source(profile=name, folder=folder, adopted=adopted, records=tuple(r for r in records if r.profile == name))
-        for name in sorted({record.profile for record in records})
-    ]
+    """A source for each setting of which the folder has records."""
+    found: dict[Setting, list[ReportResult]] = {}
+    for record in read_records(folder, problems):
+        found.setdefault(record.setting, []).append(record)
+    return [Source(setting=of, folder=folder, adopted=adopted, records=tuple(found[of])) for of in found]
 
 
 def read_survey(profile: str, folder: str | Path | None = None) -> Survey:
@@ -185,19 +213,20 @@ def read_survey(profile: str, folder: str | Path | None = None) -> Survey:
     own = Path(folder or REPORTS / profile).resolve()
     problems: list[str] = []
     records = [record for record in read_records(own, problems) if record.notebook != START_PAGE]
-    front = Source(profile=profile, folder=own, records=tuple(records))
+    front = Source(setting=setting_of(profile, records), folder=own, records=tuple(records))
     beside = [index.parent for index in sorted(own.parent.glob("*/index.html")) if index.parent != own]
-    others = [source for folder in beside for source in _sources(folder, problems)] + read_adopted(problems)
-    others.sort(key=lambda source: -strength(source.profile))  # stable: reports stay before adopted results
+    reports = [source for folder in beside for source in _sources(folder, problems)]
+    others = _by_strength([*reports, *read_adopted(problems=problems)])  # reports stay before adopted results
     return Survey(sources=(front, *others), notebooks=NOTEBOOKS, problems=tuple(problems))
 
 
-def weight(record: ReportResult) -> tuple[bool, int]:
+def setting_of(profile: str, records: Iterable[ReportResult]) -> Setting:
+    """Of a folder of reports: with the set that its notebooks were given, where it is one."""
+    given = {record.setting.dataset for record in records} - {""}
+    return Setting(profile, given.pop() if len(given) == 1 else "")
+
+
+def weight(record: ReportResult) -> tuple[bool, tuple[int, bool]]:
     """What the protocol lets decide counts more than what a larger study only explored."""
-    decides = {"agrees", "differs", "inconclusive"} & {verdict["status"] for verdict in record.verdicts}
-    return bool(decides), strength(record.profile)
-
-
-def strength(profile: str) -> int:
-    """Of the evidence; a profile of a user's own counts most."""
-    return SIZES.index(profile) if profile in SIZES else len(SIZES)
+    decides = DECIDES & {verdict["status"] for verdict in record.verdicts}
+    return bool(decides), record.setting.strength

@@ -99,7 +99,7 @@ def _measured(run: Run, reports: Iterable[Path]) -> Iterator[str]:
     for folder in reports:
         for record in read_records(folder, []):
             if rows := [row for row in record.findings.get("measurements", []) if _is_about(row, run)]:
-                yield f"### {record.title}\n\nProfile {record.profile}, {record.date[:10]}."
+                yield f"### {record.title}\n\nProfile {record.setting}, {record.date[:10]}."
                 yield _table(rows)
                 yield from _verdicts(record)
 
