@@ -1,16 +1,16 @@
 """The tables of results, of the README and of the site, from what was adopted: python -m tests.report.readme"""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from tests.report.ledger import best, markdown_table, measured_and_status, standing
 from workbook.errors import ReportError
 from workbook.files import CHECKOUT, write_atomically
 from workbook.papers.claims import CLAIMS, claims_of
-from workbook.papers.verdicts import interval_text, printed, quantity
+from workbook.papers.verdicts import printed
 from workbook.report.notebooks import read_notebook, title_of
 from workbook.report.record import ReportResult
-from workbook.report.survey import Finding, Source, kept_runs, read_adopted, strongest
+from workbook.report.survey import kept_runs, read_adopted
 
 _BEGIN, _END = "<!-- results:begin -->", "<!-- results:end -->"
 # what a visitor asks first -> the claim that answers; the papers' answer to each is yes
@@ -50,31 +50,25 @@ def short_table(results: Path) -> str:
     rows = [["Question", "Paper", "Measured here", "Verdict"], ["---"] * 4]
     sources = read_adopted(results)
     for question, claim_id in QUESTIONS.items():
-        claim, best = CLAIMS[claim_id], _best(sources, claim_id)
+        claim, found = CLAIMS[claim_id], best(sources, claim_id)
         number = "" if claim.number is None else f", {printed(claim.number, claim.unit)}"
         row = [question, f"yes{number} ({claim.paper}, {claim.place})"]
-        rows.append([*row, *(_measured_and_status(best.verdict) if best else ("", "not measured yet"))])
-    return _markdown_table(rows)
-
-
-def _best(sources: Sequence[Source], claim: str) -> Finding | None:
-    """What is known of a claim by the strongest evidence that there is; None where nothing judged it."""
-    found = [source.finding(claim) for source in sources]
-    return strongest(found) or next((finding for finding in found if finding.verdict), None)
+        rows.append([*row, *(measured_and_status(found.verdict) if found else ("", "not measured yet"))])
+    return markdown_table(rows)
 
 
 def long_tables(notebooks: Path, results: Path) -> str:
-    """Markdown, a section a notebook, a row a claim: paper's number, measured, verdict; before it what it was run on.
+    """Markdown, a section a notebook, a row a claim: paper's number, measured, verdict.
 
-    Of a notebook's strongest profile each set that it was measured in has a table. A notebook that answers no claim is
-    a tool and has no section.
+    Of a notebook's strongest profile each set that it was measured in has a table, after what it was run on. A notebook
+    that answers no claim is a tool and has no section.
     """
     parts = []
     for path in sorted(path for path in notebooks.glob("*.ipynb") if claims_of(path.stem)):
         parts.append(f"## {title_of(read_notebook(path), otherwise=path.stem)}\n")
         records, link = kept_runs(path.stem, results), f"[{path.stem}](../{path.name})"
         for record in (record for record in records if record.profile == records[0].profile):
-            parts += [f"{link}. {_how(record)}.\n", _markdown_table(_rows(record)) + "\n"]
+            parts += [f"{link}. {_how(record)}.\n", markdown_table(_rows(record)) + "\n"]
         if not records:
             parts.append(f"{link}. Not measured yet.\n")
     return "\n".join(parts).rstrip()
@@ -92,27 +86,14 @@ def _rows(record: ReportResult) -> Iterator[Sequence[str]]:
     for verdict in record.verdicts:
         claim = verdict["claim"]
         number = "" if claim["number"] is None else printed(claim["number"], claim["unit"])
-        yield [f"{claim['statement']} ({claim['paper']}, {claim['place']})", number, *_measured_and_status(verdict)]
-
-
-def _measured_and_status(verdict: Mapping[str, Any]) -> tuple[str, str]:
-    measured = quantity(verdict["measured"], verdict["claim"]["unit"])
-    spread = interval_text(verdict["low"], verdict["high"])
-    status = f"**{verdict['status']}**" + (f" ({verdict['said']})" if verdict["status"] == "exploratory" else "")
-    return f"{measured}, {spread}, n = {verdict['counted']}", status
-
-
-def _markdown_table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells, the second the alignment, as a table of Markdown."""
-    cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
+        yield [f"{claim['statement']} ({claim['paper']}, {claim['place']})", number, *measured_and_status(verdict)]
 
 
 if __name__ == "__main__":
-    notebooks = CHECKOUT / "notebooks"
+    notebooks, results = CHECKOUT / "notebooks", CHECKOUT / "notebooks" / "results"
     tables = {
-        CHECKOUT / "README.md": short_table(notebooks / "results"),
-        notebooks / "docs" / "results.md": long_tables(notebooks, notebooks / "results"),
+        CHECKOUT / "README.md": short_table(results),
+        notebooks / "docs" / "results.md": f"{standing(results)}\n\n{long_tables(notebooks, results)}",
     }
     for page, table in tables.items():
         print(f"{page.name} {'rewritten' if update(page, table) else 'is up to date'}")

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from nbformat.v4 import new_markdown_cell
 
+from tests.report.ledger import standing
 from tests.report.readme import QUESTIONS, long_tables, short_table, update
 from tests.report.records import TINY, verdict, write_notebook
 from workbook.errors import ReportError
@@ -140,4 +141,5 @@ def test_a_table_takes_the_place_of_the_last_one_and_nothing_else(tmp_path):
 def test_the_pages_show_what_was_adopted():
     results = NOTEBOOKS / "results"
     assert short_table(results) in (CHECKOUT / "README.md").read_text(encoding="utf-8"), "run make readme"
-    assert long_tables(NOTEBOOKS, results) in (NOTEBOOKS / "docs/results.md").read_text(encoding="utf-8")
+    page = (NOTEBOOKS / "docs/results.md").read_text(encoding="utf-8")
+    assert standing(results) in page and long_tables(NOTEBOOKS, results) in page
