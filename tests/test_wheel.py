@@ -46,6 +46,8 @@ def test_manifests_and_notebooks_travel_in_the_wheel(installed):
         own = sorted(path.name for path in (CHECKOUT / folder).glob(pattern))
         assert own and sorted(path.name for path in (installed / "workbook" / folder).glob(pattern)) == own
     assert {path.name for path in installed.iterdir() if path.suffix != ".dist-info"} == {"workbook"}
+    kept = [path.suffix for path in (installed / "workbook/notebooks/results").rglob("*") if path.is_file()]
+    assert ".json" in kept and not {".html", ".js"} & set(kept), "the records travel, their pages do not"
 
 
 def test_the_package_is_imported_without_metadata(installed, tmp_path):

@@ -251,7 +251,7 @@ def results_adopt(
         ),
     ],
 ) -> None:
-    """Copy the verdicts of a folder of reports to notebooks/results/, rounded, without machine paths."""
+    """Copy the verdicts and pages of a folder of reports to notebooks/results/, rounded, without machine paths."""
     from workbook.files import IN_CHECKOUT
     from workbook.report.results import adopt
     from workbook.report.survey import NOTEBOOKS, REPORTS

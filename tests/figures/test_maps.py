@@ -68,10 +68,11 @@ def test_the_order_brings_redundant_channels_together():
     assert abs(order.index(1) - order.index(3)) == 1
 
 
-def test_correlation_maps_are_absolute_and_thinned():
+def test_correlation_maps_are_absolute_in_percent_thinned_and_a_byte_a_number():
     matrix = np.array([[1.0, -0.5], [-0.5, 1.0]])
     figure = correlation_maps({"SL": matrix, "SL-MLP": np.eye(300)}, title="t", most=100)
-    assert sorted(np.unique(figure.data[0].z)) == [0.5, 1.0]
+    assert sorted(np.unique(figure.data[0].z)) == [50, 100]
+    assert figure.to_plotly_json()["data"][1]["z"]["dtype"] == "u1"
     assert np.shape(figure.data[1].z) == (100, 100)
 
 

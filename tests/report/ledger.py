@@ -53,9 +53,9 @@ def changes(sources: Sequence[Source], earlier: Path) -> str:
     said = sum(row["outcome"] in DECIDES for row in same.values())
     ways = Counter(f"{same[name]['outcome']} → {found.outcome}" for name, found in changed.items())
     told = (
-        f"Of {len(before)} claims that `{PROFILE}` [had measured](../results/{EARLIER}) before there was a protocol, by "
-        f"seeds that were looked at, {len(same)} still ask the same. An interval was judged for {said} of them, and the "
-        f"others had too few seeds. The protocol decides {len(decided)} by now, of which {len(changed)} otherwise"
+        f"Of {len(before)} claims that `{PROFILE}` [had measured](../results/{EARLIER}) before there was a protocol, "
+        f"by seeds that were looked at, {len(same)} still ask the same. An interval was judged for {said} of them, and "
+        f"the others had too few seeds. The protocol decides {len(decided)} by now, of which {len(changed)} otherwise"
     )
     told += f": {', '.join(f'{count} {way}' for way, count in ways.items())}." if ways else "."
     rows = [["Claim", "Before the protocol", "By the protocol"], ["---"] * 3]

@@ -68,7 +68,9 @@ def long_tables(notebooks: Path, results: Path) -> str:
         parts.append(f"## {title_of(read_notebook(path), otherwise=path.stem)}\n")
         records, link = kept_runs(path.stem, results), f"[{path.stem}](../{path.name})"
         for record in (record for record in records if record.profile == records[0].profile):
-            parts += [f"{link}. {_how(record)}.\n", markdown_table(_rows(record)) + "\n"]
+            page = f"{record.setting.folder}/{path.stem}.html"
+            kept = f", [as it ran](../results/{page})" if (results / page).exists() else ""
+            parts += [f"{link}{kept}. {_how(record)}.\n", markdown_table(_rows(record)) + "\n"]
         if not records:
             parts.append(f"{link}. Not measured yet.\n")
     return "\n".join(parts).rstrip()

@@ -18,7 +18,7 @@ from workbook.report.notebooks import read_notebook, title_of
 
 PACKAGE, NOTEBOOKS, REPORTS = (CHECKOUT / name for name in ("workbook", "notebooks", "reports/smoke"))
 _TOP = "foundations"  # the page of the modules that lie in no room
-_OUT_OF_REPORTS = re.compile(r'href="\.\./\.\./(?P<path>[^"#]+)(?:#[^"]*)?"')
+_OUT_OF_REPORTS = re.compile(r'href="\.\./\.\./(?P<path>[^"#]+)(?P<anchor>#[^"]*)?"')
 _LINK = re.compile(r"\[(?P<text>[^]]*)\]\((?!\w+:|#)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -46,9 +46,12 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def _report(path: Path, repository: str | None) -> str:
-    """The page, whose links to sources lead to what the site has of them, into the repository, or nowhere."""
+    """The page, whose links out of its folder lead to what the site has of it, into the repository, or nowhere."""
 
     def led_on(link: re.Match[str]) -> str:
+        within = link["path"].removeprefix("notebooks/")
+        if within.startswith("results/"):  # a page that is kept
+            return f'href="../{within}{link["anchor"] or ""}"'
         target = _source(link["path"], "reports", repository)
         return f'href="{target.replace(".md", ".html")}"' if target else ""
 

@@ -12,8 +12,10 @@ from tests.report import site
 from tests.report.links import dead_links
 from workbook.files import CHECKOUT
 
-REPORT = """<title>a report</title>
-<a href="../../workbook/probes/linear.py">our function</a> <a href="../../tests/test_house.py">a test</a>"""
+KEPT, MARK = "results/pocket/15_semantic_gap.html", "A.theorem.order"
+REPORT = f"""<title>a report</title>
+<a href="../../workbook/probes/linear.py">our function</a> <a href="../../tests/test_house.py">a test</a>
+<a href="../../notebooks/{KEPT}#{MARK}">a kept page</a>"""
 LIMIT = 1200  # words; what is more is a page of the site
 
 
@@ -76,6 +78,14 @@ def test_a_report_leads_to_the_docstrings_of_what_it_calls(built):
     text = (built / "reports/01_stagewise_evaluation.html").read_text(encoding="utf-8")
     assert '<a href="../docs/api/probes.html#workbook.probes.linear">our function</a>' in text
     assert "<a >a test</a>" in text, "it is nowhere on the site"
+
+
+def test_pages_that_are_kept_are_on_the_site_and_what_was_found_leads_there(built):
+    text = (built / "reports/01_stagewise_evaluation.html").read_text(encoding="utf-8")
+    assert f'<a href="../{KEPT}#{MARK}">a kept page</a>' in text
+    results = (built / "docs/results.html").read_text(encoding="utf-8")
+    for page in CHECKOUT.glob("notebooks/results/*/*.html"):
+        assert f'href="../{page.relative_to(CHECKOUT / "notebooks")}"' in results
 
 
 def test_a_link_into_the_repository_leads_there_where_it_is_known():

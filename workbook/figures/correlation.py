@@ -19,7 +19,7 @@ def clustered_order(correlation: np.ndarray) -> np.ndarray:
 
 
 def correlation_maps(correlations: Mapping[str, np.ndarray], *, title: str, most: int = 256) -> go.Figure:
-    """|rho| of the channels, a panel a method, ordered by clustering; blocks are groups of redundant channels.
+    """|rho| of the channels in percent, a panel a method, ordered by clustering; blocks are redundant channels.
 
     correlations: name -> (D, D). Where D is larger than `most`, every (D / most)-th channel of the order is drawn.
     """
@@ -27,9 +27,10 @@ def correlation_maps(correlations: Mapping[str, np.ndarray], *, title: str, most
     for place, matrix in zip(places, correlations.values(), strict=True):
         order = clustered_order(np.asarray(matrix, dtype=np.float64))
         kept = order[np.linspace(0, len(order) - 1, min(most, len(order))).astype(int)]
-        picture = np.abs(matrix[np.ix_(kept, kept)])
-        figure.add_trace(go.Heatmap(z=np.round(picture, 3), coloraxis="coloraxis", hoverinfo="z"), **place)
+        picture = 100 * np.abs(matrix[np.ix_(kept, kept)])
+        # in bytes: with eight of them a number, six panels make a page of four megabytes
+        figure.add_trace(go.Heatmap(z=picture.round().astype(np.uint8), coloraxis="coloraxis", hoverinfo="z"), **place)
         figure.update_xaxes(visible=False, **place)
         figure.update_yaxes(visible=False, autorange="reversed", **place)
-    figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": 1, "colorbar": {"title": "|ρ|"}})
+    figure.update_layout(coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": 100, "colorbar": {"title": "|ρ|, %"}})
     return plain(figure, title=title, height=120 + 400 * places[-1]["row"])

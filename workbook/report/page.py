@@ -30,6 +30,7 @@ from workbook.report.survey import START_PAGE
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _WIDGET_NOTE = '<p class="note">Interactive here in JupyterLab: an executed report has no kernel behind it.</p>'
 _RELATIVE = re.compile(r'href="(?![\w+.-]+:|[/#])([^"#]+)')
+_ELSEWHERE = re.compile(r' href="(?!(?:https?|mailto):|#)[^"]*"')
 _ERROR_MARKER = "papermill-error-cell-tag"
 
 
@@ -45,11 +46,12 @@ def render_page(
     return render("page.html.j2", result=result, table=f"{place_of(out, result)}.csv", plotly=plotly, **parts)
 
 
-def page_parts(notebook: NotebookNode, *, cell: int | None = None, source: Path, out: Path) -> dict[str, Any]:
+def page_parts(notebook: NotebookNode, *, cell: int | None = None, source: Path, out: Path | None) -> dict[str, Any]:
     """What the template of a page needs; cell: the one that failed, from 1.
 
     Formulas become MathML, plotly figures are drawn by plotly.js, widgets become a note, images are embedded. Links
-    start from the notebook's folder, and from `out` in the page; those to what lies beside it lead to its pages.
+    start from the notebook's folder, and from `out` in the page; those to what lies beside it lead to its pages. out:
+    None = a page that lies beside no others, in which only links to itself and to the web are left.
     """
     shown = without_home(copy.deepcopy(notebook))
     shown.metadata.pop("widgets", None)  # their state: megabytes, and nothing reads it
@@ -58,7 +60,10 @@ def page_parts(notebook: NotebookNode, *, cell: int | None = None, source: Path,
     figures = [_make_static(output) for cell in shown.cells for output in cell.get("outputs", [])]
     with _ONE_AT_A_TIME:
         body, _ = _exporter().from_notebook_node(shown, {"metadata": {"path": str(source.parent)}})
-    body = _RELATIVE.sub(lambda link: f'href="{_relinked(link[1], source.parent, out)}', body)
+    if out is None:
+        body = _ELSEWHERE.sub("", body)
+    else:
+        body = _RELATIVE.sub(lambda link: f'href="{_relinked(link[1], source.parent, out)}', body)
     return {"body": body, "failed": failed, "figures": any(figures)}
 
 
@@ -172,7 +177,7 @@ def _code_css() -> str:
 def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    made.filters |= {"quantity": quantity, "printed": printed, "duration": duration, "day": _day}
+    made.filters |= {"quantity": quantity, "printed": printed, "duration": duration, "day": day}
     made.globals |= {"interval_text": interval_text, "script_json": script_json, "signs": SIGNS}
     made.globals |= {"code_css": _code_css, "plotly_js": get_plotlyjs}
     return made
@@ -193,6 +198,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _day(date: str) -> str:
+def day(date: str) -> str:
     """2024-05-01T12:30:00+00:00 -> 2024-05-01 12:30 UTC"""
     return f"{date[:10]} {date[11:16]} UTC"

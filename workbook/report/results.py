@@ -1,26 +1,20 @@
 """Reports that are kept as evidence."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
 from workbook.errors import ReportError
+from workbook.report.kept import keep_page, portable
 from workbook.report.record import read_records, write_record
 from workbook.report.setting import Setting
 from workbook.report.survey import setting_of
 
-_DIGITS = 5
-_PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+-]+){2,}/?")
-
 
 def adopt(name: str, *, reports: Path, results: Path) -> list[Path]:
-    """Copy the records of `reports/<name>/` that passed and hold verdicts to `results/<name>/`.
+    """Copy the records of `reports/<name>/` that passed and hold verdicts to `results/<name>/`, with their pages.
 
     name: a profile, or a profile and a data set, as in "pocket-tiny-imagenet-32", of which those are copied that were
-    measured in it: what reads no images is the profile's own. Numbers are rounded to five digits and paths of this
-    machine are cut to their last part.
+    measured in it: what reads no images is the profile's own. Both are made portable, see `workbook.report.kept`.
     Raises ReportError for the smoke profile, whose numbers are no evidence, and if nothing can be adopted.
     """
     profile, _, dataset = name.partition("-")
@@ -36,20 +30,10 @@ def adopt(name: str, *, reports: Path, results: Path) -> list[Path]:
         raise ReportError(f"nothing to adopt in {source} ({found}); run {advice}")
     target = results / name
     target.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
     for record in kept:
-        portable = _portable({"parameters": record.parameters, "findings": record.findings})
-        write_record(target, replace(record, **portable))
-    return [target / f"{record.notebook}.json" for record in kept]
-
-
-def _portable(value: Any) -> Any:
-    """Rounded, and without paths of this machine."""
-    if isinstance(value, Mapping):
-        return {str(_portable(name)): _portable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_portable(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}")
-    if isinstance(value, str):
-        return _PATH.sub(lambda found: PurePath(found.group()).name, value)
-    return value
+        record = replace(record, parameters=portable(record.parameters), findings=portable(record.findings))
+        write_record(target, record)
+        page = keep_page(record, reports=source, target=target)
+        written += [target / f"{record.notebook}.json", *([page] if page else [])]
+    return written

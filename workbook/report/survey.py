@@ -22,7 +22,7 @@ Outcome = Literal["agrees", "differs", "inconclusive", "exploratory", "not evalu
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Records of one setting in one folder: of reports, or of results adopted as evidence, which have no pages.
+    """Records of one setting in one folder: of reports, or of results adopted as evidence, not all of which have pages.
 
     A folder of reports that stands in front may hold others beside them: of notebooks that read no images.
     """
@@ -149,15 +149,16 @@ class Survey:
         return topics() | ({"Other claims": list(other.values())} if other else {})
 
     def address(self, finding: Finding) -> str:
-        """A link, from the notebooks' folder, to where a finding is shown: a row of an executed report, or of what the
-        notebook says was measured before (see `known`); "" where nothing ran."""
+        """A link, from the notebooks' folder, to where a finding is shown: a row of an executed report, or, where no
+        page of it was kept, of what the notebook says was measured before (see `known`); "" where nothing ran."""
         if finding.record is None:
             return ""
-        source, name = finding.source, quote(finding.record.notebook)
-        page = f"{name}.ipynb" if source.adopted else f"{self.place(source.folder)}/{name}.html"
+        source, notebook = finding.source, finding.record.notebook
+        has_page = not source.adopted or (source.folder / f"{notebook}.html").exists()
+        page = f"{self.place(source.folder)}/{quote(notebook)}.html" if has_page else f"{quote(notebook)}.ipynb"
         if finding.verdict is None:
             return page
-        row = known_row(finding.setting) if source.adopted else ""
+        row = "" if has_page else known_row(finding.setting)
         return f"{page}#{quote(row + finding.verdict['claim']['id'])}"
 
     def place(self, folder: Path) -> str:
