@@ -1,6 +1,7 @@
 """What a notebook trains is told by itself, before anything is trained; then it is trained."""
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from workbook.errors import MissingDataError, NotStoredError, ReportError
 from workbook.evaluation.transfer import load_present
 from workbook.report.survey import NOTEBOOKS
+from workbook.study import Study
 from workbook.sweep.notebooks import sweep_of
 
 CELLS = [
@@ -82,6 +84,16 @@ def test_a_run_that_is_planned_says_so_where_its_files_are_read(home):
     ((key, run),) = planned.runs.items()
     with pytest.raises(NotStoredError, match=f"the run {key} is planned and not yet trained: `workbook sweep`"):
         run.unmade(planned.lab).model()
+
+
+def test_what_scores_its_runs_is_planned_without_a_word_of_those_that_are_not_there(home):
+    chosen = TINY | {"methods": "[SL, SL-MLP]", "seeds": "2"}
+    planned = sweep_of([NOTEBOOKS / "13_which_measure_predicts.ipynb"], "smoke", chosen)
+    assert planned.problems == {}
+    told = sorted((run.recipe.method, run.recipe.seed) for run in planned.runs.values())
+    assert told == [("SL", 0), ("SL", 1), ("SL-MLP", 0), ("SL-MLP", 1)]
+    with pytest.raises(NotStoredError, match="planned and not yet trained"):
+        replace(Study.of("smoke"), lab=planned.lab.planning([])).scores([*planned.runs], [])
 
 
 def test_what_is_given_wrongly_is_told_and_no_empty_plan(home):

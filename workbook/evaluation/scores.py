@@ -11,7 +11,7 @@ import pandas as pd
 from workbook.data.images import Images
 from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
-from workbook.errors import CheckpointError, WorkbookError
+from workbook.errors import CheckpointError, NotStoredError, WorkbookError
 from workbook.evaluation.entries import Entry
 from workbook.evaluation.extraction import POOLED, Extraction, Features, extract
 from workbook.evaluation.injection import CKARecipe, stage_cka
@@ -102,9 +102,11 @@ def score_models(entries: Sequence[Entry], datasets: Sequence[str], recipe: Scor
 
     datasets: a manifest's name or path, or one side of its concept split as in "cifar100:eval"; without a side both
     are measured, each for itself, and Pi over both. A model that cannot be opened or read does not stop the others.
-    Raises what `load_images` does, ManifestError for a set whose images have many labels, and WorkbookError where no
-    model could be read.
+    Raises what `load_images` does, ManifestError for a set whose images have many labels, WorkbookError where no model
+    could be read, and NotStoredError while a plan is made, which has none.
     """
+    if lab.planned is not None:
+        raise NotStoredError("runs are planned and not yet trained, so none is scored: `workbook sweep` trains them")
     sets = [_load(name, recipe) for name in datasets]
     models: list[dict[str, Any]] = []
     measured: list[dict[str, Any]] = []
