@@ -132,6 +132,9 @@ FIGURES = {
     "ablations.arm_ranges": lambda m: m.arm_ranges(
         _seeds(arm=BAD, accuracy=50.0), title=BAD, paper={BAD: 1.0}, paper_setting=BAD
     ),
+    "ablations.over_scales": lambda m: m.over_scales(
+        _seeds(scale=BAD, step=10, accuracy=50.0), "accuracy", y=BAD, title=BAD, levels={BAD: 1.0}
+    ),
     "correlation.correlation_maps": lambda m: m.correlation_maps({BAD: np.eye(4)}, title=BAD),
     "diversity.layer_curves": lambda m: m.layer_curves(CURVES, x="x", y="y", title=BAD),
     "diversity.diversity_by_layer": lambda m: m.diversity_by_layer(CURVES.assign(cluster=0.5, spectral=0.5), title=BAD),
