@@ -8,6 +8,7 @@ import pandas as pd
 
 from workbook.lab import Lab
 from workbook.pretraining.loop import HISTORY
+from workbook.pretraining.recipe import Recipe
 from workbook.pretraining.runs import Planned
 from workbook.provenance import hardware
 from workbook.sweep.cost import SCALING, Rate, estimate, gigabytes, known_rates, stored_rates
@@ -25,8 +26,8 @@ def run_records(sweep: Sweep) -> pd.DataFrame:
     stored, absent, rates = sweep.stored, sweep.absent, _rates(sweep)
     rows = []
     for key, run in sweep.runs.items():
-        what, recipe = run.recipe.title.partition(" on ")[0], run.recipe
-        row: dict[str, Any] = {"what": what, "backbone": recipe.backbone, "pixels": recipe.image_size}
+        recipe = run.recipe
+        row: dict[str, Any] = {"what": _what(recipe), "backbone": recipe.backbone, "pixels": recipe.image_size}
         row |= {"data": run.images.name + " (not here)" * (key in absent), "epochs": recipe.epochs}
         row |= {"seed": recipe.seed, "key": key, "stored": key in stored, "images": run.work, "GB": gigabytes(run)}
         rows.append(row | (_took(run, sweep.lab) if key in stored else {}) | _hours(run, rates))
@@ -95,8 +96,13 @@ def assumptions(records: pd.DataFrame, sweep: Sweep) -> list[str]:
 
 def _told(rate: Rate) -> str:
     recipe = rate.recipe
-    what = f"{recipe.method}, {recipe.backbone}, {recipe.image_size} pixels"
+    what = f"{_what(recipe)}, {recipe.backbone}, {recipe.image_size} pixels"
     return f"{what} {rate.images_per_second:,.0f} ({rate.how})"
+
+
+def _what(recipe: Recipe) -> str:
+    """The method, or that it finetunes."""
+    return recipe.title.partition(" on ")[0]
 
 
 def _rates(sweep: Sweep) -> Mapping[str, Sequence[Rate]]:
