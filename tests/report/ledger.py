@@ -48,19 +48,20 @@ def changes(sources: Sequence[Source], earlier: Path) -> str:
     with earlier.open(encoding="utf-8", newline="") as file:
         before = list(csv.DictReader(file))
     same = {row["claim"]: row for row in before if row["claim"]}
-    decided = {name: found for name in same if _decides(found := best(sources, name))}
-    changed = {name: found for name, found in decided.items() if found.outcome != same[name]["outcome"]}
-    said = sum(row["outcome"] in DECIDES for row in same.values())
-    ways = Counter(f"{same[name]['outcome']} → {found.outcome}" for name, found in changed.items())
+    judged = {name: row for name, row in same.items() if row["outcome"] in DECIDES}
+    decided = {name: found for name in judged if _decides(found := best(sources, name))}
+    changed = {name: found for name, found in decided.items() if found.outcome != judged[name]["outcome"]}
+    ways = Counter(f"{judged[name]['outcome']} → {found.outcome}" for name, found in changed.items())
     told = (
         f"Of {len(before)} claims that `{PROFILE}` [had measured](../results/{EARLIER}) before there was a protocol, "
-        f"by seeds that were looked at, {len(same)} still ask the same. An interval was judged for {said} of them, and "
-        f"the others had too few seeds. The protocol decides {len(decided)} by now, of which {len(changed)} otherwise"
+        f"by seeds that were looked at, {len(same)} still ask the same; {len(same) - len(judged)} of them had too few "
+        f"seeds, and an interval was judged for {len(judged)}. Of these the protocol decides {len(decided)} by now, "
+        f"{len(changed)} otherwise"
     )
     told += f": {', '.join(f'{count} {way}' for way, count in ways.items())}." if ways else "."
     rows = [["Claim", "Before the protocol", "By the protocol"], ["---"] * 3]
     for name, found in changed.items():
-        claim, row = CLAIMS[name], same[name]
+        claim, row = CLAIMS[name], judged[name]
         measured = {number: float(row[number]) for number in ("measured", "low", "high")}
         then = f"**{row['outcome']}**: {_in_numbers(measured, claim.unit)}, n = {row['n']} seeds, {row['date']}"
         now = f"**{found.outcome}**: {_in_numbers(found.verdict, claim.unit)}, n = {found.verdict['counted']}"
