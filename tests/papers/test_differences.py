@@ -213,6 +213,13 @@ def test_what_must_have_learned_is_held_to_its_untrained_backbone():
     assert found["A.mlp.byol"].to_dict() == {5: 6.0, 6: 6.0}
     assert found["A.mlp.byol"].name == "BYOL on eval-D above its untrained backbone"
     assert if_learned(["A.mlp.byol"], table.iloc[:0]) == {}
+    rows = {("BYOL", 5): 6.0, ("BYOL", 6): 5.0, ("SwAV", 5): -1.0, ("SwAV", 6): 9.0, ("BYOL", 7): 3.0}
+    every = pd.DataFrame(
+        [(*run, epoch, 20.0 + rise * (epoch > 0)) for run, rise in rows.items() for epoch in (0, 60)],
+        columns=["method", "seed", "epoch", "accuracy"],
+    )
+    assert differences.all_learned(every).to_dict() == {5: -1.0, 6: 5.0}, "the least of a seed that all methods have"
+    assert len(differences.all_learned(every.iloc[:0])) == 0
 
 
 def test_how_the_gain_scales():

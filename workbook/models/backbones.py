@@ -20,11 +20,10 @@ from workbook.errors import known_names
 # embedding and each quarter of the blocks.
 RESNET_STAGES = ("maxpool", "layer1", "layer2", "layer3", "layer4")
 _SWIN = ("patch_embed", "layers.0", "layers.1", "layers.2", "layers.3")
-# the narrow ResNet with a quarter of the channels in its pooled features, and with four times as many
-_NARROW = {f"narrow_resnet_{channels}": channels for channels in (256, 4096)}
+# our narrow ResNet, and the same with a quarter of the channels in its pooled features and with four times as many
+NARROW = {"narrow_resnet_256": 256, "narrow_resnet": 1024, "narrow_resnet_4096": 4096}
 STAGES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("narrow_resnet", *_NARROW), RESNET_STAGES),
-    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101"), RESNET_STAGES),
+    **dict.fromkeys((*NARROW, "resnet18", "resnet34", "resnet50", "resnet101"), RESNET_STAGES),
     "swin_tiny_patch4_window7_224": _SWIN,
     "efficientnet_b2": ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6"),
     "tiny_vit": ("patch_embed", "blocks.0", "blocks.1", "blocks.2", "blocks.3"),
@@ -193,8 +192,8 @@ def create_backbone(
         raise ValueError(f"unknown backbone {name!r}{known_names(name, STAGES)}")
     how: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
     how |= arguments(name, image_size=image_size, small_stem=small_stem, global_pool=global_pool)
-    own: dict[str, Any] = {"narrow_resnet": _narrow_resnet, "tiny_vit": _tiny_vit}
-    own |= {narrow: partial(_narrow_resnet, channels) for narrow, channels in _NARROW.items()}
+    own: dict[str, Any] = {narrow: partial(_narrow_resnet, channels) for narrow, channels in NARROW.items()}
+    own["tiny_vit"] = _tiny_vit
     model: Any = own[name](**how) if name in own else timm.create_model(name, **how)
     if small_stem and isinstance(model, ResNet):
         _shrink_stem(model)
@@ -234,7 +233,7 @@ def _shrink_stem(model: Any) -> None:
 _tiny_vit = partial(VisionTransformer, embed_dim=96, depth=4, num_heads=3)
 
 
-def _narrow_resnet(channels: int = 1024, **how: Any) -> Any:
+def _narrow_resnet(channels: int, **how: Any) -> Any:
     """One basic block a stage at 16-32-64-128 channels, then a 1 x 1 convolution to `channels`.
 
     Not in the papers: it learns CIFAR-100 in minutes on two cores. The widening is the end of stage 5, as a

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from workbook.models.backbones import create_backbone
+from workbook.models.backbones import NARROW, create_backbone
 from workbook.models.projectors import MLPProjector
 from workbook.pretraining.methods import BYOL_VIEWS
 from workbook.pretraining.names import Projector
@@ -67,10 +67,9 @@ def scales(base: Recipe, classes: int, per_class: int) -> dict[str, dict[int, Re
         "images a class": {n: replace(base, images_per_class=n) for n in parts(per_class)} | {per_class: base},
         "epochs": {n: trained(base, n) for n in parts(base.epochs)} | {base.epochs: base},
     }
-    if base.backbone != "narrow_resnet":
+    if base.backbone not in NARROW:
         return found
-    channels = {256: "narrow_resnet_256", 1024: "narrow_resnet", 4096: "narrow_resnet_4096"}
-    return {"channels": {n: replace(base, backbone=name) for n, name in channels.items()}, **found}
+    return {"channels": {n: replace(base, backbone=name) for name, n in NARROW.items()}, **found}
 
 
 def added_parameters(recipe: Recipe) -> int:
