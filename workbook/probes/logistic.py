@@ -4,6 +4,7 @@ Multinomial, or one of two classes for each of many labels; these share the data
 it.
 """
 
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -20,6 +21,7 @@ MAX_ITERATIONS = 10_000
 PATIENCE = 30  # iterations without a gain before float32 is held to be at its noise
 REFRESH = 40  # iterations before the curvature is modelled anew by blocks
 LARGEST_BLOCKS = 2**28  # numbers in the model by blocks: 1 GiB in float32
+GRAM_BLOCKS = 8  # strips of rows: with more of them the products are too narrow to be fast
 # Probabilities below exp(-60) change no sum, but as denormal numbers they slow a product tenfold.
 SMALLEST_LOG_PROBABILITY = -60.0
 
@@ -128,14 +130,14 @@ class _Problem:
         self.basis: tuple[Tensor, ...]
         if x.shape[1] > x.shape[0]:
             # X X^T = U S U^T has the eigenvalues, and X = U sqrt(S) V^T: V = X^T U / sqrt(S) stays two factors
-            eigenvalues, rotation = torch.linalg.eigh(x @ x.T)
+            eigenvalues, rotation = torch.linalg.eigh(_inner_products(x))
             roots = eigenvalues.clamp_min(0).sqrt()
             # centred rows sum to 0: a direction without variation is one that the data do not have
             seen = eigenvalues > eigenvalues[-1] * len(x) * torch.finfo(x.dtype).eps
             self.basis = (x.T, rotation * torch.where(seen, 1 / roots, 0.0))
             coordinates = rotation * torch.where(seen, roots, 0.0)
         else:
-            eigenvalues, rotation = torch.linalg.eigh(x.T @ x)
+            eigenvalues, rotation = torch.linalg.eigh(_inner_products(x.T))
             self.basis = (rotation,)
             coordinates = x @ rotation
         ones = x.new_ones(len(x), 1)  # the intercept's channel
@@ -361,6 +363,16 @@ def _line_search(
         low, high = (low, length) if slope > 0 else (length, high)
         length = 2 * length if high == float("inf") else (low + high) / 2
     return None
+
+
+def _inner_products(rows: Tensor) -> Tensor:
+    """`rows @ rows.T` for little more than half the work: the matrix is symmetric, and one half of it is copied."""
+    products = rows.new_empty(len(rows), len(rows))
+    edges = [len(rows) * i // GRAM_BLOCKS for i in range(GRAM_BLOCKS + 1)]
+    for first, last in itertools.pairwise(edges):
+        products[first:last, :last] = rows[first:last] @ rows[:last].T
+        products[:first, first:last] = products[first:last, :first].T
+    return products
 
 
 def _variances(residual: Tensor) -> Tensor:
