@@ -43,10 +43,9 @@ BASE = Recipe(
 # heads and crops that suit 4,800 drawings of 16 pixels and a minute: the papers' are made for photographs
 _OBJECTIVES: dict[str, dict[str, Any]] = {
     "BYOL": {"predictor_dim": 512, "momentum": 0.9},
-    "SwAV": {"prototypes": 48, "local_count": 0},
+    "SwAV": {"prototypes": 48, "epsilon": 0.05},
     "DINO": {"outputs": 256, "local_count": 0, "momentum": 0.9},
 }
-_RECIPES: dict[str, dict[str, Any]] = {"SwAV": {"lr": 1.6}, "MAE": {"backbone": "tiny_vit", "epochs": 14}}
 _PROBE = ProbeRecipe(c_values=(1e-4, 1e-3, 1e-2))
 OWN_METHODS = [name for name in METHODS if not name.endswith(("w/o MLP", "w/ MLP"))]  # each as its authors have it
 
@@ -67,7 +66,7 @@ class Learned:
 
 
 def recipe_of(method: str, seed: int) -> Recipe:
-    base = replace(BASE, seed=seed, **_RECIPES.get(method.removesuffix(" w/o MLP"), {}))
+    base = replace(BASE, seed=seed, **({"backbone": "tiny_vit", "epochs": 14} if method == "MAE" else {}))
     recipe = with_method(base, method)
     objective = replace(recipe.objective, **_OBJECTIVES.get(recipe.objective.name, {}))
     augmentation = replace(recipe.augmentation, crop_scale=(0.5, 1.0))

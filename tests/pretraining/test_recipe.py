@@ -60,13 +60,13 @@ def test_later_fields_do_not_change_the_keys_of_earlier_runs():
 
 @pytest.mark.parametrize(
     ("base", "key"),
-    [(SQUARES, "fc8f8b6495b2298fae23"), (LARGE, "48dce1e40c4f0ecb3743")],
+    [(SQUARES, "8f604675440f3840ee26"), (LARGE, "9473df73a104da5ce785")],
     ids=["small", "large"],
 )
 def test_fields_for_finetuning_change_no_key_of_any_method(base, key):
-    """One digest over two seeds of every method that there was before recipes had a start, but for three names and
-    DINO."""
-    recipes = plain(sweep(base, [name for name in METHODS if not name.startswith("t-ReX")], [0, 1]))
+    """One digest over two seeds of every method that there was before recipes had a start, but for three names,
+    SwAV and DINO."""
+    recipes = plain(sweep(base, [name for name in METHODS if not name.startswith(("t-ReX", "SwAV"))], [0, 1]))
     for recipe in recipes:
         if "objective" in recipe:
             name = recipe["objective"]["name"]
