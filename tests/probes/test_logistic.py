@@ -44,6 +44,12 @@ CASES = (
 )
 
 
+@pytest.fixture(autouse=True, params=["eigenbasis", "too large for one"])
+def basis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "eigenbasis":
+        monkeypatch.setattr(logistic, "LARGEST_EIGENBASIS", 0)
+
+
 def objective(x: Tensor, y: Tensor, weights: Tensor, c: float) -> float:
     """scikit-learn's; with two classes its ridge is on w = W_1 - W_0."""
     w = weights[:-1]
@@ -82,6 +88,22 @@ def test_path_reaches_the_same_optima_as_single_fits(name: str) -> None:
     for c, weights in zip(c_values, regularisation_path(x, y, c_values, num_classes=k), strict=True):
         single = objective(x, y, fit_logistic(x, y, c, num_classes=k), c)
         assert objective(x, y, weights, c) == pytest.approx(single, rel=1e-4)
+
+
+def test_rows_that_repeat_each_other_are_no_basis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic, "LARGEST_EIGENBASIS", 0)
+    x, y = case("more channels than samples")
+    x, y = torch.cat([x, x[:20] + 1e-7]), torch.cat([y, y[:20]])
+    eigenvalues = logistic._in_a_basis(x - x.mean(dim=0))[2]
+    assert eigenvalues is not None, "Cholesky's pivots are too small"
+    ours = objective(x, y, fit_logistic(x, y, 1.0, num_classes=int(y.max()) + 1), 1.0)
+    assert ours <= objective(x, y, sklearn_weights(x, y, 1.0), 1.0) * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 50])
+def test_inner_products_of_any_number_of_rows(rows: int) -> None:
+    x = torch.randn(rows, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(logistic._inner_products(x), x @ x.T)
 
 
 def test_small_c_still_learns_the_direction() -> None:

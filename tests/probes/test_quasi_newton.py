@@ -16,6 +16,14 @@ def test_blocks_invert_each_class(dtype: torch.dtype) -> None:
     torch.testing.assert_close(solved.double(), expected, rtol=1e-2 if dtype == torch.float32 else 1e-8, atol=1e-6)
 
 
+def test_one_block_serves_every_class() -> None:
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    matrix, vectors = root.T @ root, torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    expected = Blocks(matrix.repeat(3, 1, 1)).solve(vectors)
+    torch.testing.assert_close(Blocks(matrix[None].clone()).solve(vectors), expected)
+
+
 def test_blocks_take_matrices_that_rounding_made_indefinite() -> None:
     matrices = torch.ones(1, 5, 5)
     matrices[0, 0, 1] = matrices[0, 1, 0] = 1 + 1e-4

@@ -22,6 +22,8 @@ PATIENCE = 30  # iterations without a gain before float32 is held to be at its n
 REFRESH = 40  # iterations before the curvature is modelled anew by blocks
 LARGEST_BLOCKS = 2**28  # numbers in the model by blocks: 1 GiB in float32
 GRAM_BLOCKS = 8  # strips of rows: with more of them the products are too narrow to be fast
+LARGEST_EIGENBASIS = 2_500  # vectors; more take longer than what they spare the descent
+SMALLEST_PIVOT = 1e-4  # of the largest: rows that nearly repeat each other leave Cholesky's basis askew
 # Probabilities below exp(-60) change no sum, but as denormal numbers they slow a product tenfold.
 SMALLEST_LOG_PROBABILITY = -60.0
 
@@ -112,11 +114,11 @@ class _Goal(NamedTuple):
 
 
 class _Problem:
-    """Data in the eigenbasis of X^T X, where the curvature is nearly diagonal.
+    """Data in an orthonormal basis, mostly the eigenbasis of X^T X, where the curvature is nearly diagonal.
 
     Weights live there as `theta` (R+1, K), the intercept last. The features are centred, which only
-    moves the intercept, and with D > N they are replaced by their N coordinates in the row space,
-    where the optimum lies. `basis` are the factors of the matrix (D, R) whose columns are the eigenvectors.
+    moves the intercept, and with D > N they are replaced by at most N coordinates in the row space,
+    where the optimum lies. `basis` are the factors of the matrix (D, R) whose columns are the basis.
     Each child says what its labels cost.
     """
 
@@ -127,25 +129,15 @@ class _Problem:
         x = x.double()
         self.mean = x.mean(dim=0)
         x = x - self.mean
-        self.basis: tuple[Tensor, ...]
-        if x.shape[1] > x.shape[0]:
-            # X X^T = U S U^T has the eigenvalues, and X = U sqrt(S) V^T: V = X^T U / sqrt(S) stays two factors
-            eigenvalues, rotation = torch.linalg.eigh(_inner_products(x))
-            roots = eigenvalues.clamp_min(0).sqrt()
-            # centred rows sum to 0: a direction without variation is one that the data do not have
-            seen = eigenvalues > eigenvalues[-1] * len(x) * torch.finfo(x.dtype).eps
-            self.basis = (x.T, rotation * torch.where(seen, 1 / roots, 0.0))
-            coordinates = rotation * torch.where(seen, roots, 0.0)
-        else:
-            eigenvalues, rotation = torch.linalg.eigh(_inner_products(x.T))
-            self.basis = (rotation,)
-            coordinates = x @ rotation
+        self.basis, coordinates, eigenvalues = _in_a_basis(x)
         ones = x.new_ones(len(x), 1)  # the intercept's channel
-        self.eigenvalues = torch.cat([eigenvalues.clamp_min(0), ones.sum(dim=0)])
-        self.ridge = torch.ones_like(self.eigenvalues)[:, None]
-        self.ridge[-1] = 0
         z = torch.cat([coordinates, ones], dim=1)
         self.z = {torch.float64: z, torch.float32: z.float()}
+        self.ridge = x.new_ones(z.shape[1], 1)
+        self.ridge[-1] = 0
+        # Z^T Z, or in the eigenbasis its diagonal: of models of the curvature alone, so float32 will do
+        self.products = _inner_products(z.float().T) if eigenvalues is None else torch.cat([eigenvalues, ones.sum(0)])
+        self.kept: tuple[float, torch.dtype, Blocks] | None = None
         self.num_classes = num_classes
 
     def loss_weight(self, c: float) -> float:
@@ -156,10 +148,10 @@ class _Problem:
         raise NotImplementedError
 
     def zeros(self) -> Tensor:
-        return torch.zeros(len(self.eigenvalues), self.num_classes, dtype=torch.float64, device=self.mean.device)
+        return torch.zeros(len(self.ridge), self.num_classes, dtype=torch.float64, device=self.mean.device)
 
     def memory(self, dtype: torch.dtype) -> Memory:
-        return Memory(len(self.eigenvalues) * self.num_classes, self.mean.device, dtype, shared=self.shared)
+        return Memory(len(self.ridge) * self.num_classes, self.mean.device, dtype, shared=self.shared)
 
     def from_weights(self, weights: Tensor) -> Tensor:
         weights = weights.to(self.mean)
@@ -193,32 +185,44 @@ class _Problem:
     def loss_gradient(self, residual: Tensor) -> Tensor:
         return self.z[residual.dtype].T @ residual
 
-    def diagonal(self, variances: Tensor, weight: float, dtype: torch.dtype) -> Diagonal:
-        """As if all samples had a class's mean p(1-p): in the eigenbasis nothing is left but the diagonal."""
-        slopes = weight * self.eigenvalues[:, None] * variances.double().mean(dim=0).clamp_min(1e-20) + self.ridge
-        return Diagonal(slopes.to(dtype))
+    def simple_model(self, variances: Tensor, weight: float, dtype: torch.dtype) -> Diagonal | Blocks:
+        """As if all samples had a class's mean p(1-p): in the eigenbasis nothing is left but the diagonal.
+
+        In another basis as if the classes had one mean, too: the one block, of n^3 / 3 operations, is kept for as long
+        as the weight and the precision are.
+        """
+        means = variances.double().mean(dim=0).clamp_min(1e-20)
+        if self.products.ndim == 1:
+            return Diagonal((weight * self.products[:, None] * means + self.ridge).to(dtype))
+        if self.kept is None or self.kept[:2] != (weight, dtype):
+            matrix = (float(weight * means.mean()) * self.products).to(dtype)
+            matrix.diagonal().add_(self.ridge[:, 0])
+            self.kept = weight, dtype, Blocks(matrix[None])
+        return self.kept[2]
 
     def blocks(self, variances: Tensor, weight: float, dtype: torch.dtype) -> Blocks | None:
         """The Hessian's block of each class; None where they cost more than the iterations since the last.
 
         With a large C most samples are classified surely and have no curvature, and the few others may
         have a spectrum far from that of all. Only they are summed; those below a tenth of the class's
-        mean p(1-p) are taken together, as in `diagonal`.
+        mean p(1-p) are taken together, as in `simple_model`.
         """
-        (n, k), r = variances.shape, len(self.eigenvalues)
+        (n, k), r = variances.shape, len(self.ridge)
         unsure = variances > 0.1 * variances.mean(dim=0)
         # 2 r^2 operations a sample and class, against 4 r in an iteration
         if float(unsure.sum()) * r > 2 * REFRESH * n * k or k * r * r > LARGEST_BLOCKS:
             return None
         rest = torch.where(unsure, 0.0, variances).double().mean(dim=0).clamp_min(1e-20)
-        diagonal = (weight * rest[:, None] * self.eigenvalues + self.ridge[:, 0]).to(dtype)
         roots = (weight * variances).sqrt().to(dtype)
         matrices = torch.empty(k, r, r, dtype=dtype, device=variances.device)
         for c in range(k):
             rows = unsure[:, c].nonzero()[:, 0]
             part = self.z[dtype][rows] * roots[rows, c, None]
             torch.mm(part.T, part, out=matrices[c])
-        matrices.diagonal(dim1=1, dim2=2).add_(diagonal)
+            if self.products.ndim == 2:
+                matrices[c] += (weight * rest[c] * self.products).to(dtype)
+        own = weight * rest[:, None] * self.products if self.products.ndim == 1 else 0.0
+        matrices.diagonal(dim1=1, dim2=2).add_(self.ridge[:, 0] + own)
         return Blocks(matrices)
 
 
@@ -311,7 +315,7 @@ def _descend(problem: _Problem, goal: _Goal, theta: Tensor, memory: Memory) -> t
     loss_gradient = problem.loss_gradient(residual)
     variances = _variances(residual)
     intercepts = (weight * variances.sum(dim=0)).clamp_min(1e-20)
-    model = memory.blocks or problem.diagonal(variances, weight, memory.dtype)
+    model = memory.blocks or problem.simple_model(variances, weight, memory.dtype)
     memory.begin(weight, problem.ridge, model)
     smallest, lowest, stalled = float("inf"), float("inf"), 0
     for iteration in range(max_iterations + 1):
@@ -363,6 +367,34 @@ def _line_search(
         low, high = (low, length) if slope > 0 else (length, high)
         length = 2 * length if high == float("inf") else (low + high) / 2
     return None
+
+
+def _in_a_basis(x: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor | None]:
+    """Factors of the matrix (D, R) of a basis of the row space of centred features (N, D), coordinates in it (N, R),
+    and the eigenvalues (R,) of X^T X where it is the eigenbasis.
+    """
+    rows, width = x.shape
+    if width <= rows:
+        if width > LARGEST_EIGENBASIS:
+            return (), x, None
+        eigenvalues, rotation = torch.linalg.eigh(_inner_products(x.T))
+        return (rotation,), x @ rotation, eigenvalues.clamp_min(0)
+    products = _inner_products(x)
+    if rows > LARGEST_EIGENBASIS:
+        # centred rows sum to 0, so all but one span them: these are L V^T, and V = X^T L^-T stays two factors
+        triangle, failed = torch.linalg.cholesky_ex(products[:-1, :-1])
+        pivots = triangle.diagonal()
+        if not failed and pivots.min() > SMALLEST_PIVOT * pivots.max():
+            own = torch.eye(rows - 1, dtype=x.dtype, device=x.device)
+            inverse = torch.linalg.solve_triangular(triangle, own, upper=False)
+            return (x[:-1].T, inverse.T), torch.cat([triangle, -triangle.sum(dim=0, keepdim=True)]), None
+    # X X^T = U S U^T has the eigenvalues, and X = U sqrt(S) V^T: V = X^T U / sqrt(S) stays two factors
+    eigenvalues, rotation = torch.linalg.eigh(products)
+    roots = eigenvalues.clamp_min(0).sqrt()
+    # centred rows sum to 0: a direction without variation is one that the data do not have
+    seen = eigenvalues > eigenvalues[-1] * rows * torch.finfo(x.dtype).eps
+    factors = x.T, rotation * torch.where(seen, 1 / roots, 0.0)
+    return factors, rotation * torch.where(seen, roots, 0.0), eigenvalues.clamp_min(0)
 
 
 def _inner_products(rows: Tensor) -> Tensor:

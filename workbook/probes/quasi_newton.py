@@ -19,7 +19,8 @@ class Diagonal:
 
 
 class Blocks:
-    """A Hessian of one block (R, R) a class; `matrices` (K, R, R) positive definite, overwritten."""
+    """A Hessian of one block (R, R) a class, or of one for all; `matrices` (K or 1, R, R) positive definite,
+    overwritten."""
 
     def __init__(self, matrices: Tensor) -> None:
         diagonal = matrices.diagonal(dim1=1, dim2=2)
@@ -36,9 +37,12 @@ class Blocks:
 
     def solve(self, vectors: Tensor) -> Tensor:
         """The inverse times each of (M, R, K)."""
-        columns = self.scale * vectors.permute(2, 1, 0)
+        many, size, _ = vectors.shape
+        # those of one block side by side
+        columns = self.scale * vectors.permute(2, 0, 1).reshape(len(self.factor), -1, size).mT
         half = torch.linalg.solve_triangular(self.factor, columns, upper=False)
-        return (self.scale * torch.linalg.solve_triangular(self.factor.mT, half, upper=True)).permute(2, 1, 0)
+        solved = self.scale * torch.linalg.solve_triangular(self.factor.mT, half, upper=True)
+        return solved.mT.reshape(-1, many, size).permute(1, 2, 0)
 
 
 class Memory:
@@ -56,10 +60,14 @@ class Memory:
         self.order: list[int] = []  # slots in use, the oldest first
         self.dtype, self.shared = dtype, shared
         self.blocks: Blocks | None = None  # kept along the path, as they are dear to build
+        self.weight = 0.0
+        self.model: Diagonal | Blocks = Diagonal(self.steps.new_ones(()))
         self.age = 0  # pairs since their last building was tried
 
     def begin(self, weight: float, ridge: Tensor, model: Diagonal | Blocks) -> None:
         """Set C, the ridge of each row of the weights (R, 1), and the model for the directions to come."""
+        if (weight, model) == (self.weight, self.model):
+            return
         self.weight, self.ridge, self.model = weight, ridge, model
         changes = self._objective_changes(self.steps, self.changes)
         self.scaled = self._precondition(changes)
