@@ -16,7 +16,7 @@ What a verdict hangs on is fixed before its runs: the statistic, how many and wh
 
 - **Seeds.** {seeds} SL and SL-MLP have five, everything else three, as the column *n* says. Lower seeds were looked at while the profiles were made, and serve no verdict.
 - **Profile.** As it is in [profiles.py](../workbook/profiles.py), without overrides; device and precision are free. Fixed beside its own data is a second set: {second}. Transfer is measured on those of its data sets that are on the machine, which the notebook names.
-- **A method must have learned** before anything is said of it ({learning} claims on methods other than SL and SL-MLP): where its accuracy on eval-D does not end above that of its own untrained backbone, by the interval over seeds, the claim is *not evaluated*. Where notebooks 06, 07 and 14 ask several together, each has to.
+- **A method must have learned** before anything is said of it ({learning} claims on methods other than SL and SL-MLP): where its accuracy on eval-D does not end above that of its own untrained backbone, by the interval over seeds, the claim is *not evaluated*. Where notebooks 06, 07 and 14 ask several together, each has to; notebook 13, which ranks models, takes good and bad ones.
 - **Exploratory** is a verdict with other or more seeds, in a profile for which nothing was fixed, or with an override. It says what the interval says, and does not decide. To raise n after a look makes it exploratory, too.
 - **Measured again** on the same seeds, such as on a CPU what a GPU had measured, a notebook's record takes the place of its earlier one, whichever way it comes out.
 - **Each piece of evidence counts once.** What two statements say of one number is one claim.

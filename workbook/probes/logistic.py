@@ -189,7 +189,8 @@ class _Problem:
         """As if all samples had a class's mean p(1-p): in the eigenbasis nothing is left but the diagonal.
 
         In another basis as if the classes had one mean, too: the one block, of n^3 / 3 operations, is kept for as long
-        as the weight and the precision are.
+        as the weight and the precision are. Where a class is a hundred times as frequent as another, that takes about
+        twice the iterations.
         """
         means = variances.double().mean(dim=0).clamp_min(1e-20)
         if self.products.ndim == 1:
