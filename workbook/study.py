@@ -23,6 +23,7 @@ from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
 from workbook.evaluation.injection import Injected
+from workbook.evaluation.measures import Measure, feature_measures
 from workbook.evaluation.readouts import Epochs, factor_readouts
 from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
@@ -203,6 +204,19 @@ class Study:
         for run, epoch, found in over_epochs(runs, images, extraction, self.lab, every_epoch=every_epoch):
             who = {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch}
             yield who, found.layer(layer), found.labels
+
+    def measures(
+        self,
+        runs: Sequence[Run],
+        images: Images,
+        measures: Mapping[str, Measure],
+        layer: str = "pooled",
+        *,
+        every_epoch: bool = True,
+    ) -> pd.DataFrame:
+        """`feature_measures` of a layer: method, seed, epoch, and a column for each measure."""
+        extraction = Extraction(layers=(layer,))
+        return feature_measures(runs, images, measures, extraction, self.lab, every_epoch=every_epoch)
 
     def stagewise(
         self,

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from workbook.bench.__main__ import app
 from workbook.bench.budget import Budget
 from workbook.bench.evidence import Evidence, _measured
-from workbook.data import load_images
 from workbook.errors import DivergedError
 from workbook.evaluation.extraction import STAGES
 from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy
@@ -120,13 +119,14 @@ def test_what_it_says_of_a_run_is_what_the_notebooks_measure(base):
     stages, found = (pd.DataFrame(record[n].findings["measurements"]).query("method == 'BYOL'") for n in ("01", "03"))
     theirs = study.stagewise(runs).set_index("layer")["accuracy"]
     assert stages.set_index("layer")["accuracy"].to_dict() == theirs[[*STAGES, "pooled"]].to_dict()
-    is_eval = np.isin(measured.class_names, load_images(study.dataset, "train", side="eval").class_names)
-    for row, (_, x, y) in zip(found.to_dict("records"), study.features(runs, measured), strict=True):
-        on_pre = ~is_eval[y]
-        of_pre, of_eval = (x[on_pre], y[on_pre]), (x[~on_pre], y[~on_pre])
+    sides = {side: study.measured(side) for side in ("pre", "eval")}
+    is_eval = np.isin(measured.class_names, sides["eval"].class_names)
+    of = [study.features(runs, images) for images in (measured, *sides.values())]
+    for row, (_, x, y), pre, eva in zip(found.to_dict("records"), *of, strict=True):
         expected = {"pi": feature_mixture(x, y, is_eval)}
-        expected |= {"phi_pre": discriminative_ratio(*of_pre), "phi_eval": discriminative_ratio(*of_eval)}
-        expected |= {"R_pre": feature_redundancy(of_pre[0]), "R_eval": feature_redundancy(of_eval[0])}
+        for side, (_, features, labels) in {"pre": pre, "eval": eva}.items():
+            expected[f"phi_{side}"] = discriminative_ratio(features, labels)
+            expected[f"R_{side}"] = feature_redundancy(features)
         assert {name: row[name] for name in expected} == pytest.approx(expected)  # a record has ten digits
     accuracy = study.stagewise(runs, ("pooled",), every_epoch=True)["accuracy"]
     assert found["accuracy"].tolist() == accuracy.tolist()

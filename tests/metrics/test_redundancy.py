@@ -4,7 +4,7 @@ import torch
 
 from tests.metrics import brute_force
 from tests.metrics.brute_force import DATA, KINDS, as_kind, clusters
-from workbook.metrics import blocks, channel_correlation, feature_redundancy
+from workbook.metrics import blocks, channel_correlation, feature_redundancy, varying_channels
 
 
 def test_by_hand():
@@ -74,6 +74,14 @@ def test_equal_and_opposite_channels_are_wholly_redundant():
 
 def test_constant_channels_count_nothing():
     assert feature_redundancy(torch.full((20, 3), 0.1)) == 0
+
+
+def test_share_of_channels_that_vary():
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    x[:, 1] = 0.1  # not exact in binary
+    x[:, 2] = [1e-6] + 19 * [0]
+    assert varying_channels(x) == 0.75
+    assert varying_channels(torch.full((20, 3), 0.1)) == 0
 
 
 def test_one_sample_is_refused():

@@ -17,9 +17,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from workbook.bench.budget import Budget
-from workbook.data import load_images
 from workbook.errors import DivergedError, ReportError
-from workbook.evaluation.extraction import POOLED, STAGES, extract, head_accuracy
+from workbook.evaluation.extraction import STAGES, head_accuracy
 from workbook.evaluation.stagewise import stagewise_evaluation
 from workbook.lab import Lab
 from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy
@@ -225,29 +224,25 @@ def _measured(profile: Profile, job: _Job, lab: Lab, bar: tqdm) -> _Found:
         return stagewise_evaluation([run], parts, extraction, profile.probe, study.lab, every_epoch=every_epoch)
 
     stages = probed((*STAGES, "pooled")) if job.stages else pd.DataFrame()
-    accuracy = probed(("pooled",), every_epoch=job.every_epoch).set_index("epoch")["accuracy"]
-    measures = _of_features(run, list(accuracy.index), study).assign(accuracy=accuracy.to_numpy())
+    accuracy = probed(("pooled",), every_epoch=job.every_epoch)["accuracy"]
+    measures = _of_features(run, study, every_epoch=job.every_epoch).assign(accuracy=accuracy)
     if run.recipe.objective.name == "SL":
         on_pre = head_accuracy(run, study.held_out(), study.lab)
         measures.loc[measures["epoch"] == run.recipe.epochs, "accuracy_on_pre"] = on_pre
     return _Found(job, time.monotonic() - began, stages, measures)
 
 
-def _of_features(run: Run, epochs: list[int], study: Study) -> pd.DataFrame:
-    """What notebooks 03, 04 and 05 measure of the pooled features, of images of both sides in one pass."""
-    images = study.measured()
-    is_eval = np.isin(images.class_names, load_images(study.dataset, "train", side="eval").class_names)
-    rows = []
-    for epoch in epochs:
-        features = extract(run, images, POOLED, study.lab, epoch=epoch)
-        x, y = features.layer("pooled"), features.labels
-        row: dict[str, Any] = {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, "run": run.key}
-        row["pi"] = feature_mixture(x, y, is_eval)
-        for side, kept in {"pre": ~is_eval[y], "eval": is_eval[y]}.items():
-            row[f"phi_{side}"] = discriminative_ratio(x[kept], y[kept])
-            row[f"R_{side}"] = feature_redundancy(x[kept])
-        rows.append(row)
-    return pd.DataFrame(rows)
+def _of_features(run: Run, study: Study, *, every_epoch: bool) -> pd.DataFrame:
+    """What notebooks 03, 04 and 05 measure of the pooled features."""
+    sides = {side: study.measured(side) for side in ("pre", "eval")}
+    both = study.measured()
+    is_eval = np.isin(both.class_names, sides["eval"].class_names)
+    mixture = {"pi": partial(feature_mixture, is_eval_class=is_eval.tolist())}
+    found = study.measures([run], both, mixture, every_epoch=every_epoch)
+    for side, images in sides.items():
+        metrics = {f"phi_{side}": discriminative_ratio, f"R_{side}": feature_redundancy}
+        found = found.merge(study.measures([run], images, metrics, every_epoch=every_epoch))
+    return found.assign(run=run.key)
 
 
 def _title(notebook: str) -> str:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from workbook.metrics.readout import readout_within_classes as readout_within_classes
     from workbook.metrics.redundancy import channel_correlation as channel_correlation
     from workbook.metrics.redundancy import feature_redundancy as feature_redundancy
+    from workbook.metrics.redundancy import varying_channels as varying_channels
     from workbook.metrics.similarity import linear_cka as linear_cka
     from workbook.metrics.similarity import minibatch_cka as minibatch_cka
     from workbook.metrics.similarity import minibatch_cka_matrix as minibatch_cka_matrix
@@ -145,6 +146,7 @@ _HOMES = {
     "redundancy": (
         "channel_correlation",
         "feature_redundancy",
+        "varying_channels",
     ),
     "similarity": (
         "linear_cka",

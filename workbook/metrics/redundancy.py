@@ -37,3 +37,12 @@ def channel_correlation(features: Array | Moments) -> Tensor:
     correlation = (products * scale[:, None] * scale).clamp(-1, 1)
     correlation.diagonal().copy_(varies)  # exactly 1, or 0
     return correlation
+
+
+def varying_channels(features: Array) -> float:
+    """Share of the channels that are not constant. Not in the paper.
+
+    features: (N, D) float, at least two rows.
+    In [0, 1]; a channel of a ReLU that is 0 for every image says nothing, and makes `feature_redundancy` lower.
+    """
+    return float(channel_correlation(features).diagonal().mean())
