@@ -21,7 +21,7 @@ from workbook.devices import make_fabric
 from workbook.errors import ProfileError
 from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
-from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, over_epochs
+from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, Features, over_epochs
 from workbook.evaluation.injection import Injected
 from workbook.evaluation.measures import Measure, feature_measures
 from workbook.evaluation.readouts import Epochs, factor_readouts
@@ -260,7 +260,7 @@ class Study:
         """t-SNE of the pooled features at every epoch: method, epoch, image, label, x, y and class_name."""
         found = []
         for run in runs:
-            epochs = [(epoch, features) for _, epoch, features in over_epochs([run], images, POOLED, self.lab)]
+            epochs = [(epoch, Features(run, images, POOLED, self.lab, epoch)) for epoch in run.recipe.saved_epochs]
             found.append(embed_epochs(epochs, Embedding(), self.lab.store).assign(method=run.recipe.method))
         points = pd.concat(found)
         return points.assign(class_name=[images.class_names[label] for label in points["label"]])

@@ -71,6 +71,7 @@ def test_checkpoints_share_a_start_and_are_laid_out_once(lab, monkeypatch):
     first = embed(epochs[0][1].layer("pooled"), embedding, last)
     np.testing.assert_array_equal(table.loc[table["epoch"] == 0, ["x", "y"]], first)
     monkeypatch.setattr("workbook.evaluation.embedding.embed", None)
+    monkeypatch.setattr("workbook.evaluation.extraction.Features.layer", lambda *_: pytest.fail("features are read"))
     assert embed_epochs(epochs, embedding, lab.reading().store).equals(table)
 
 
