@@ -359,6 +359,10 @@ def test_runs_have_names_in_the_list_of_the_store(run):
         make("probes", {"layer": "pooled", "train": gone}): "pooled of SL, seed 0",
         make("scores", {"protocol": "k-NN", "features": [of, of]}): "k-NN of SL, seed 0, epoch 3",
         make("diversity", {"weights": {"architecture": "resnet18", "weights": Named("d" * 32, key)}}): "of SL, seed 0",
+        make("diversity", {"run": key, "epoch": 3}): "of SL, seed 0, epoch 3",
+        make("measures", {"features": of, "measure": "feature_redundancy"}): "feature_redundancy of SL, seed 0, "
+        "epoch 3",
+        make("measures", {"features": of, "sides": {}}): "all measures of SL, seed 0, epoch 3",
         make("diversity", {"weights": {"architecture": "resnet18", "weights": "d"}}): "of weights from outside, "
         "resnet18, d",
         make("cka", {"x": key, "y": "2" * 20}): f"of SL, seed 0 with run {'2' * 20}",

@@ -23,7 +23,7 @@ from workbook.evaluation.embedding import Embedding, embed_epochs
 from workbook.evaluation.entries import entries_of
 from workbook.evaluation.extraction import POOLED, READINGS, STAGES, Extraction, Features, over_epochs
 from workbook.evaluation.injection import Injected
-from workbook.evaluation.measures import Measure, feature_measures
+from workbook.evaluation.measures import Measure, feature_measures, weight_diversity
 from workbook.evaluation.readouts import Epochs, factor_readouts
 from workbook.evaluation.scores import Scores, score_models
 from workbook.evaluation.stagewise import stagewise_evaluation
@@ -217,6 +217,10 @@ class Study:
         """`feature_measures` of a layer: method, seed, epoch, and a column for each measure."""
         extraction = Extraction(layers=(layer,))
         return feature_measures(runs, images, measures, extraction, self.lab, every_epoch=every_epoch)
+
+    def diversity(self, runs: Sequence[Run], *, every_epoch: bool = True) -> pd.DataFrame:
+        """`weight_diversity`: method, seed, epoch, cluster and spectral."""
+        return weight_diversity(runs, self.lab, every_epoch=every_epoch)
 
     def stagewise(
         self,

@@ -9,9 +9,16 @@ import pytest
 from tests.pretraining.small import DIGITS, PROJECTOR
 from workbook.data.sources import load_images
 from workbook.evaluation.extraction import POOLED, Extraction, extract
-from workbook.evaluation.measures import feature_measures
+from workbook.evaluation.measures import feature_measures, weight_diversity
 from workbook.lab import Lab
-from workbook.metrics import discriminative_ratio, feature_mixture, feature_redundancy, h_score
+from workbook.metrics import (
+    discriminative_ratio,
+    feature_mixture,
+    feature_redundancy,
+    h_score,
+    mean_diversity,
+    model_diversity,
+)
 from workbook.pretraining.runs import train
 from workbook.store import Store
 
@@ -89,3 +96,14 @@ def elsewhere(features, labels):
 def test_a_function_from_elsewhere_is_refused_before_anything_is_read(lab, runs, images, measure):
     with pytest.raises(ValueError, match=r"a function of workbook\.metrics.*Study\.features"):
         feature_measures(runs, images, {"R": feature_redundancy, "own": measure}, POOLED, lab)
+
+
+@pytest.mark.parametrize(("every_epoch", "epochs"), [(True, [1, 2]), (False, [2])])
+def test_diversity_of_every_checkpoint_is_stored(lab, runs, monkeypatch, every_epoch, epochs):
+    table = weight_diversity(runs, lab, every_epoch=every_epoch)
+    expected = [(run, epoch) for run in runs for epoch in epochs]
+    for row, (run, epoch) in zip(table.to_dict("records"), expected, strict=True):
+        who = {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch}
+        assert row == who | mean_diversity(model_diversity(run.model(epoch).backbone.model)).to_dict()
+    monkeypatch.setattr("workbook.evaluation.measures.backbone_diversity", lambda _: pytest.fail("weights are read"))
+    assert weight_diversity(runs, lab.reading(), every_epoch=every_epoch).equals(table)

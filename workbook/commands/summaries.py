@@ -10,8 +10,8 @@ from workbook.store import PASSING
 
 # what tells one artefact of a kind from another
 _SUMMARIES = {
-    "measures": "of {features}",
-    "diversity": "of {origin}",
+    "measures": "{measure} of {features}",
+    "diversity": "of {origin}{at}",
     "maps": "{embedding[kind]} of {features}",
     "probes": "{layer} of {train}",
     "cka": "of {x} with {y}",
@@ -75,7 +75,10 @@ def _about(artefact: Artefact, names: Mapping[str, str]) -> str:
         if known := _SUMMARIES.get("weights" if kind == "features" and "weights" in spec else kind):
             layers = ", ".join(spec.get("extraction", {}).get("layers", ("features",)))
             named = {name: _called(name, spec[name], artefact.of, names) for name in _NAMED if name in spec}
-            return known.format(**spec | named | {"layers": layers, "origin": _origin(artefact, names)})
+            at = f", epoch {spec['epoch']}" if "epoch" in spec else ""
+            named |= {"layers": layers, "origin": _origin(artefact, names), "at": at}
+            named |= {"measure": spec.get("measure", "all measures")}
+            return known.format(**spec | named)
     return ", ".join(f"{name} {value}" for name, value in spec.items() if isinstance(value, str | int | float))
 
 

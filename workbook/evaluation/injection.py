@@ -14,13 +14,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from workbook.data.images import Images
-from workbook.evaluation.extraction import POOLED, Features, extract, head_accuracy
-from workbook.evaluation.scoring import backbone_diversity
+from workbook.evaluation.extraction import POOLED, Features, head_accuracy
+from workbook.evaluation.measures import diversity_of, measures_of
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.fields import Count, Whole, check_fields
 from workbook.keys import Named, key_of
 from workbook.lab import Lab
-from workbook.metrics import MEASURES, calibrated_imagenet_score, mean_diversity, minibatch_cka_matrix
+from workbook.metrics import (
+    calibrated_imagenet_score,
+    inter_class_separation,
+    intra_class_variance,
+    mean_silhouette,
+    minibatch_cka_matrix,
+)
 from workbook.models.backbones import Backbone
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.label_injection import LabelInjection
@@ -30,6 +36,7 @@ from workbook.progress import progress_bar
 
 # Part of the key of every CKA map. Raise it when a change of the code alters one.
 CKA_VERSION = 1
+_VARIATION = {"V_intra": intra_class_variance, "S_inter": inter_class_separation, "MSC": mean_silhouette}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +92,7 @@ def upstream_accuracy(run: Run, test: Images, probe: ProbeRecipe, lab: Lab) -> f
     """
     train = pretraining_images(run.recipe)
     fitted = Features(run, train, POOLED, lab, kept=())
-    return pooled_accuracy(fitted, extract(run, test, POOLED, lab), probe, lab)
+    return pooled_accuracy(fitted, Features(run, test, POOLED, lab), probe, lab)
 
 
 def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe, lab: Lab) -> pd.DataFrame:
@@ -105,18 +112,18 @@ def injection_table(models: Sequence[Injected], test: Images, probe: ProbeRecipe
 def _of_model(test: Images, probe: ProbeRecipe, model: Injected, lab: Lab, bar: tqdm) -> dict[str, Any]:
     """A row of `injection_table`."""
     run = model.run.at(lab)
-    features = extract(run, test, POOLED, lab)
+    features = Features(run, test, POOLED, lab)
     accuracy = upstream_accuracy(run, test, probe, lab)
     head = float("nan") if model.run is model.start else head_accuracy(run, test, lab)
-    diversity = mean_diversity(backbone_diversity(run.model().backbone)).to_dict()
-    pooled, labels = features.layer("pooled"), features.labels
+    diversity = diversity_of(run, run.recipe.epochs, lab)
+    variation = measures_of(features, _VARIATION)
     bar.update()
     return (
         {"method": model.method, "seed": model.start.recipe.seed, "stage": model.stage}
         | {"control_cycle": model.control_cycle or float("nan"), "accuracy": accuracy, "head": head}
         | diversity
         | {f"{name}_cis": calibrated_imagenet_score(accuracy, value) for name, value in diversity.items()}
-        | {name: MEASURES[name].function(pooled, labels) for name in ("V_intra", "S_inter", "MSC")}
+        | variation
         | {"run": run.key}
     )
 

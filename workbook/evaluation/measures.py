@@ -1,4 +1,4 @@
-"""Measures of the features of runs: numbers, which are stored, so that they outlive the features."""
+"""Measures of the features and the weights of runs: numbers, which are stored, so that they outlive both."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,7 +11,9 @@ from tqdm import tqdm
 from workbook import metrics
 from workbook.data.images import Images
 from workbook.evaluation.extraction import Extraction, Features
+from workbook.evaluation.scoring import backbone_diversity
 from workbook.lab import Lab
+from workbook.metrics import mean_diversity
 from workbook.pretraining.runs import Checkpoint, Run
 from workbook.progress import progress_bar
 
@@ -37,12 +39,39 @@ def feature_measures(
     extracted, where one is missing.
     Raises ValueError for a function from elsewhere, which its name would not tell from another.
     """
-    named = {name: (*_told(measure), measure) for name, measure in measures.items()}
-    todo = partial(_of_checkpoint, images, named, extraction)
+    for measure in measures.values():
+        _told(measure)
+    todo = partial(_of_checkpoint, images, measures, extraction)
     jobs = [Checkpoint(run, epoch) for run in runs for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]]
     with progress_bar("measures", len(jobs), unit="checkpoints") as bar:
         done = lab.map(todo, jobs, bar, title=lambda job: f"measures of {images.name}: {job.title}")
         return pd.DataFrame([row for _, row in done], columns=["method", "seed", "epoch", *measures])
+
+
+def _of_checkpoint(
+    images: Images, measures: Mapping[str, Measure], extraction: Extraction, job: Checkpoint, lab: Lab, bar: tqdm
+) -> dict[str, Any]:
+    """The row of a run's epoch."""
+    run, epoch = job
+    found = measures_of(Features(run.at(lab), images, extraction, lab, epoch), measures)
+    bar.update()
+    return {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch, **found}
+
+
+def measures_of(features: Features, measures: Mapping[str, Measure]) -> dict[str, float]:
+    """The same of one set of features, of one layer."""
+
+    def compute(measure: Measure) -> float:
+        (layer,) = features.layers
+        labels = [features.labels] if "labels" in signature(measure).parameters else []
+        return float(measure(features.layer(layer), *labels))
+
+    found = {}
+    for name, measure in measures.items():
+        of, given = _told(measure)
+        spec = {"features": features.key, "measure": of, "given": given, "version": MEASURE_VERSION}
+        found[name] = features.lab.store.remember("measures", spec, partial(compute, measure))
+    return found
 
 
 def _told(measure: Measure) -> tuple[str, dict[str, Any]]:
@@ -58,25 +87,24 @@ def _told(measure: Measure) -> tuple[str, dict[str, Any]]:
     return name, {part.name: part.default for part in taken if part.default is not part.empty}
 
 
-def _of_checkpoint(
-    images: Images,
-    named: Mapping[str, tuple[str, dict[str, Any], Measure]],
-    extraction: Extraction,
-    job: Checkpoint,
-    lab: Lab,
-    bar: tqdm,
-) -> dict[str, Any]:
-    run, epoch = job
-    features = Features(run.at(lab), images, extraction, lab, epoch)
+def weight_diversity(runs: Sequence[Run], lab: Lab, *, every_epoch: bool = True) -> pd.DataFrame:
+    """The diversity of the weights of the backbones, one row for every run and checkpoint, or for its last.
 
-    def compute(measure: Measure) -> float:
-        (layer,) = features.layers
-        labels = [features.labels] if "labels" in signature(measure).parameters else []
-        return float(measure(features.layer(layer), *labels))
+    Columns: method, seed, epoch, cluster and spectral, means over layers, see `backbone_diversity`. Stored.
+    """
+    rows = [
+        {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch} | diversity_of(run, epoch, lab)
+        for run in runs
+        for epoch in run.recipe.saved_epochs[0 if every_epoch else -1 :]
+    ]
+    return pd.DataFrame(rows)
 
-    row: dict[str, Any] = {"method": run.recipe.method, "seed": run.recipe.seed, "epoch": epoch}
-    for name, (of, given, measure) in named.items():
-        spec = {"features": features.key, "measure": of, "given": given, "version": MEASURE_VERSION}
-        row[name] = lab.store.remember("measures", spec, partial(compute, measure))
-    bar.update()
-    return row
+
+def diversity_of(run: Run, epoch: int, lab: Lab) -> dict[str, float]:
+    """Cluster and spectral diversity of a run's backbone after an epoch, from the store or computed now."""
+    spec = {"run": run.key, "epoch": epoch, "version": MEASURE_VERSION}
+
+    def compute() -> dict[str, float]:
+        return mean_diversity(backbone_diversity(run.model(epoch).backbone)).to_dict()
+
+    return lab.store.remember("diversity", spec, compute)
