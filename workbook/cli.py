@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -125,9 +125,12 @@ def sweep(
     profile: Profile = "smoke",
     assignments: Assignments = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it costs, and train nothing.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure too, without Jupyter: reports then take it from the store.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train what notebooks need, and stop before anything is measured; the plan comes first, with hours and GB."""
+    """Train what notebooks need, and measure it where asked; the plan comes first, with hours and GB."""
     from workbook.report.notebooks import named_notebooks
     from workbook.report.parameters import parse_assignments
     from workbook.report.survey import NOTEBOOKS
@@ -135,8 +138,7 @@ def sweep(
     from workbook.sweep.told import plan_text, run_records
 
     found = sweep_of(named_notebooks(notebooks, NOTEBOOKS), profile, parse_assignments(assignments or []))
-    for name, problem in found.problems.items():
-        typer.secho(f"{name}: {problem}", fg="red", err=True)
+    _tell_problems(found.problems)
     if not found.runs or found.lab is None:
         typer.echo("[]" if as_json else "these notebooks train nothing")
         raise typer.Exit(bool(found.problems))
@@ -145,8 +147,15 @@ def sweep(
         typer.echo(records.to_json(orient="records", indent=1) if as_json else plan_text(records, found))
     if not plan:
         found.train()
-    if found.problems:
+    wrong = found.measure() if measure and not plan else {}
+    _tell_problems(wrong)
+    if found.problems or wrong:
         raise typer.Exit(1)
+
+
+def _tell_problems(problems: Mapping[str, str]) -> None:
+    for name, problem in problems.items():
+        typer.secho(f"{name}: {problem}", fg="red", err=True)
 
 
 @app.command("profile")

@@ -3,6 +3,7 @@
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -10,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from workbook.errors import MissingDataError, NotStoredError, ReportError
 from workbook.evaluation.transfer import load_present
+from workbook.metrics import feature_redundancy
 from workbook.report.survey import NOTEBOOKS
 from workbook.study import Study
 from workbook.sweep.notebooks import sweep_of
@@ -77,6 +79,50 @@ def test_what_is_planned_is_trained_and_nothing_else_is_made(home):
     found = planned.lab.store.artefacts()
     assert {artefact.key for artefact in found if artefact.kind == "runs"} == planned.stored == set(planned.runs)
     assert {artefact.kind for artefact in found} == {"runs"}
+
+
+MEASURING = [
+    """
+    from workbook import Study
+    from workbook.metrics import feature_redundancy
+    study = Study.of(profile, **overrides)
+    runs = study.train(*methods)
+    """,
+    """
+    import plotly.graph_objects as go
+    table = study.stagewise(runs, ("pooled",))
+    go.Figure(go.Scatter(x=table["epoch"], y=table["accuracy"])).show()
+    print(table)
+    """,
+    """
+    measured = study.measures(runs, study.measured("pre"), {"R": feature_redundancy})
+    found = study.verdicts({}, measured)
+    """,
+]
+
+
+def test_what_is_measured_stays_and_what_goes_wrong_stops_no_other(home, monkeypatch, capfd):
+    monkeypatch.setenv("WORKBOOK_REPORT", str(home / "part.json"))
+    (home / "broken").mkdir()
+    broken = notebook(home / "broken", [*MEASURING[:1], "assert table is None"]).rename(home / "broken.ipynb")
+    planned = sweep_of([broken, notebook(home, MEASURING)], "smoke", TINY | {"methods": "[SL]"})
+    planned.train()
+    assert planned.measure() == {"broken": "NameError: name 'table' is not defined"}
+    store = planned.lab.store
+    assert {artefact.kind for artefact in store.artefacts()} == {"runs", "probes", "features", "measures"}
+    assert (home / "part.json").exists(), "the last cell ran, too"
+    assert "accuracy" not in capfd.readouterr().out
+    study = replace(Study.of("smoke", epochs=1, images_per_class=8, checkpoint_epochs=[]), lab=planned.lab.reading())
+    runs = study.train("SL")
+    assert len(study.stagewise(runs, ("pooled",))) == 2, "from the store"
+    assert len(study.measures(runs, study.measured("pre"), {"R": feature_redundancy})) == 2
+
+
+def test_several_processes_do_not_each_measure(home):
+    planned = sweep_of([notebook(home, MEASURING)], "smoke", TINY | {"methods": "[SL]"})
+    planned.lab = replace(planned.lab, fabric=SimpleNamespace(world_size=2))
+    with pytest.raises(ReportError, match="2 processes would each measure: call this without torchrun"):
+        planned.measure()
 
 
 def test_a_run_that_is_planned_says_so_where_its_files_are_read(home):

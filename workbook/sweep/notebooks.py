@@ -1,11 +1,13 @@
 """What notebooks train, told by the notebooks: their statements are run where nothing is trained.
 
 A statement that would measure what is not there is left out, and so is what follows from it; a run that is trained
-depends on no measurement.
+depends on no measurement. Afterwards they can be run whole, without a kernel, for what their measurements leave in the
+store.
 """
 
 import ast
 import io
+import os
 import symtable
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -14,10 +16,11 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+import plotly.io
 from nbformat import NotebookNode
 
 from workbook.data.sources import described, load_images
-from workbook.errors import MissingDataError, NotStoredError, WorkbookError
+from workbook.errors import MissingDataError, NotStoredError, ReportError, WorkbookError
 from workbook.lab import Lab
 from workbook.pretraining.runs import Planned, train_all
 from workbook.pretraining.starts import RunStart
@@ -35,6 +38,7 @@ class Sweep:
 
     lab: Lab | None = None  # where they are trained; None while no notebook has trained any
     runs: dict[str, Planned] = field(default_factory=dict)  # by their keys
+    given: dict[Path, Mapping[str, Any]] = field(default_factory=dict)  # the notebooks, and what each gets
     problems: dict[str, str] = field(default_factory=dict)  # of notebooks that cannot be run in this profile, by name
 
     @property
@@ -62,6 +66,24 @@ class Sweep:
             train_all([run.recipe for run in ready], self.lab)
             left = [run for run in left if run not in ready]
 
+    def measure(self) -> dict[str, str]:
+        """Run the notebooks whole, but for showing what they draw: what they measure is in the store then.
+
+        What one of them raises, by its name, and the others go on. Raises ReportError where several processes would
+        each do all of it.
+        """
+        if self.lab is not None and self.lab.fabric.world_size > 1:
+            raise ReportError(f"{self.lab.fabric.world_size} processes would each measure: call this without torchrun")
+        plotly.io.renderers.default = None  # `show` shows nothing
+        wrong = {}
+        for path, given in self.given.items():
+            with chdir(path.parent), open(os.devnull, "w") as nothing, redirect_stdout(nothing):
+                try:
+                    _run_whole(read_notebook(path), given)
+                except Exception as error:
+                    wrong[path.stem] = f"{type(error).__name__}: {error}"
+        return wrong
+
 
 def sweep_of(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) -> Sweep:
     """What these notebooks train in this profile; given: parameters as text, as `workbook report` takes them.
@@ -78,6 +100,7 @@ def sweep_of(notebooks: Sequence[Path], profile: str, given: Mapping[str, str]) 
         with described(), chdir(path.parent), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             try:
                 _follow(notebook, routed[path.stem], sweep)
+                sweep.given[path] = routed[path.stem]
             except WorkbookError as error:
                 sweep.problems[path.stem] = str(error)
     return sweep
@@ -106,6 +129,15 @@ class _Planning:
         study = Study.of(*which, **how)
         self.sweep.lab = self.sweep.lab or study.lab
         return replace(study, lab=study.lab.planning(self.noted))
+
+
+def _run_whole(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            exec(compile(cell.source, f"cell {number + 1}", "exec"), names)
+        if number == parameters_cell(notebook):
+            names |= parameters
 
 
 def _follow(notebook: NotebookNode, parameters: Mapping[str, Any], sweep: Sweep) -> None:
