@@ -95,7 +95,7 @@ OfProfile = Annotated[
     ),
 ]
 Starts = Annotated[bool, typer.Option("--starts", help="With the runs that the runs of the keys started from.")]
-Light = Annotated[bool, typer.Option("--light", help="Without checkpoints and other files of more than 32 MB.")]
+Light = Annotated[bool, typer.Option("--light", help="Without checkpoints, features, and files of more than 32 MB.")]
 
 
 @store_app.command("push")

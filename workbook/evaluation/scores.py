@@ -13,7 +13,7 @@ from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import CheckpointError, NotStoredError, WorkbookError
 from workbook.evaluation.entries import Entry
-from workbook.evaluation.extraction import POOLED, Extraction, Features, extract
+from workbook.evaluation.extraction import POOLED, Extraction, Features
 from workbook.evaluation.injection import CKARecipe, stage_cka
 from workbook.evaluation.scoring import backbone_diversity, measure_features, open_model, sides_of, tried
 from workbook.evaluation.stagewise import probe_layers
@@ -266,7 +266,7 @@ def _on_set(
 
 def _measures(opened: Pretrained, one: _Set, lab: Lab, run: Recipe | None) -> pd.DataFrame:
     """`measure_features` of the training images, indexed by side, from the store or computed now."""
-    features = extract(opened, one.images, POOLED, lab)
+    features = Features(opened, one.images, POOLED, lab)
     # what a run was trained on has the classes of its head
     own = next((side for side, task in one.tasks.items() if run and _same_set(task, run)), None)
     spec = {"features": features.key, "sides": one.sides, "head": opened.head_digest, "trained_on": own}

@@ -12,7 +12,7 @@ from workbook.data.images import Images
 from workbook.data.manifests import load_manifest
 from workbook.data.sources import load_images
 from workbook.errors import MissingDataError
-from workbook.evaluation.extraction import POOLED, Features, extract
+from workbook.evaluation.extraction import POOLED, Features
 from workbook.evaluation.finetuning import finetune, finetune_1000_recipe, fitted
 from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.lab import Lab
@@ -101,7 +101,7 @@ class LinearProbe:
 
     def score(self, run: Source, task: Task, lab: Lab) -> dict[str, float]:
         train, test = _features(run, task, lab)
-        validation = None if task.validation is None else extract(run, task.validation, POOLED, lab)
+        validation = None if task.validation is None else Features(run, task.validation, POOLED, lab)
         if task.many_labels:
             return self._of_labels(train, test, validation, lab)
         return {"accuracy": pooled_accuracy(train, test, self.probe, lab, validation=validation)}
@@ -267,7 +267,7 @@ def _one_label_alone(task: Task) -> dict[str, Any]:
 
 
 def _features(run: Source, task: Task, lab: Lab) -> tuple[Features, Features]:
-    return extract(run, task.train, POOLED, lab), extract(run, task.test, POOLED, lab)
+    return Features(run, task.train, POOLED, lab), Features(run, task.test, POOLED, lab)
 
 
 def _remembered(

@@ -23,8 +23,8 @@ _LARGE = 32e6  # bytes of a file that stays behind where only what reports read 
 class Which:
     """Which artefacts travel: those of these keys, with everything that was computed from them; of these kinds alone.
 
-    Nothing given = all. starts: also the runs that a run of these keys was started from. light: without checkpoints and
-    other large files, which a report that was made once needs no more.
+    Nothing given = all. starts: also the runs that a run of these keys was started from. light: without checkpoints,
+    features and other large files, which a report that was made once hardly needs any more.
     """
 
     keys: Collection[str] = ()
@@ -35,7 +35,7 @@ class Which:
     def among(self, of: Mapping[Place, Iterable[str]]) -> list[Place]:
         """Those of these artefacts; of: what each was made from."""
         keys = self._belonging(of) if self.keys else {key for _, key in of}
-        kinds = self.kinds or {kind for kind, _ in of} - {PASSING}
+        kinds = self.kinds or {kind for kind, _ in of} - {PASSING} - ({"features"} if self.light else set())
         return sorted((kind, key) for kind, key in of if key in keys and kind in kinds)
 
     def _belonging(self, of: Mapping[Place, Iterable[str]]) -> set[str]:
