@@ -21,6 +21,7 @@ from workbook.pretraining.injection import injection_recipe, injection_vit_recip
 from workbook.pretraining.recipe import with_method
 from workbook.probes.linear import ProbeRecipe
 from workbook.profiles import PROFILES, PROTOCOLS, Ablation, Injection, Transfer
+from workbook.provenance import hardware
 from workbook.store import Store
 from workbook.study import Study
 
@@ -260,6 +261,18 @@ def test_where_one_only_reads_nothing_is_trained(study, runs):
 
 
 # --- what is recorded
+
+
+def test_the_hardware_is_what_trained_the_runs_wherever_that_was(study, runs, monkeypatch):
+    fresh = Study(study.profile, study.lab)
+    assert fresh.provenance() == fresh.provenance() | {"hardware": hardware()}, "of no runs, this machine's"
+    made = [
+        replace(run, artefact=replace(run.artefact, provenance={"hardware": name}))
+        for run, name in zip(runs, ("8 x GPU", "a CPU", "8 x GPU"), strict=False)
+    ]
+    monkeypatch.setattr("workbook.study.train_all", lambda recipes, lab: made)
+    fresh.upstream().train("SL")
+    assert fresh.provenance()["hardware"] == "8 x GPU; a CPU"
 
 
 def test_verdicts_are_judged_shown_and_recorded(study, runs, tmp_path, monkeypatch):

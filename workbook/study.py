@@ -4,7 +4,7 @@ Which features, which labels and which formula stays in the notebook: a study on
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -50,6 +50,7 @@ class Study:
 
     profile: Profile
     lab: Lab
+    trained_on: set[str] = field(default_factory=set, repr=False, compare=False)  # hardware of its runs so far
 
     @classmethod
     def of(cls, profile: str = "smoke", *, dataset: str | None = None, **overrides: Any) -> "Study":
@@ -109,7 +110,9 @@ class Study:
     def train(self, *which: str | Recipe) -> Runs:
         """The runs of these methods or recipes, from the store or trained now, in this order."""
         recipes = [recipe for what in which for recipe in (self.recipes(what) if isinstance(what, str) else [what])]
-        return train_all(recipes, self.lab)
+        runs = train_all(recipes, self.lab)
+        self.trained_on.update(filter(None, (run.artefact.provenance.get("hardware") for run in runs)))
+        return runs
 
     def backbones(
         self, methods: Sequence[str], models: Sequence[str] | None = None
@@ -313,7 +316,12 @@ class Study:
         """
         judged = self.judged(values, premises=premises, over=over, **given)
         seeds = sorted({seed for verdict in judged for seed in verdict.seeds})
-        return write_verdicts(judged, provenance(), seeds=seeds, measurements=table)
+        return write_verdicts(judged, self.provenance(), seeds=seeds, measurements=table)
+
+    def provenance(self) -> dict[str, Any]:
+        """As of everything that is made here, but for the hardware: what trained the runs, wherever that was."""
+        made = provenance()
+        return made | {"hardware": "; ".join(sorted(self.trained_on)) or made["hardware"]}
 
     def judged(
         self,
