@@ -1,6 +1,7 @@
 """A study: a profile and the lab that it is made in, in one hand, and what notebooks do with them.
 
-Which features, which labels and which formula stays in the notebook: a study only trains, opens, extracts and records.
+Which features, which labels and which formula stays in the notebook: a study only trains, opens, extracts, stores and
+records.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
