@@ -20,13 +20,7 @@ from workbook.evaluation.stagewise import pooled_accuracy
 from workbook.fields import Count, Whole, check_fields
 from workbook.keys import Named, key_of
 from workbook.lab import Lab
-from workbook.metrics import (
-    calibrated_imagenet_score,
-    inter_class_separation,
-    intra_class_variance,
-    mean_silhouette,
-    minibatch_cka_matrix,
-)
+from workbook.metrics import MEASURES, calibrated_imagenet_score, minibatch_cka_matrix
 from workbook.models.backbones import Backbone
 from workbook.models.pretrained import Pretrained
 from workbook.pretraining.label_injection import LabelInjection
@@ -36,7 +30,6 @@ from workbook.progress import progress_bar
 
 # Part of the key of every CKA map. Raise it when a change of the code alters one.
 CKA_VERSION = 1
-_VARIATION = {"V_intra": intra_class_variance, "S_inter": inter_class_separation, "MSC": mean_silhouette}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +109,7 @@ def _of_model(test: Images, probe: ProbeRecipe, model: Injected, lab: Lab, bar: 
     accuracy = upstream_accuracy(run, test, probe, lab)
     head = float("nan") if model.run is model.start else head_accuracy(run, test, lab)
     diversity = diversity_of(run, run.recipe.epochs, lab)
-    variation = measures_of(features, _VARIATION)
+    variation = measures_of(features, {name: MEASURES[name].function for name in ("V_intra", "S_inter", "MSC")})
     bar.update()
     return (
         {"method": model.method, "seed": model.start.recipe.seed, "stage": model.stage}

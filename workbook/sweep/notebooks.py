@@ -74,7 +74,7 @@ class Sweep:
         """
         if self.lab is not None and self.lab.fabric.world_size > 1:
             raise ReportError(f"{self.lab.fabric.world_size} processes would each measure: call this without torchrun")
-        plotly.io.renderers.default = None  # `show` shows nothing
+        shown, plotly.io.renderers.default = plotly.io.renderers.default, None  # `show` shows nothing
         wrong = {}
         for path, given in self.given.items():
             with chdir(path.parent), open(os.devnull, "w") as nothing, redirect_stdout(nothing):
@@ -82,6 +82,7 @@ class Sweep:
                     _run_whole(read_notebook(path), given)
                 except Exception as error:
                     wrong[path.stem] = f"{type(error).__name__}: {error}"
+        plotly.io.renderers.default = shown
         return wrong
 
 
