@@ -62,6 +62,19 @@ def start(runs):
 # --- what is trained
 
 
+def test_what_it_gives_is_shown_by_a_line(study, start):
+    many = study.held_out()
+    assert repr(many) == f"Images(generated, test: {len(many):,} of {len(many.class_names)} classes)"
+    assert repr(start) == f"Run(SimCLR on generated, seed 0, to epoch 1: {start.key})"
+    assert repr(start.backbone()).startswith("Pretrained(SimCLR, seed 0: ")
+    assert repr(start.backbone()).endswith(" channels, reads 8 pixels)")
+    scenes, _ = study.scenes()
+    assert repr(scenes).startswith("Scenes(generated, train: ")
+    assert repr(study.lab.store) == f"Store({str(study.lab.store.root)!r})"
+    shown = [study.tasks(), study.probe_parts(), [scenes, start, start.backbone(), many]]
+    assert max(map(len, map(repr, shown))) < 500
+
+
 def test_sl_and_slmlp_are_as_the_profile_has_them_and_all_others_as_its_ablation(study):
     base, small = TINY.recipe, TINY.ablation_recipe
     assert study.recipes("BYOL", "SL", "SL-MLP") == [

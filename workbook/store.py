@@ -40,6 +40,9 @@ class Store:
         self.read_only = read_only
         self.root = user_path(root) if root else folder_of("WORKBOOK_STORE", "store")
 
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r}{', read_only=True' if self.read_only else ''})"
+
     def find(self, kind: str, spec: Mapping[str, Any]) -> Artefact | None:
         """The complete artefact of this specification, or None."""
         return self.by_key(kind, key_of(spec))

@@ -51,6 +51,9 @@ class Images:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        return f"Images({self.name}, {self.split}: {len(self):,} of {len(self.class_names):,} classes)"
+
     @property
     def many_labels(self) -> bool:
         """Whether an image has any number of labels, and not one."""

@@ -100,6 +100,9 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"Scenes({self.name}, {self.split}: {len(self):,} images, {len(self.class_names):,} classes of objects)"
+
     def image(self, index: int) -> Tensor:
         """(3, H, W) uint8, RGB; CorruptDataError, with the file, where it cannot be decoded."""
         return self.image_at(index)

@@ -1,7 +1,7 @@
 """Which measure predicts transfer: its rank agreement with the accuracy on data sets, beside baselines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,8 @@ class Prediction:
     """
 
     values: pd.DataFrame
-    left_out: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
+    left_out: dict[str, np.ndarray] = field(repr=False)
+    drawn: dict[str, np.ndarray] = field(repr=False)
 
     def table(self) -> pd.DataFrame:
         """One row a measure and coefficient: measure, coefficient, value, low and high (95 % interval), and without_low

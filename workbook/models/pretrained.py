@@ -42,6 +42,10 @@ class Pretrained:
     fresh: bool = False
     code: str = ""
 
+    def __repr__(self) -> str:
+        reads = f"{self.backbone.num_features:,} channels, reads {self.image_size} pixels"
+        return f"Pretrained({self.name}: {self.architecture}, {reads})"
+
     @property
     def image_size(self) -> int:
         return self.preprocessing.image_size

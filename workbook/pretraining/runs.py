@@ -47,6 +47,9 @@ class Run:
     class_names: tuple[str, ...] | None  # None where the run was looked up by its key, without its images
     stored: bool  # it was in the store already
 
+    def __repr__(self) -> str:
+        return f"Run({self.recipe.title}, to epoch {self.recipe.epochs}: {self.key})"
+
     @property
     def key(self) -> str:
         return self.artefact.key
