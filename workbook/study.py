@@ -169,7 +169,11 @@ class Study:
     # images
 
     def measured(self, side: str | None = None) -> Images:
-        """Training images of one side of the concept split (None = both), as many a class as are measured."""
+        """Training images of one side of the concept split (None = both), as many a class as are measured.
+
+        Those of one side are among the images that are pretrained on where these are as many or more; those of both are
+        drawn over all classes, and are others.
+        """
         return load_images(self.dataset, "train", side=side).per_class(self.profile.measured_per_class)
 
     def probe_parts(self, side: str | None = "eval") -> tuple[Images, Images]:
