@@ -59,7 +59,7 @@ def start(runs):
     return runs[-1]
 
 
-# --- what is trained
+# --- how it is shown
 
 
 def test_what_it_gives_is_shown_by_a_line(study, start):
@@ -70,9 +70,14 @@ def test_what_it_gives_is_shown_by_a_line(study, start):
     assert repr(start.backbone()).endswith(" channels, reads 8 pixels)")
     scenes, _ = study.scenes()
     assert repr(scenes).startswith("Scenes(generated, train: ")
-    assert repr(study.lab.store) == f"Store({str(study.lab.store.root)!r})"
+    root = study.lab.store.root
+    assert repr(study.lab.store) == f"Store({str(root)!r})"
+    assert repr(Store(root, read_only=True)) == f"Store({str(root)!r}, read_only=True)"
     shown = [study.tasks(), study.probe_parts(), [scenes, start, start.backbone(), many]]
     assert max(map(len, map(repr, shown))) < 500
+
+
+# --- what is trained
 
 
 def test_sl_and_slmlp_are_as_the_profile_has_them_and_all_others_as_its_ablation(study):

@@ -175,6 +175,7 @@ def pool(lab):
 
 def test_a_pool_turns_measures_the_way_their_sources_do(pool):
     made, scores = pool
+    assert repr(made) == f"Pool(6 models of 3 families, 2 data sets, {len(made.measures)} measures)"
     assert made.families.tolist() == ["SL", "SL", "SL-MLP", "SL-MLP", "BYOL", "BYOL"]
     rows = scores.measured.set_index(["model", "dataset"])
     name = made.transfer.index[2]

@@ -38,7 +38,9 @@ def test_resampled_weighted_tau_is_scipy_s_on_repeated_models(decimals):
 def test_values_are_the_mean_over_data_sets():
     transfer, measure = pool()
     per_set = pd.concat([measure.rename(name) + 0.2 * i for i, name in enumerate(transfer)], axis=1)
-    found = predict_transfer({"one": measure, "each": per_set}, transfer, FAMILIES, resamples=100).values
+    prediction = predict_transfer({"one": measure, "each": per_set}, transfer, FAMILIES, resamples=100)
+    found = prediction.values
+    assert repr(prediction) == f"Prediction(values={found})"
     expected = np.mean([theirs(measure, transfer[name]) for name in transfer], axis=0)
     assert found.loc["one"].to_numpy() == pytest.approx(expected)
     assert found.loc["each"].to_numpy() == pytest.approx(expected)

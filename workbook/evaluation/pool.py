@@ -30,6 +30,11 @@ class Pool:
     baselines: tuple[str, ...]
     lacking: dict[str, str]
 
+    def __repr__(self) -> str:
+        models, sets = self.transfer.shape
+        known = f"{sets} data sets, {len(self.measures)} measures"
+        return f"Pool({models} models of {self.families.nunique()} families, {known})"
+
 
 def pool_of(scores: Scores, targets: Sequence[str], *, upstream: Mapping[str, float] | None = None) -> Pool:
     """The models that were measured alike on all targets; see `Scores.accuracies`.
