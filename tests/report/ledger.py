@@ -71,8 +71,7 @@ def changes(sources: Sequence[Source], earlier: Path) -> str:
 
 def best(sources: Sequence[Source], claim: str) -> Finding | None:
     """What is known of a claim by the strongest evidence that there is; None where nothing judged it."""
-    found = [source.finding(claim) for source in sources]
-    return strongest(found) or next((finding for finding in found if finding.verdict), None)
+    return strongest(source.finding(claim) for source in sources)
 
 
 def _decides(found: Finding | None) -> bool:

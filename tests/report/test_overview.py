@@ -71,6 +71,13 @@ def test_a_claim_says_where_it_was_found(house):
     assert "epochs = 3" in row(page, DROPS), "a run with other settings says so at its verdict"
 
 
+def test_a_number_of_too_few_seeds_is_told_as_the_map_of_claims_shows_it(house):
+    put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS, "not evaluated")])
+    survey = read_survey("smoke", house / "reports/smoke")
+    assert standing(survey)["not evaluated"] == 1
+    assert shown(claim_list(survey), DROPS) == [("pocket", "not evaluated"), ("smoke", "not measured")]
+
+
 def test_another_set_is_told_wherever_the_profile_is(house):
     for name, parameters in (("pocket", {}), ("pocket-tiny-imagenet-32", TINY)):
         put(house / f"notebooks/results/{name}", STAGES, [verdict(DROPS)], parameters=parameters)

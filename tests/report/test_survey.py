@@ -57,6 +57,15 @@ def test_the_own_set_of_a_profile_counts_more_than_a_second_one_that_decides_too
     assert str(survey("smoke").strongest(DROPS).setting) == "pocket, a"
 
 
+def test_a_number_of_too_few_seeds_is_known_where_nothing_tells_more(house, survey):
+    put(house / "notebooks/results/pocket", STAGES, [verdict(DROPS, "not evaluated")])
+    seen = survey("smoke")
+    assert (str(seen.strongest(DROPS).setting), seen.strongest(DROPS).outcome) == ("pocket", "not evaluated")
+    assert seen.strongest(POOLED).outcome == "not measured" == seen.own.finding(DROPS).outcome
+    put(house / "reports/smoke", STAGES, [verdict(DROPS, "not evaluated")], profile="smoke")
+    assert str(survey("smoke").strongest(DROPS).setting) == "pocket"
+
+
 def test_a_folder_of_another_set_says_so_and_what_reads_no_images_there_is_the_profiles_own(house, survey):
     folder = house / "reports/pocket-tiny-imagenet-32"
     put(folder, STAGES, [verdict(DROPS)], parameters={"overrides": {"recipe.dataset": "tiny-imagenet-32"}})

@@ -156,7 +156,8 @@ def _worth_saying(claim: Claim, survey: Survey) -> list[Finding]:
     if own.verdict is not None and own.verdict.get("evidence") == "printed tables":
         return [own]
     strongest = survey.strongest(claim.id)
-    return sorted([own, *(f for f in others if f.tells)], key=lambda f: f.record is not strongest.record)
+    shown = [own, *(f for f in others if f.tells or f.record is strongest.record)]
+    return sorted(shown, key=lambda f: f.record is not strongest.record)
 
 
 def _detail(finding: Finding) -> str:

@@ -134,7 +134,7 @@ class Survey:
         return found
 
     def strongest(self, claim: str) -> Finding:
-        """See `strongest`; what the folder in front says where none tells."""
+        """See `strongest`; what the folder in front says where nothing is known."""
         found = self.findings(claim)
         return strongest(found) or found[0]
 
@@ -167,9 +167,10 @@ class Survey:
 
 
 def strongest(findings: Iterable[Finding]) -> Finding | None:
-    """Of those that tell, that of the strongest setting, an exploratory one only where no other decides."""
-    telling = (finding for finding in findings if finding.tells)
-    return max(telling, key=lambda f: (f.outcome != "exploratory", f.setting.strength), default=None)
+    """That of the strongest setting among those that tell, an exploratory one only where no other decides; where none
+    tells, a number of too few seeds, say, but of no smoke run; None where there is none."""
+    known = (f for f in findings if f.tells or (f.verdict is not None and f.setting.profile != "smoke"))
+    return max(known, key=lambda f: (f.tells, f.outcome != "exploratory", f.setting.strength), default=None)
 
 
 def known_row(setting: Setting) -> str:
